@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""deploy/image.sh: the archive is what registries and engines read, reproducible, and the binary runs in it.
+
+    image_test.py --kroc PATH [--list] [test ...]
+
+Exit code 77: the binary is one with sanitizers, which no image is made of.
+"""
+import argparse
+import gzip
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+SCRIPT = os.path.join(ROOT, "deploy", "image.sh")
+OPTIONS = argparse.Namespace(kroc=None)
+SKIPPED = 77
+SIZE_MAX = 12 << 20  # what one pulls, at most
+USER = 65532
+
+
+class Image(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.dir = tempfile.mkdtemp(prefix="kroc-image-")
+        cls.addClassCleanup(shutil.rmtree, cls.dir, ignore_errors=True)
+        cls.archive = cls.build("image.tar")
+
+    @classmethod
+    def build(cls, name, **env):
+        out = os.path.join(cls.dir, name)
+        subprocess.run([SCRIPT, "--kroc", OPTIONS.kroc, "--out", out], check=True, capture_output=True, text=True,
+                       env={**os.environ, **env})
+        return out
+
+    def file(self, name):
+        with tarfile.open(self.archive) as tar:
+            return tar.extractfile(name).read()
+
+    def blob(self, descriptor):
+        data = self.file("blobs/" + descriptor["digest"].replace(":", "/"))
+        self.assertEqual(hashlib.sha256(data).hexdigest(), descriptor["digest"].split(":")[1])
+        self.assertEqual(len(data), descriptor["size"])
+        return data
+
+    def parts(self):
+        index = json.loads(self.file("index.json"))
+        manifest = json.loads(self.blob(index["manifests"][0]))
+        return index, manifest, json.loads(self.blob(manifest["config"])), [self.blob(x) for x in manifest["layers"]]
+
+    def unpacked(self):
+        root = tempfile.mkdtemp(dir=self.dir)
+        for layer in self.parts()[3]:
+            with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
+                tar.extractall(root, filter="fully_trusted") if hasattr(tarfile, "data_filter") else tar.extractall(root)
+        os.chmod(root, 0o755)
+        return root
+
+    def test_oci_layout(self):
+        self.assertEqual(json.loads(self.file("oci-layout")), {"imageLayoutVersion": "1.0.0"})
+        index, manifest, config, layers = self.parts()
+        self.assertEqual(index["manifests"][0]["annotations"]["io.containerd.image.name"], "localhost/kroc:dev")
+        self.assertEqual(manifest["schemaVersion"], 2)
+        self.assertEqual(config["os"], "linux")
+        self.assertEqual(config["rootfs"]["diff_ids"],
+                         ["sha256:" + hashlib.sha256(gzip.decompress(x)).hexdigest() for x in layers])
+        self.assertEqual(config["config"]["Entrypoint"], ["/kroc"])
+
+    def test_docker_layout(self):
+        index, manifest, _, _ = self.parts()
+        docker = json.loads(self.file("manifest.json"))[0]
+        self.assertEqual(docker["RepoTags"], ["localhost/kroc:dev"])
+        self.assertEqual(docker["Config"], "blobs/" + manifest["config"]["digest"].replace(":", "/"))
+        self.assertEqual(docker["Layers"], ["blobs/" + x["digest"].replace(":", "/") for x in manifest["layers"]])
+
+    def test_user_is_not_root(self):
+        self.assertEqual(self.parts()[2]["config"]["User"], f"{USER}:{USER}")
+        with open(os.path.join(self.unpacked(), "etc/passwd")) as f:
+            self.assertIn(f":x:{USER}:{USER}:", f.read())
+
+    def test_same_inputs_same_bytes(self):
+        with open(self.archive, "rb") as a, open(self.build("again.tar", TZ="Asia/Tokyo", LC_ALL="C"), "rb") as b:
+            self.assertEqual(hashlib.sha256(a.read()).digest(), hashlib.sha256(b.read()).digest())
+
+    def test_nothing_tells_who_built_it(self):
+        for layer in self.parts()[3]:
+            with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
+                times = set()
+                for m in tar:
+                    self.assertEqual((m.uid, m.gid, m.uname, m.gname), (0, 0, "", ""), m.name)
+                    self.assertFalse(m.mode & 0o6000, f"{m.name} is setuid")
+                    self.assertTrue(m.name.endswith("/tmp") or not m.mode & 0o022, f"{m.name} is writable for others")
+                    times.add(m.mtime)
+                self.assertEqual(len(times), 1)
+
+    def test_size(self):
+        self.assertLess(os.path.getsize(self.archive), SIZE_MAX)
+
+    def test_what_it_brings(self):
+        root = self.unpacked()
+        for name in ("kroc", "etc/ssl/certs/ca-certificates.crt", "usr/share/zoneinfo/Europe/Berlin", "etc/nsswitch.conf"):
+            self.assertGreater(os.path.getsize(os.path.join(root, name)), 0, name)
+        self.assertFalse(os.path.exists(os.path.join(root, "bin/sh")))
+
+    def test_binary_runs_in_it(self):
+        root = self.unpacked()
+        if os.getuid() == 0:
+            argv = ["chroot", f"--userspec={USER}:{USER}", root, "/kroc", "version"]
+        else:
+            loader = next(os.path.join(d, f) for d in (root + "/lib64", root + "/lib") if os.path.isdir(d)
+                          for f in os.listdir(d) if f.startswith("ld-linux"))
+            libs = ":".join(d for d, _, files in os.walk(root + "/lib") if any(".so" in f for f in files))
+            argv = [loader, "--inhibit-cache", "--library-path", libs, root + "/kroc", "version"]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30,
+                              env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, r"^kroc \S+")
+        here = subprocess.run([OPTIONS.kroc, "version"], capture_output=True, text=True, timeout=30)
+        self.assertEqual(done.stdout, here.stdout)
+
+    def test_missing_binary_is_named(self):
+        done = subprocess.run([SCRIPT, "--kroc", "/nowhere/kroc", "--out", "/dev/null"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("/nowhere/kroc is not there", done.stderr)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kroc", default=os.path.join(ROOT, "build", "release", "kroc"))
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("names", nargs="*", metavar="test")
+    args = parser.parse_args()
+    loader = unittest.defaultTestLoader
+    if args.list:
+        print("\n".join(loader.getTestCaseNames(Image)))
+        return 0
+    OPTIONS.kroc = os.path.abspath(args.kroc)
+    if "libasan" in subprocess.run(["ldd", OPTIONS.kroc], capture_output=True, text=True).stdout:
+        print("image_test: skipped: images are made of builds without sanitizers", file=sys.stderr)
+        return SKIPPED
+    suite = unittest.TestSuite([Image(n) for n in args.names]) if args.names else loader.loadTestsFromTestCase(Image)
+    result = unittest.TextTestRunner(verbosity=2).run(suite)
+    return 0 if result.wasSuccessful() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,993 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""End to end: the controller's binary against a real API server, its requests counted in the audit log.
+
+    e2e_test.py --kroc PATH [--bin DIR] [--list] [GROUP | GROUP.test ...]
+
+Each group starts a control plane of its own (3 s) and is one ctest test. What the example may cost is
+stated once, in class Budget; every number there is a promise to the API server's owner. Exit code 77
+means that there is no control plane to run on (see tests/cluster/build.sh).
+"""
+import argparse
+import glob
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import unittest
+import uuid
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "cluster"))
+
+import controller as kroc_process  # noqa: E402
+from cluster import Cluster, Failed, bin_folder, free_port, wait_for  # noqa: E402
+from controller import ROOT, Controller  # noqa: E402
+
+SKIPPED = 77
+QUIET_S = 1.5  # nothing asked for so long: the controller is at rest
+NOTHING_S = 3.0  # how long "no request" is watched for
+
+EXAMPLE = os.path.join(ROOT, "examples", "webapp")
+CRDS = os.path.join(ROOT, "deploy", "crds")
+STANDALONE = os.path.join(ROOT, "deploy", "kustomize", "standalone")
+SIDECAR = os.path.join(ROOT, "deploy", "kustomize", "sidecar")
+
+K = 3  # objects that the example makes: ConfigMap, Deployment, Service
+DEFINITIONS = "/apis/kro.run/v1alpha1/resourcegraphdefinitions"
+
+OPTIONS = argparse.Namespace(kroc=None, bin=None)
+
+
+def condition(obj, kind):
+    for c in (obj or {}).get("status", {}).get("conditions", []):
+        if c["type"] == kind:
+            return c
+    return {}
+
+
+def paths(ns):
+    """The example's objects in a namespace."""
+    core, apps = f"/api/v1/namespaces/{ns}", f"/apis/apps/v1/namespaces/{ns}"
+    return argparse.Namespace(
+        instance=f"/apis/kro.run/v1alpha1/namespaces/{ns}/webapps/shop", settings=f"{core}/configmaps/settings",
+        page=f"{core}/configmaps/shop-page", deployment=f"{apps}/deployments/shop", service=f"{core}/services/shop")
+
+
+def settings(ns, **data):
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": ns},
+            "data": data or {"COLOUR": "blue"}}
+
+
+def instance(ns, **spec):
+    return {"apiVersion": "kro.run/v1alpha1", "kind": "WebApp", "metadata": {"name": "shop", "namespace": ns},
+            "spec": {"greeting": "hello", "replicas": 2, **spec}}
+
+
+def documents(cluster, path):
+    """The documents of a YAML file as dicts: kubectl reads YAML for us."""
+    text = cluster.kubectl("create", "--dry-run=client", "--validate=false", "-o", "json", "-f", path)
+    found = json.loads(text)
+    return found["items"] if found["kind"] == "List" else [found]
+
+
+class Group(unittest.TestCase):
+    """A control plane and, unless a group says otherwise, a controller with the example's definition."""
+
+    ALIAS = "controller"
+    ARGS = ()
+    CRD = True  # kro's CRDs are applied
+    START = True  # the controller is started and the example defined
+    namespaces = 0
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster(OPTIONS.bin)
+        cls.addClassCleanup(cls.cluster.stop)
+        cls.cluster.start()
+        if cls.CRD:
+            cls.cluster.kubectl("apply", "-k", CRDS)
+        cls.prepare()
+        if cls.START:
+            cls.kroc = Controller(OPTIONS.kroc, cls.cluster, cls.ALIAS, cls.ARGS)
+            cls.addClassCleanup(cls.kroc.stop, check=False)
+            cls.kroc.start()
+            cls.define()
+
+    @classmethod
+    def prepare(cls):
+        """What must be in the cluster before the controller starts."""
+
+    @classmethod
+    def define(cls):
+        cls.cluster.kubectl("apply", "-f", os.path.join(EXAMPLE, "rgd.yaml"))
+        wait_for("the example's definition is served", lambda: cls.serves("webapp"), 30)
+
+    @classmethod
+    def serves(cls, name):
+        cls.kroc.must_run()
+        ready = condition(cls.cluster.find(f"{DEFINITIONS}/{name}"), "Ready")
+        if ready.get("status") != "True":
+            raise Failed(f"definition {name}: {ready.get('message') or 'no condition yet'}")
+        return True
+
+    # --- steps that the tests are made of --------------------------------------
+
+    @classmethod
+    def namespace(cls):
+        """A new namespace for one test."""
+        Group.namespaces += 1
+        name = f"test-{Group.namespaces}"
+        cls.cluster.ask("POST", "/api/v1/namespaces",
+                        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        return name
+
+    @classmethod
+    def shop(cls):
+        """An instance of the example in a namespace of its own, ACTIVE and at rest."""
+        ns = cls.namespace()
+        cls.cluster.apply(settings(ns))
+        cls.cluster.apply(instance(ns))
+        cls.until_active(ns)
+        cls.rest()
+        return ns, paths(ns)
+
+    @classmethod
+    def until_active(cls, ns, timeout=20):
+        def active():
+            cls.kroc.must_run()
+            obj = cls.cluster.find(paths(ns).instance)
+            if (obj or {}).get("status", {}).get("state") != "ACTIVE":
+                raise Failed(f"state is {(obj or {}).get('status', {}).get('state')}, "
+                             f"Ready says: {condition(obj, 'Ready').get('message')}")
+            return True
+
+        wait_for(f"the instance in {ns} is ACTIVE", active, timeout)
+
+    @classmethod
+    def rest(cls, since=None):
+        """Waits until the controller asks nothing any more; what it asked since the mark."""
+        cls.kroc.must_run()
+        return cls.cluster.settled(cls.ALIAS, cls.cluster.mark() if since is None else since, QUIET_S)
+
+    @classmethod
+    def restart(cls, since=None):
+        """Starts the controller anew, after a SIGKILL if it runs, and waits until it has read the instances."""
+        mark = cls.cluster.mark() if since is None else since
+        cls.kroc.kill()
+        cls.kroc.start()
+        wait_for("the controller reads the instances", lambda: any(
+            r.resource == "webapps" and r.verb in ("list", "watch") for r in cls.cluster.requests(cls.ALIAS, mark)), 20)
+
+    def until(self, what, check, timeout=15):
+        def checked():
+            self.kroc.must_run()
+            return check()
+
+        return wait_for(what, checked, timeout)
+
+    def writes(self, rows):
+        return [r for r in rows if r.writes]
+
+    def plain(self, rows):
+        return [r for r in rows if r.writes and not r.status]
+
+    def statuses(self, rows):
+        return [r for r in rows if r.writes and r.status]
+
+    def assert_requests(self, rows, plain, statuses_max=0, reads=False):
+        """`plain` is the exact list of writes as "verb resource"; reads are not allowed unless told."""
+        text = "".join(f"\n  {r}" for r in rows)
+        self.assertEqual([f"{r.verb} {r.resource}" for r in self.plain(rows)], plain, f"writes; all requests:{text}")
+        self.assertLessEqual(len(self.statuses(rows)), statuses_max, f"status writes; all requests:{text}")
+        self.assertFalse([r for r in rows if r.code >= 400], f"refused requests:{text}")
+        if not reads:
+            self.assertFalse([r for r in rows if not r.writes], f"reads; all requests:{text}")
+
+    def assert_nothing(self, since):
+        time.sleep(NOTHING_S)
+        rows = self.cluster.requests(self.ALIAS, since)
+        self.assertEqual([str(r) for r in rows], [], "nothing was to be asked")
+
+    def config_version(self, p):
+        obj = self.cluster.get(p.deployment)
+        return obj["spec"]["template"]["metadata"].get("annotations", {}).get("config-version")
+
+    def edit_settings(self, p, **data):
+        """Edits the ConfigMap and waits until the Deployment has it."""
+        version = self.cluster.patch(p.settings, {"data": data})["metadata"]["resourceVersion"]
+        self.until("the Deployment carries the new version", lambda: self.config_version(p) == version)
+        return version
+
+    def follows(self, ns):
+        """The whole life of an instance works; no count, no refusal. For groups about rights."""
+        p = paths(ns)
+        mark = self.cluster.mark()
+        self.cluster.apply(settings(ns))
+        self.cluster.apply(instance(ns))
+        self.until_active(ns)
+        self.edit_settings(p, COLOUR="green")
+        self.cluster.delete(p.instance)
+        self.until("the instance is gone", lambda: self.cluster.find(p.instance) is None)
+        for path in (p.page, p.deployment, p.service):
+            self.assertIsNone(self.cluster.find(path))
+        refused = [str(r) for r in self.rest(mark) if r.code in (401, 403)]
+        self.assertEqual(refused, [])
+
+
+class Budget(Group):
+    """What a change may cost, counted on the example (K = 3 objects)."""
+
+    def test_creation(self):
+        ns = self.namespace()
+        self.cluster.apply(settings(ns))
+        mark = self.cluster.mark()
+        self.cluster.apply(instance(ns))
+        self.until_active(ns)
+        rows = [r for r in self.rest(mark) if r.writes]
+        text = "".join(f"\n  {r}" for r in rows)
+        self.assertLessEqual(len(self.plain(rows)), K + 2, f"K+2 writes at most:{text}")
+        self.assertLessEqual(len(self.statuses(rows)), 2, f"2 status writes at most:{text}")
+        self.assertEqual([r for r in rows if r.code >= 400], [], text)
+        self.assertEqual({r.namespace for r in rows}, {ns}, text)
+        obj = self.cluster.get(paths(ns).instance)
+        self.assertEqual(condition(obj, "Ready")["status"], "True")
+        self.assertEqual(obj["status"]["settingsVersion"],
+                         self.cluster.get(paths(ns).settings)["metadata"]["resourceVersion"])
+        self.assertEqual(obj["status"]["address"], self.cluster.get(paths(ns).service)["spec"]["clusterIP"])
+
+    def test_edit_of_the_configmap_is_one_patch(self):
+        ns, p = self.shop()
+        mark = self.cluster.mark()
+        version = self.edit_settings(p, COLOUR="green")
+        self.assert_requests(self.rest(mark), ["patch deployments"], statuses_max=1)
+        self.until("the status follows",
+                   lambda: self.cluster.get(p.instance)["status"]["settingsVersion"] == version)
+
+    def test_ten_edits_in_a_row_end_in_the_last_one(self):
+        ns, p = self.shop()
+        mark = self.cluster.mark()
+        for i in range(9):
+            self.cluster.patch(p.settings, {"data": {"COUNT": str(i)}})
+        self.edit_settings(p, COUNT="last")
+        rows = self.rest(mark)
+        self.assertEqual({r.resource for r in self.plain(rows)}, {"deployments"})
+        self.assertLessEqual(len(self.plain(rows)), 10)
+        self.assertLessEqual(len(self.statuses(rows)), 10)
+
+    def test_foreign_annotation_on_the_service_costs_nothing(self):
+        ns, p = self.shop()
+        mark = self.cluster.mark()
+        self.cluster.patch(p.service, {"metadata": {"annotations": {"example.com/seen": "yes"}}}, manager="rival")
+        self.assert_nothing(mark)
+
+    def test_status_heartbeat_on_the_deployment_costs_nothing(self):
+        ns, p = self.shop()
+        mark = self.cluster.mark()
+        for second in range(3):
+            beat = f"2026-01-01T00:00:0{second}Z"
+            self.cluster.patch(p.deployment + "/status", {"status": {"observedGeneration": 1, "conditions": [
+                {"type": "Progressing", "status": "True", "reason": "Beat", "message": beat, "lastUpdateTime": beat,
+                 "lastTransitionTime": beat}]}}, manager="manager")
+        self.assert_nothing(mark)
+
+    def test_write_to_the_configmap_that_changes_nothing_costs_nothing(self):
+        ns, p = self.shop()
+        mark = self.cluster.mark()
+        self.cluster.patch(p.settings, {"data": {"COLOUR": "blue"}})
+        self.assert_nothing(mark)
+
+    def test_foreign_edit_of_an_owned_field_is_restored_by_one_patch(self):
+        for what, change, seen in (
+                ("deployment", {"spec": {"replicas": 7}}, lambda o: o["spec"]["replicas"] == 2),
+                ("page", {"data": {"index.html": "hacked"}}, lambda o: o["data"]["index.html"] == "<h1>hello</h1>"),
+                ("service", {"spec": {"selector": {"app": "other"}}}, lambda o: o["spec"]["selector"]["app"] == "shop"),
+        ):
+            with self.subTest(what):
+                ns, p = self.shop()
+                path = getattr(p, what)
+                mark = self.cluster.mark()
+                self.cluster.patch(path, change, manager="rival")
+                self.until(f"the {what} is restored", lambda: seen(self.cluster.get(path)))
+                resource = path.split("/")[-2]
+                self.assert_requests(self.rest(mark), [f"patch {resource}"], statuses_max=1)
+
+    def test_deleted_object_is_made_again_by_one_patch(self):
+        ns, p = self.shop()
+        mark = self.cluster.mark()
+        old = self.cluster.get(p.page)["metadata"]["uid"]
+        self.cluster.delete(p.page)
+        self.until("the ConfigMap is back", lambda: (self.cluster.find(p.page) or {}).get("metadata", {}).get(
+            "uid", old) != old)
+        self.assert_requests(self.rest(mark), ["patch configmaps"], statuses_max=2)
+
+    def test_edit_of_the_spec_touches_only_its_readers(self):
+        ns, p = self.shop()
+        mark = self.cluster.mark()
+        self.cluster.patch(p.instance, {"spec": {"replicas": 3}})
+        self.until("the Deployment follows", lambda: self.cluster.get(p.deployment)["spec"]["replicas"] == 3)
+        self.assert_requests(self.rest(mark), ["patch deployments"], statuses_max=1)
+
+    def test_instance_waits_for_the_configmap_it_reads(self):
+        ns = self.namespace()
+        p = paths(ns)
+        self.cluster.apply(instance(ns))
+        self.until("the ConfigMap that needs nothing is made", lambda: self.cluster.find(p.page))
+        self.rest()
+        self.assertIsNone(self.cluster.find(p.deployment))
+        obj = self.cluster.get(p.instance)
+        self.assertEqual(obj["status"]["state"], "IN_PROGRESS")
+        self.assertIn("settings", condition(obj, "Ready")["message"])
+        mark = self.cluster.mark()
+        self.cluster.apply(settings(ns))
+        self.until_active(ns)
+        self.assert_requests(self.rest(mark), ["patch deployments"], statuses_max=2)
+
+    def test_kill_and_restart_writes_nothing(self):
+        ns, p = self.shop()
+        mark = self.cluster.mark()
+        self.restart(mark)
+        self.assertEqual([str(r) for r in self.writes(self.rest(mark))], [])
+        mark = self.cluster.mark()
+        self.edit_settings(p, COLOUR="after")
+        self.assert_requests(self.rest(mark), ["patch deployments"], statuses_max=1)
+
+    def test_what_changed_while_it_was_down_is_put_right_after(self):
+        ns, p = self.shop()
+        self.kroc.kill()
+        version = self.cluster.patch(p.settings, {"data": {"COLOUR": "meanwhile"}})["metadata"]["resourceVersion"]
+        self.cluster.patch(p.page, {"data": {"index.html": "hacked"}}, manager="rival")
+        mark = self.cluster.mark()
+        self.restart(mark)
+        self.until("the Deployment carries the new version", lambda: self.config_version(p) == version)
+        rows = self.rest(mark)
+        self.assertEqual(sorted(f"{r.verb} {r.resource}" for r in self.plain(rows)),
+                         ["patch configmaps", "patch deployments"])
+        self.assertLessEqual(len(self.statuses(rows)), 1)
+
+    def test_deletion_in_reverse_order_leaves_nothing(self):
+        ns, p = self.shop()
+        mark = self.cluster.mark()
+        self.cluster.delete(p.instance)
+        self.until("the instance is gone", lambda: self.cluster.find(p.instance) is None)
+        rows = self.rest(mark)
+        text = "".join(f"\n  {r}" for r in rows)
+        plain = self.plain(rows)
+        deletes = [r.resource for r in plain if r.verb == "delete"]
+        self.assertEqual(sorted(deletes[:2]), ["deployments", "services"], text)  # they depend on others
+        self.assertEqual(deletes[2:], ["configmaps"], text)  # the Deployment reads the page
+        self.assertEqual([f"{r.verb} {r.resource}" for r in plain if r.verb != "delete"], ["patch webapps"], text)
+        self.assertEqual(plain[-1].resource, "webapps", text)
+        self.assertEqual(len(self.statuses(rows)), 1, text)
+        for path in (p.page, p.deployment, p.service):
+            self.assertIsNone(self.cluster.find(path), path)
+        self.assertIsNotNone(self.cluster.find(p.settings), "what it only reads is not its to delete")
+
+
+class Faults(Group):
+    """The API server crashes and comes back. The long matrices of faults run in process, without a server."""
+
+    def crash(self, down_s=0.0):
+        self.cluster.kill_apiserver()
+        time.sleep(down_s)
+        self.cluster.start_apiserver()
+
+    def test_server_comes_back_and_nothing_is_written_twice(self):
+        ns, p = self.shop()
+        mark = self.cluster.mark()
+        self.crash(down_s=2.0)
+        self.until("the controller watches again",
+                   lambda: any(r.verb == "watch" for r in self.cluster.requests(self.ALIAS, mark)), 30)
+        self.assertEqual([str(r) for r in self.writes(self.rest(mark))], [])
+        mark = self.cluster.mark()
+        self.edit_settings(p, COLOUR="after")
+        rows = self.rest(mark)
+        self.assertEqual([f"{r.verb} {r.resource}" for r in self.plain(rows)], ["patch deployments"])
+
+    def test_edit_while_the_watches_are_broken_is_seen(self):
+        ns, p = self.shop()
+        self.crash()
+        self.edit_settings(p, COLOUR="at once")
+        self.rest()
+
+    def test_crash_in_the_middle_of_a_creation(self):
+        for delay_s in (0.0, 0.01, 0.03, 0.1):
+            with self.subTest(delay_s=delay_s):
+                ns = self.namespace()
+                p = paths(ns)
+                self.cluster.apply(settings(ns))
+                mark = self.cluster.mark()
+                self.cluster.apply(instance(ns))
+                time.sleep(delay_s)
+                self.crash()
+                self.until_active(ns, timeout=45)
+                rows = [r for r in self.rest(mark) if r.namespace == ns]
+                made = [r for r in self.plain(rows) if r.code == 201]
+                text = "".join(f"\n  {r}" for r in rows)
+                self.assertEqual(len(made), len({(r.resource, r.name) for r in made}), f"made twice:{text}")
+                for path in (p.page, p.deployment, p.service):
+                    self.assertIsNotNone(self.cluster.find(path))
+
+    def test_crash_in_the_middle_of_a_deletion(self):
+        ns, p = self.shop()
+        self.cluster.delete(p.instance)
+        self.crash()
+        self.until("the instance is gone", lambda: self.cluster.find(p.instance) is None, 45)
+        for path in (p.page, p.deployment, p.service):
+            self.assertIsNone(self.cluster.find(path))
+        self.rest()
+
+
+class Rights(Group):
+    """The controller as the service account of deploy/kustomize/standalone, with its rights and no more."""
+
+    ALIAS = "standalone"
+
+    @classmethod
+    def prepare(cls):
+        cls.cluster.kubectl("apply", "-f", os.path.join(STANDALONE, "namespace.yaml"),
+                            "-f", os.path.join(STANDALONE, "rbac.yaml"))
+
+    def test_shipped_rights_suffice(self):
+        self.follows(self.namespace())
+
+    def test_rights_narrowed_as_the_manifest_says_suffice(self):
+        verbs = {"webapps": "get,list,watch,patch,update", "webapps/status": "update",
+                 "configmaps": "get,list,watch,create,patch,delete", "services": "get,list,watch,create,patch,delete",
+                 "deployments": "get,list,watch,create,patch,delete"}
+        groups = {"webapps": "kro.run", "webapps/status": "kro.run", "deployments": "apps"}
+        role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "kroc-children"},
+                "rules": [{"apiGroups": [groups.get(r, "")], "resources": [r], "verbs": v.split(",")}
+                          for r, v in verbs.items()]}
+        path = "/apis/rbac.authorization.k8s.io/v1/clusterroles/kroc-children"
+        shipped = self.cluster.get(path)["rules"]
+        self.cluster.patch(path, {"rules": role["rules"]})
+        try:
+            self.restart()
+            self.follows(self.namespace())
+        finally:
+            self.cluster.patch(path, {"rules": shipped})
+
+    def test_missing_right_is_named_and_the_controller_lives(self):
+        path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/kroc-children"
+        binding = self.cluster.get(path)
+        ns = self.namespace()
+        self.cluster.delete(path)
+        try:
+            self.cluster.apply(settings(ns))
+            self.cluster.apply(instance(ns))
+            self.until("the log names the refusal", lambda: re.search(r"forbidden|Forbidden|403", self.kroc.log()), 20)
+        finally:
+            fresh = {k: binding[k] for k in ("apiVersion", "kind", "roleRef", "subjects")}
+            fresh["metadata"] = {"name": "kroc-children"}
+            self.cluster.ask("POST", os.path.dirname(path), fresh)
+        self.until_active(ns, timeout=60)
+
+    def test_generated_crd_is_the_one_shipped_for_the_sidecar(self):
+        made = self.cluster.get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/webapps.kro.run")
+        ours = documents(self.cluster, os.path.join(SIDECAR, "crd.yaml"))[0]
+        # The server adds defaults to what it stores: let it add them to ours, too, without storing it.
+        ours["metadata"]["name"] = "webapps.kro.run"
+        ours = self.cluster.ask("PATCH", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/webapps.kro.run"
+                                "?fieldManager=test&force=true&dryRun=All", ours, content_type="application/apply-patch+yaml")
+        self.assertEqual(made["spec"], ours["spec"])
+
+
+class Sidecar(Group):
+    """One namespace, definitions from files, a Role and nothing more; the server knows no RGD at all."""
+
+    ALIAS = "sidecar"
+    ARGS = ("--namespace", "kroc-sidecar", "--rgd", os.path.join(EXAMPLE, "rgd.yaml"))
+    CRD = False
+    NS = "kroc-sidecar"
+
+    @classmethod
+    def prepare(cls):
+        for name in ("namespace", "crd", "rbac"):
+            cls.cluster.kubectl("apply", "-f", os.path.join(SIDECAR, name + ".yaml"))
+        cls.cluster.kubectl("wait", "--for=condition=Established", "crd/webapps.kro.run", "--timeout=30s")
+
+    @classmethod
+    def define(cls):
+        pass  # by the file
+
+    def tearDown(self):
+        code, _ = self.cluster.call("DELETE", paths(self.NS).instance)
+        if code == 200:
+            self.until("the instance is gone", lambda: self.cluster.find(paths(self.NS).instance) is None)
+
+    def shop_here(self):
+        self.cluster.apply(settings(self.NS))
+        self.cluster.apply(instance(self.NS))
+        self.until_active(self.NS)
+        self.rest()
+        return paths(self.NS)
+
+    def test_role_suffices(self):
+        self.assertIsNone(self.cluster.find("/apis/kro.run/v1alpha1/resourcegraphdefinitions"))
+        self.follows(self.NS)
+
+    def test_everything_is_asked_in_the_namespace(self):
+        mark = 0
+        self.follows(self.NS)
+        for r in self.rest(mark):
+            if r.resource:
+                self.assertEqual(r.namespace, self.NS, str(r))
+                self.assertNotIn(r.resource, ("resourcegraphdefinitions", "graphrevisions", "customresourcedefinitions"))
+
+    def test_edit_costs_the_same_as_standalone(self):
+        p = self.shop_here()
+        mark = self.cluster.mark()
+        self.edit_settings(p, COLOUR="red")
+        self.assert_requests(self.rest(mark), ["patch deployments"], statuses_max=1)
+
+    def test_restart_agrees_on_the_definitions_id(self):
+        p = self.shop_here()
+        label = "kro.run/resource-graph-definition-id"
+        first = self.cluster.get(p.instance)["metadata"]["labels"][label]
+        self.assertEqual(uuid.UUID(first).version, 5)
+        mark = self.cluster.mark()
+        self.restart(mark)
+        self.assertEqual([str(r) for r in self.writes(self.rest(mark))], [])
+        self.assertEqual(self.cluster.get(p.instance)["metadata"]["labels"][label], first)
+
+    def test_other_namespaces_are_not_its_business(self):
+        ns = self.namespace()
+        self.cluster.apply(settings(ns))
+        mark = self.cluster.mark()
+        self.cluster.apply(instance(ns))
+        self.assert_nothing(mark)
+        self.assertIsNone(self.cluster.find(paths(ns).page))
+
+    def test_children_outside_the_namespace_are_refused_by_name(self):
+        good = documents_text(os.path.join(EXAMPLE, "rgd.yaml"))
+        folder = self.cluster.path("definitions")
+        os.makedirs(folder, exist_ok=True)
+        write(os.path.join(folder, "good.yaml"), good)
+        write(os.path.join(folder, "cluster.yaml"), definition("teams", "Team", "team", """
+          apiVersion: v1
+          kind: Namespace
+          metadata:
+            name: ${schema.metadata.name}"""))
+        write(os.path.join(folder, "elsewhere.yaml"), definition("strays", "Stray", "stray", """
+          apiVersion: v1
+          kind: ConfigMap
+          metadata:
+            name: ${schema.metadata.name}
+            namespace: kube-system"""))
+        write(os.path.join(folder, "broken.yaml"), "apiVersion: kro.run/v1alpha1\nkind: [\n")
+        self.kroc.stop(check=False)
+        second = Controller(OPTIONS.kroc, self.cluster, self.ALIAS, ("--namespace", self.NS, "--rgd", folder),
+                            name="folder")
+        with second:
+            wait_for("each bad file is named", lambda: all(
+                named(second.log(), *words) for words in
+                (("teams", "team"), ("strays", "stray"), ("broken.yaml",))), 15)
+            self.cluster.apply(settings(self.NS))
+            self.cluster.apply(instance(self.NS))
+            wait_for("the good one is served", lambda: (self.cluster.find(paths(self.NS).instance) or {}).get(
+                "status", {}).get("state") == "ACTIVE", 20)
+        self.kroc.start()
+
+
+def documents_text(path):
+    with open(path) as f:
+        return f.read()
+
+
+def write(path, text):
+    with open(path, "w") as f:
+        f.write(text)
+    return path
+
+
+def definition(name, kind, node, template):
+    """A definition with one node, as text; the template is indented for its place."""
+    return f"""apiVersion: kro.run/v1alpha1
+kind: ResourceGraphDefinition
+metadata:
+  name: {name}
+spec:
+  schema:
+    apiVersion: v1alpha1
+    kind: {kind}
+    spec:
+      size: integer | default=1
+  resources:
+    - id: {node}
+      template:{template}
+"""
+
+
+def named(log, *words):
+    """The lines of a log that have all the words, trouble only."""
+    return [line for line in log.splitlines() if all(w in line for w in words) and re.search(r"warn|error", line, re.I)]
+
+
+CONFIGMAP = """
+        apiVersion: v1
+        kind: ConfigMap
+        metadata:
+          name: {name}
+        data:
+          value: {value}"""
+
+
+class BadInput(Group):
+    """Bad input gets one line that names object, path and reason; everything else is served on."""
+
+    BROKEN = {
+        # name: (definition, words that its condition has, words that its one line in the log has as well)
+        "syntax": (definition("syntax", "Syntax", "page", CONFIGMAP.format(
+            name="${schema.metadata.name}", value="${schema.spec.size +}")), ("yntax",), ("page",)),
+        "unknown": (definition("unknown", "Unknown", "gadget", """
+        apiVersion: factory.example.com/v1
+        kind: Gadget
+        metadata:
+          name: ${schema.metadata.name}"""), ("gadget", "factory.example.com/v1"), ()),
+        "cycle": (definition("cycle", "Cycle", "first", CONFIGMAP.format(
+            name="${schema.metadata.name}-a", value="${second.data.value}") + """
+    - id: second
+      template:""" + CONFIGMAP.format(name="${schema.metadata.name}-b", value="${first.data.value}")),
+                  ("cycle", "first", "second"), ()),
+        "nofield": (definition("nofield", "NoField", "page", CONFIGMAP.format(
+            name="${schema.metadata.name}", value="${schema.spec.colour}")), ("page", "data.value", "colour"), ()),
+    }
+
+    def test_bad_definition_is_named_and_the_others_are_served(self):
+        ns, p = self.shop()
+        for name, (text, words, where) in self.BROKEN.items():
+            with self.subTest(name):
+                before = len(self.kroc.log())
+                self.cluster.kubectl("apply", "-f", write(self.cluster.path(name + ".yaml"), text))
+
+                def told():
+                    obj = self.cluster.get(f"{DEFINITIONS}/{name}")
+                    said = " / ".join(c.get("message", "") for c in obj.get("status", {}).get("conditions", [])
+                                      if c["status"] == "False")
+                    if not all(w in said for w in words):
+                        raise Failed(f"its conditions say: {said or 'nothing'}; wanted {words}")
+                    return obj
+
+                obj = self.until(f"the definition {name} says what is wrong", told)
+                self.assertEqual(obj["status"]["state"], "Inactive")
+                self.rest()
+                lines = named(self.kroc.log()[before:], name, *words, *where)
+                self.assertEqual(len(lines), 1, f"one line that names {name} and {words + where}; the log:\n"
+                                 + self.kroc.log()[before:][-4000:])
+                self.edit_settings(p, COLOUR=name)
+                self.rest()
+
+    def test_definition_that_waits_for_a_kind_is_served_when_it_comes(self):
+        text = definition("waits", "Waits", "gizmo", """
+        apiVersion: late.example.com/v1
+        kind: Gizmo
+        metadata:
+          name: ${schema.metadata.name}
+        spec:
+          size: ${schema.spec.size}""")
+        self.cluster.kubectl("apply", "-f", write(self.cluster.path("waits.yaml"), text))
+        self.until("the definition says what it waits for", lambda: "late.example.com/v1" in json.dumps(
+            self.cluster.get(f"{DEFINITIONS}/waits").get("status", {})))
+        self.cluster.ask("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", {
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": "gizmos.late.example.com"},
+            "spec": {"group": "late.example.com", "scope": "Namespaced",
+                     "names": {"kind": "Gizmo", "listKind": "GizmoList", "plural": "gizmos", "singular": "gizmo"},
+                     "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {
+                         "type": "object", "properties": {"spec": {
+                             "type": "object", "properties": {"size": {"type": "integer"}}}}}}}]}})
+        self.until("the definition is served", lambda: self.serves("waits"), 30)
+
+    def test_mended_definition_is_served(self):
+        good = definition("mended", "Mended", "page", CONFIGMAP.format(name="${schema.metadata.name}", value="text"))
+        bad = good.replace("value: text", "value: ${schema.spec.absent}")
+        path = self.cluster.path("mended.yaml")
+        self.cluster.kubectl("apply", "-f", write(path, bad))
+        self.until("the definition says what is wrong", lambda: "absent" in json.dumps(
+            self.cluster.get(f"{DEFINITIONS}/mended").get("status", {})))
+        self.cluster.kubectl("apply", "-f", write(path, good))
+        self.until("the definition is served", lambda: self.serves("mended"), 30)
+
+    def test_malformed_kubeconfig(self):
+        for name, text, word in (("yaml", "apiVersion: v1\nclusters: [\n", "line"),
+                                 ("context", '{"apiVersion": "v1", "kind": "Config", "current-context": "gone"}', "gone"),
+                                 ("empty", "", "")):
+            with self.subTest(name):
+                path = write(self.cluster.path(f"bad-{name}.kubeconfig"), text)
+                done = kroc_process.run(OPTIONS.kroc, "controller", "--kubeconfig", path, "--metrics-bind-address", "0",
+                                        "--health-probe-bind-address", "0", timeout=20)
+                self.assertNotEqual(done.returncode, 0, done.stderr)
+                self.assertGreater(done.returncode, 0, f"ended by a signal: {done.stderr}")
+                lines = [x for x in done.stderr.splitlines() if path in x]
+                self.assertEqual(len(lines), 1, f"one line that names {path}:\n{done.stderr}")
+                self.assertIn(word, lines[0])
+
+    def test_absent_kubeconfig(self):
+        done = kroc_process.run(OPTIONS.kroc, "controller", "--kubeconfig", "/nowhere/config", timeout=20)
+        self.assertGreater(done.returncode, 0)
+        self.assertIn("/nowhere/config", done.stderr)
+
+    def test_unreachable_server(self):
+        port = free_port()
+        with open(self.cluster.kubeconfig()) as f:
+            config = f.read().replace(str(self.cluster.port), str(port))
+        path = write(self.cluster.path("unreachable.kubeconfig"), config)
+        second = Controller(OPTIONS.kroc, self.cluster, name="unreachable", kubeconfig=path)
+        second.start(ready=False)
+        try:
+            wait_for("the log names the server", lambda: named(second.log(), f"127.0.0.1:{port}"), 15)
+            time.sleep(5)
+            lines = named(second.log(), f"127.0.0.1:{port}")
+            self.assertLessEqual(len(lines), 10, "said once, not at each attempt:\n" + "\n".join(lines))
+            self.assertNotIn(self.cluster.token("admin"), second.log(), "a secret in the log")
+        finally:
+            second.stop(check=False)
+
+
+class Life(Group):
+    """Start, flags, end."""
+
+    # Each of kro's flags but those that the harness sets; values are kro's defaults.
+    FLAGS = {
+        "--allow-crd-deletion": "false", "--leader-elect": "false", "--leader-election-namespace": "",
+        "--leader-election-lease-duration": "15s", "--leader-election-renew-deadline": "10s",
+        "--leader-election-retry-period": "2s", "--enable-controller-warmup": "false",
+        "--graceful-shutdown-timeout": "60s", "--resource-graph-definition-concurrent-reconciles": "1",
+        "--graph-revision-concurrent-reconciles": "1", "--dynamic-controller-concurrent-reconciles": "1",
+        "--dynamic-controller-rate-limiter-min-delay": "200ms", "--dynamic-controller-rate-limiter-max-delay": "1000s",
+        "--dynamic-controller-rate-limiter-rate-limit": "10", "--dynamic-controller-rate-limiter-burst-limit": "100",
+        "--dynamic-controller-default-resync-period": "36000", "--dynamic-controller-default-queue-max-retries": "20",
+        "--instance-requeue-interval": "3s", "--client-qps": "100", "--client-burst": "150",
+        "--rgd-max-collection-size": "1000", "--rgd-max-collection-dimension-size": "10",
+        "--rgd-max-graph-revisions": "5", "--rgd-progress-requeue-delay": "3s", "--feature-gates": "",
+        "--zap-devel": "false", "--zap-encoder": "console", "--zap-log-level": "info",
+        "--zap-stacktrace-level": "error", "--zap-time-encoding": "rfc3339", "--pprof-bind-address": ":6060",
+    }
+    BOOLEANS = ("--allow-crd-deletion", "--leader-elect", "--enable-controller-warmup", "--zap-devel")
+    START = False
+
+    def run_with(self, argv):
+        """Starts the binary with these arguments; it must come to work and end well on SIGTERM."""
+        type(self).kroc = Controller(OPTIONS.kroc, self.cluster, args=argv, name="life")
+        with self.kroc:
+            self.define()
+            self.follows(self.namespace())
+            self.kroc.stop()
+
+    def test_kros_flags_with_equals_sign(self):
+        self.run_with([f"{k}={v}" for k, v in self.FLAGS.items()])
+
+    def test_kros_flags_as_two_words(self):
+        argv = []
+        for k, v in self.FLAGS.items():
+            argv += [f"{k}={v}"] if k in self.BOOLEANS else [k, v]
+        self.run_with(argv)
+
+    def test_first_argument_with_a_dash_means_controller(self):
+        port = free_port()
+        mark = self.cluster.mark()
+        log = self.cluster.path("dash.log")
+        with open(log, "wb") as out:
+            process = subprocess.Popen([OPTIONS.kroc, "--kubeconfig", self.cluster.kubeconfig("controller"),
+                                        "--metrics-bind-address=0", f"--health-probe-bind-address=127.0.0.1:{port}"],
+                                       stdout=out, stderr=out)
+        try:
+            wait_for("it works as the controller", lambda: any(
+                r.resource == "resourcegraphdefinitions" for r in self.cluster.requests("controller", mark)), 15)
+            self.assertIsNone(process.poll())
+            process.terminate()
+            self.assertEqual(process.wait(20), 0)
+        finally:
+            process.kill()
+            process.wait()
+
+    def test_unknown_flag_is_refused_by_name(self):
+        done = kroc_process.run(OPTIONS.kroc, "controller", "--no-such-flag=1", timeout=20)
+        self.assertGreater(done.returncode, 0)
+        self.assertIn("no-such-flag", done.stderr)
+
+    def test_version(self):
+        done = kroc_process.run(OPTIONS.kroc, "version")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"\d+\.\d+|devel")
+
+    def test_help_says_what_has_no_effect(self):
+        done = kroc_process.run(OPTIONS.kroc, "controller", "--help")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for flag in self.FLAGS:
+            self.assertIn(flag, done.stdout + done.stderr)
+        self.assertRegex(done.stdout + done.stderr, r"no effect")
+
+    def test_sigterm_in_the_middle_of_work(self):
+        type(self).kroc = Controller(OPTIONS.kroc, self.cluster, name="term")
+        with self.kroc:
+            self.define()
+            for _ in range(20):
+                ns = self.namespace()
+                self.cluster.apply(settings(ns))
+                self.cluster.apply(instance(ns))
+            self.kroc.stop()
+            self.kroc.start()
+            for n in range(Group.namespaces - 19, Group.namespaces + 1):
+                self.until_active(f"test-{n}", timeout=30)
+            self.kroc.stop()
+
+
+class Deploy(Group):
+    """The manifests, as the API server sees them. Needs no binary."""
+
+    CRD = False
+    START = False
+
+    def build(self, folder):
+        return self.cluster.kubectl("kustomize", folder)
+
+    def accepted(self, folder):
+        text = self.build(folder)
+        # A dry run stores nothing, so what others in the same file stand on must be there before.
+        for name in re.findall(r"^  namespace: (\S+)$", text, re.M):
+            self.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(
+                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
+        done = self.cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=text, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stderr, "", "warnings of the server")
+        self.assertEqual(done.stdout.count("(server dry run)"), len(re.findall(r"^kind: ", text, re.M)), done.stdout)
+        return text
+
+    def test_standalone_is_accepted(self):
+        text = self.accepted(STANDALONE)
+        for want in ("runAsNonRoot: true", "readOnlyRootFilesystem: true", "path: /healthz", "path: /readyz",
+                     "kind: ClusterRoleBinding", "image: localhost/kroc:dev"):
+            self.assertIn(want, text)
+
+    def test_standalone_pod_passes_the_restricted_standard(self):
+        self.cluster.kubectl("apply", "-k", STANDALONE)
+        pod = self.cluster.get("/apis/apps/v1/namespaces/kro-system/deployments/kroc")["spec"]["template"]
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "try", "namespace": "kro-system"}, "spec": pod["spec"]}
+        self.cluster.ask("POST", "/api/v1/namespaces/kro-system/pods?dryRun=All", pod)
+
+    def test_sidecar_is_accepted(self):
+        text = self.accepted(SIDECAR)
+        self.assertIn("--rgd=/etc/kroc/rgd.yaml", text)
+        self.assertIn("kind: ResourceGraphDefinition", text, "the definition is in the ConfigMap")
+        self.assertNotIn("kind: ClusterRole", text)
+
+    def test_example_is_accepted(self):
+        self.cluster.kubectl("apply", "-k", CRDS)
+        self.cluster.kubectl("wait", "--for=condition=Established", "crd/resourcegraphdefinitions.kro.run", "--timeout=30s")
+        for name in ("rgd.yaml", "settings.yaml"):
+            self.cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", os.path.join(EXAMPLE, name))
+
+    def test_crds_are_kros_but_for_the_descriptions(self):
+        folder = os.path.join(os.environ.get("KROC_SHARED", os.path.join(ROOT, "..", "shared")), "cases", "crds", "kro")
+        theirs = sorted(glob.glob(os.path.join(folder, "*.yaml")))
+        if not theirs:
+            self.skipTest(f"no compatibility cases in {folder}")
+        seen = {d["metadata"]["name"]: d for path in theirs for d in documents(self.cluster, path)}
+        ours = {d["metadata"]["name"]: d for name in ("resourcegraphdefinitions.yaml", "graphrevisions.yaml")
+                for d in documents(self.cluster, os.path.join(CRDS, name))}
+        self.assertEqual(set(ours), set(seen))
+        for name, crd in ours.items():
+            self.assertEqual(without_descriptions(crd["spec"]), without_descriptions(seen[name]["spec"]))
+
+
+def without_descriptions(x):
+    """A property that is itself called description is an object and stays."""
+    if isinstance(x, dict):
+        return {k: without_descriptions(v) for k, v in x.items() if not (k == "description" and isinstance(v, str))}
+    if isinstance(x, list):
+        return [without_descriptions(v) for v in x]
+    return x
+
+
+class Doctor(Group):
+    """`kroc doctor` finds what it should: one line per check, an id, a finding, a fix; 0, 1 or 2."""
+
+    CRD = False
+    START = False
+
+    def doctor(self, alias="admin", kubeconfig=None):
+        done = kroc_process.run(OPTIONS.kroc, "doctor", "--kubeconfig", kubeconfig or self.cluster.kubeconfig(alias))
+        found = {}
+        for line in done.stdout.splitlines():
+            m = re.match(r"(PASS|WARN|FAIL)\s+([A-Z]\d\d)\s+(.*)", line)
+            self.assertTrue(m, f"not a line of the doctor: {line!r}")
+            found[m[2]] = (m[1], m[3])
+        return done.returncode, found, done.stdout + done.stderr
+
+    def assert_found(self, result, check, verdict, *words):
+        code, found, text = result
+        self.assertIn(check, found, text)
+        self.assertEqual(found[check][0], verdict, text)
+        for w in words:
+            self.assertIn(w, found[check][1], text)
+        if verdict != "PASS":
+            self.assertIn("->", found[check][1], f"a fix is named: {text}")
+        self.assertEqual(code, {"PASS": code, "WARN": max(code, 1), "FAIL": 2}[verdict], text)
+
+    def test_1_without_crds(self):
+        result = self.doctor()
+        self.assert_found(result, "K01", "PASS")
+        self.assert_found(result, "K02", "PASS", "1.36")
+        self.assert_found(result, "C01", "FAIL", "resourcegraphdefinitions.kro.run")
+
+    def test_2_all_is_well(self):
+        self.cluster.kubectl("apply", "-k", STANDALONE)
+        self.cluster.kubectl("wait", "--for=condition=Established", "crd/resourcegraphdefinitions.kro.run", "--timeout=30s")
+        for alias in ("admin", "standalone"):
+            with self.subTest(alias):
+                result = self.doctor(alias)
+                for check in ("K01", "K02", "C01", "R01", "I03"):
+                    self.assert_found(result, check, "PASS")
+                self.assertEqual(result[0], 0, result[2])
+
+    def test_3_missing_rights(self):
+        self.assert_found(self.doctor("nobody"), "R01", "FAIL", "resourcegraphdefinitions")
+
+    def test_4_kro_runs_as_well(self):
+        container = {"name": "kro", "image": "registry.k8s.io/kro/kro:v0.9.3"}
+        labels = {"app.kubernetes.io/name": "kro", "app.kubernetes.io/part-of": "kro",
+                  "app.kubernetes.io/component": "controller"}
+        self.cluster.apply({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "kro", "namespace": "kro-system", "labels": labels},
+            "spec": {"replicas": 1, "selector": {"matchLabels": labels},
+                     "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}}}})
+        self.assert_found(self.doctor(), "I03", "FAIL", "kro-system/kro", "kro-system/kroc")
+
+    def test_5_unreachable_server(self):
+        port = free_port()
+        with open(self.cluster.kubeconfig()) as f:
+            path = write(self.cluster.path("away.kubeconfig"), f.read().replace(str(self.cluster.port), str(port)))
+        began = time.monotonic()
+        self.assert_found(self.doctor(kubeconfig=path), "K01", "FAIL", str(port))
+        self.assertLess(time.monotonic() - began, 15)
+
+
+GROUPS = {"budget": Budget, "faults": Faults, "rights": Rights, "sidecar": Sidecar, "bad_input": BadInput, "life": Life,
+          "deploy": Deploy, "doctor": Doctor}
+
+
+def chosen(names):
+    suite, loader = unittest.TestSuite(), unittest.defaultTestLoader
+    for name in names or GROUPS:
+        group, _, test = name.partition(".")
+        if group not in GROUPS:
+            raise Failed(f"there is no group {group}; there are: {' '.join(GROUPS)}")
+        suite.addTests([GROUPS[group](test)] if test else loader.loadTestsFromTestCase(GROUPS[group]))
+    return suite
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kroc", help="the program; build/release/kroc when not given")
+    parser.add_argument("--bin", help="folder with the control plane; else KROC_CLUSTER_BIN or what build.sh made")
+    parser.add_argument("--list", action="store_true", help="print the tests, run none")
+    parser.add_argument("names", nargs="*", metavar="GROUP[.test]")
+    args = parser.parse_args()
+    try:
+        suite = chosen(args.names)
+        if args.list:
+            for test in suite:
+                print(f"{next(k for k, v in GROUPS.items() if v is type(test))}.{test._testMethodName}")
+            return 0
+        if any(not isinstance(t, Deploy) for t in suite):
+            OPTIONS.kroc = kroc_process.program(args.kroc)
+    except (Failed, ValueError) as e:
+        print(f"e2e_test: {e}", file=sys.stderr)
+        return 1
+    try:
+        OPTIONS.bin = bin_folder(args.bin)
+    except Failed as e:
+        print(f"e2e_test: skipped: {e}", file=sys.stderr)
+        return SKIPPED
+    result = unittest.TextTestRunner(verbosity=2).run(suite)
+    return 0 if result.wasSuccessful() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
