@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store.c - the objects of one watch, and the list of what changed.
+ *
+ *                list items, events while filling        events      responses to our requests
+ *                          |                                |              |        |
+ *                          v                                v              |        v (while
+ * filling) list_begin ->  [ filling ] -- list_done: swap --> [ objects ] <-----+     [ early ] ^ |
+ *                          +---------- those newer than the list -------------------+
+ *
+ * Two memories keep the past from coming back:
+ *   seen   the version the watch has reached. A response about an object that is not here and not
+ *          newer than this tells of something that was deleted meanwhile.
+ *   tombs  objects that a response said are gone: events still on their way that show them alive
+ * are dropped, until their DELETED arrives or a later list says what is there.
+ */
+#include "kube/store.h"
+
+#include "cel/base/banned.h"
+
+struct tomb {
+    uint64_t run; /* the list run in which the object went away */
+    kr_str uid;   /* behind the struct */
+};
+
+struct kube_store {
+    kr_gvr gvr;
+    kr_str kind, manager, api_version;
+    struct kr_fieldset_pool *pool;
+    struct kube_changes *changes;
+    struct kube_projection *projection;
+    void *owner;
+    bool synced; /* the first list is complete */
+    bool is_filling;
+    uint64_t run;  /* lists begun so far */
+    uint64_t seen; /* version reached by the watch; 0: unknown */
+    size_t bytes;  /* of the records in objects */
+
+    struct kr_map objects;   /* "namespace/name" -> struct kr_rec, one reference each */
+    struct kr_map filling;   /* the list being received */
+    struct kr_map early;     /* from responses since that list was begun */
+    struct kr_map tombs;     /* -> struct tomb */
+    struct kr_link listed;   /* struct kube_change.store_link */
+    struct kr_arena names;   /* of the copied options */
+    struct kr_arena scratch; /* of one call */
+};
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+struct kube_store *kube_store_new(const struct kube_store_opts *opts)
+{
+    struct kube_store *s = KR_ALLOC(struct kube_store);
+
+    s->gvr = kr_gvr_copy(&s->names, opts->gvr);
+    s->kind = kr_strdup(&s->names, opts->kind);
+    s->manager = kr_strdup(&s->names, opts->manager);
+    s->api_version = kr_api_version_text(&s->names, opts->gvr.group, opts->gvr.version);
+    s->pool = opts->pool;
+    s->changes = opts->changes;
+    s->projection = kube_projection_new();
+    kr_link_init(&s->listed);
+    return s;
+}
+
+static void recs_clear(struct kr_map *m)
+{
+    kr_map_each (e, m)
+        kr_rec_drop(e->val);
+    kr_map_fini(m);
+    *m = (struct kr_map){0};
+}
+
+void kube_store_free(struct kube_store *s)
+{
+    if (!s)
+        return;
+    for (struct kr_link *l; (l = kr_link_pop(&s->listed)) != NULL;)
+        KR_OWNER(l, struct kube_change, store_link)->store = NULL;
+    recs_clear(&s->objects);
+    recs_clear(&s->filling);
+    recs_clear(&s->early);
+    kr_map_each (e, &s->tombs)
+        kr_free(e->val);
+    kr_map_fini(&s->tombs);
+    kube_projection_free(s->projection);
+    kr_arena_fini(&s->names);
+    kr_arena_fini(&s->scratch);
+    kr_free(s);
+}
+
+struct kube_projection *kube_store_projection(struct kube_store *s)
+{
+    return s->projection;
+}
+
+kr_gvr kube_store_gvr(const struct kube_store *s)
+{
+    return s->gvr;
+}
+
+kr_str kube_store_manager(const struct kube_store *s)
+{
+    return s->manager;
+}
+
+bool kube_store_synced(const struct kube_store *s)
+{
+    return s->synced;
+}
+
+uint32_t kube_store_n(const struct kube_store *s)
+{
+    return s->objects.n;
+}
+
+void kube_store_set_owner(struct kube_store *s, void *owner)
+{
+    s->owner = owner;
+}
+
+void *kube_store_owner(const struct kube_store *s)
+{
+    return s->owner;
+}
+
+size_t kube_store_bytes(const struct kube_store *s)
+{
+    return s->bytes;
+}
+
+uint64_t kube_store_run(const struct kube_store *s)
+{
+    return s->run;
+}
+
+/* --- looking up ------------------------------------------------------------------------------- */
+
+enum { KEY_MAX = 1024 }; /* bytes on the stack; a longer key (none is legal) goes to the heap */
+
+static struct kr_rec *find(const struct kube_store *s, kr_str namespace, kr_str name)
+{
+    char small[KEY_MAX], *key = small;
+    size_t n = namespace.n + 1 + name.n;
+    struct kr_rec *r;
+
+    if (n > KEY_MAX)
+        key = kr_alloc(n);
+    memcpy(key, namespace.n ? namespace.s : "", namespace.n);
+    key[namespace.n] = '/';
+    memcpy(key + namespace.n + 1, name.n ? name.s : "", name.n);
+    r = kr_map_get(&s->objects, (kr_str){key, n});
+    if (key != small)
+        kr_free(key);
+    return r;
+}
+
+struct kr_rec *kube_store_get(const struct kube_store *s, kr_str namespace, kr_str name)
+{
+    return find(s, namespace, name);
+}
+
+struct kr_rec *kube_store_next(const struct kube_store *s, uint64_t *at)
+{
+    struct kr_map_entry *e = kr_map_next(&s->objects, at);
+
+    return e ? e->val : NULL;
+}
+
+static kr_str key_of(struct kube_store *s, kr_str namespace, kr_str name)
+{
+    return kr_fmt(&s->scratch, KR_FMT "/" KR_FMT, KR_ARG(namespace), KR_ARG(name));
+}
+
+static kr_str rec_key(struct kube_store *s, const struct kr_rec *r)
+{
+    return key_of(s, r->ref.namespace, r->ref.name);
+}
+
+/* --- reporting -------------------------------------------------------------------------------- */
+
+void kube_change_free(struct kube_change *c)
+{
+    if (!c)
+        return;
+    kr_link_remove(&c->link);
+    kr_link_remove(&c->store_link);
+    kr_rec_drop(c->old);
+    kr_rec_drop(c->now);
+    kr_arena_fini(&c->arena);
+    kr_free(c);
+}
+
+static void list_change(struct kube_store *s, struct kube_change *c)
+{
+    bool first = kr_link_empty(&s->changes->head);
+
+    c->store = s;
+    kr_link_push(&s->changes->head, &c->link);
+    kr_link_push(&s->listed, &c->store_link);
+    if (first && s->changes->wake)
+        s->changes->wake(s->changes->arg);
+}
+
+/* Lists the step from old to now, unless nothing visible changed. */
+static void report(struct kube_store *s, struct kr_rec *old, struct kr_rec *now)
+{
+    struct kube_change *c = KR_ALLOC(struct kube_change);
+
+    if (!kube_diff(old, now, &c->arena, &c->bits)) {
+        kr_arena_fini(&c->arena);
+        kr_free(c);
+        return;
+    }
+    c->old = kr_rec_hold(old);
+    c->now = kr_rec_hold(now);
+    list_change(s, c);
+}
+
+/* --- one object ------------------------------------------------------------------------------- */
+
+/* Whether now shall replace old: between lists the older one never wins, nor an echo. */
+static bool is_newer(const struct kr_rec *now, const struct kr_rec *old)
+{
+    if (!old)
+        return true;
+    if (now->version_u > 0 && old->version_u > 0)
+        return now->version_u > old->version_u;
+    return !kr_str_eq(now->version, old->version) || !kr_str_eq(now->uid, old->uid);
+}
+
+/* Puts r (takes the reference) into m in the place of an older one. */
+static void rec_put(struct kr_map *m, kr_str key, struct kr_rec *r)
+{
+    kr_rec_drop(kr_map_put(m, key, r));
+}
+
+static void visible_put(struct kube_store *s, kr_str key, struct kr_rec *r)
+{
+    struct kr_rec *old = kr_map_put(&s->objects, key, kr_rec_hold(r));
+
+    s->bytes += kr_rec_bytes(r);
+    s->bytes -= old ? kr_rec_bytes(old) : 0;
+    report(s, old, r);
+    kr_rec_drop(old);
+}
+
+static void visible_delete(struct kube_store *s, kr_str key)
+{
+    struct kr_rec *old = kr_map_del(&s->objects, key);
+
+    if (!old)
+        return;
+    s->bytes -= kr_rec_bytes(old);
+    report(s, old, NULL);
+    kr_rec_drop(old);
+}
+
+/* Items of a list say neither kind nor apiVersion. */
+static kr_val complete(struct kube_store *s, kr_val object)
+{
+    if (object.kind != KR_MAP)
+        return object;
+    if (s->kind.n > 0 && kr_get(object, KR_S("kind")).kind == KR_NONE)
+        object = kr_with_key(&s->scratch, object, KR_S("kind"), kr_string(s->kind));
+    if (kr_get(object, KR_S("apiVersion")).kind == KR_NONE)
+        object = kr_with_key(&s->scratch, object, KR_S("apiVersion"), kr_string(s->api_version));
+    return object;
+}
+
+/* Begins a call: builds the record of object. Returns a reference. */
+static int make_rec(struct kube_store *s, kr_val object, struct kr_rec **out, struct kr_err *err)
+{
+    kr_arena_reset(&s->scratch);
+    return kube_project(s->projection, s->gvr, complete(s, object), s->manager, s->pool,
+                        &s->scratch, out, err);
+}
+
+/* --- objects that a response said are gone ---------------------------------------------------- */
+
+static void tomb_put(struct kube_store *s, kr_str key, kr_str uid)
+{
+    struct tomb *t;
+
+    if (uid.n == 0)
+        return;
+    t = kr_alloc(sizeof(*t) + uid.n);
+    memcpy(t + 1, uid.s, uid.n);
+    *t = (struct tomb){.run = s->run, .uid = {(char *)(t + 1), uid.n}};
+    kr_free(kr_map_put(&s->tombs, key, t));
+}
+
+static bool tomb_of(const struct kube_store *s, kr_str key, kr_str uid)
+{
+    const struct tomb *t = kr_map_get(&s->tombs, key);
+
+    return t && kr_str_eq(t->uid, uid);
+}
+
+static void tomb_del(struct kube_store *s, kr_str key)
+{
+    kr_free(kr_map_del(&s->tombs, key));
+}
+
+/* A list that was begun after an object went away has the last word on it. */
+static void tombs_expire(struct kube_store *s)
+{
+    kr_map_each (e, &s->tombs) {
+        const struct tomb *t = e->val;
+
+        if (t->run < s->run)
+            tomb_del(s, kr_map_key(e));
+    }
+}
+
+/* --- from the watch --------------------------------------------------------------------------- */
+
+void kube_store_list_begin(struct kube_store *s)
+{
+    kube_store_list_abort(s);
+    s->is_filling = true;
+    s->run++;
+}
+
+void kube_store_list_abort(struct kube_store *s)
+{
+    recs_clear(&s->filling);
+    recs_clear(&s->early);
+    s->is_filling = false;
+}
+
+int kube_store_list_item(struct kube_store *s, kr_val object, struct kr_err *err)
+{
+    KR_ASSERT(s->is_filling);
+    return kube_store_put(s, object, err);
+}
+
+/* Adds to the list what only responses have told: unless the list is newer and does not have it. */
+static void merge_early(struct kube_store *s, uint64_t version)
+{
+    kr_map_each (e, &s->early) {
+        struct kr_rec *r = e->val, *listed = kr_map_get(&s->filling, kr_map_key(e));
+        bool deleted = version > 0 && r->version_u > 0 && r->version_u <= version;
+
+        /* without numbers to compare, the list is trusted: what is newer comes with the stream */
+        if (listed ? r->version_u > 0 && r->version_u > listed->version_u : !deleted)
+            rec_put(&s->filling, kr_map_key(e), kr_rec_hold(r));
+    }
+    recs_clear(&s->early);
+}
+
+/* What a response said is gone although the list, which was begun before, still shows it. */
+static void bury(struct kube_store *s)
+{
+    kr_map_each (e, &s->filling) {
+        struct kr_rec *r = e->val;
+
+        if (tomb_of(s, kr_map_key(e), r->uid)) {
+            kr_map_del(&s->filling, kr_map_key(e));
+            kr_rec_drop(r);
+        }
+    }
+}
+
+static uint64_t highest_version(const struct kr_map *m)
+{
+    uint64_t v = 0;
+
+    kr_map_each (e, m) {
+        const struct kr_rec *r = e->val;
+
+        v = r->version_u > v ? r->version_u : v;
+    }
+    return v;
+}
+
+void kube_store_list_done_at(struct kube_store *s, kr_str version)
+{
+    struct kr_map old = s->objects;
+    struct kube_change *synced = KR_ALLOC(struct kube_change);
+    uint64_t v;
+
+    KR_ASSERT(s->is_filling);
+    if (!kr_str_u64(version, &v))
+        v = 0;
+    tombs_expire(s);
+    bury(s);
+    s->seen = v > 0 ? v : highest_version(&s->filling);
+    merge_early(s, v);
+    s->objects = s->filling;
+    s->filling = (struct kr_map){0};
+    s->is_filling = false;
+    s->synced = true;
+    s->bytes = 0;
+    kr_map_each (e, &s->objects) {
+        s->bytes += kr_rec_bytes(e->val);
+        report(s, kr_map_get(&old, kr_map_key(e)), e->val);
+    }
+    kr_map_each (e, &old) {
+        if (!kr_map_get(&s->objects, kr_map_key(e)))
+            report(s, e->val, NULL);
+    }
+    recs_clear(&old);
+    synced->synced = true;
+    list_change(s, synced);
+}
+
+void kube_store_list_done(struct kube_store *s)
+{
+    kube_store_list_done_at(s, (kr_str){0});
+}
+
+static void see_version(struct kube_store *s, uint64_t version)
+{
+    if (!s->is_filling && version > s->seen)
+        s->seen = version;
+}
+
+int kube_store_put(struct kube_store *s, kr_val object, struct kr_err *err)
+{
+    struct kr_map *m = s->is_filling ? &s->filling : &s->objects;
+    struct kr_rec *r;
+    kr_str key;
+
+    KR_TRY(make_rec(s, object, &r, err));
+    key = rec_key(s, r);
+    see_version(s, r->version_u);
+    if (is_newer(r, kr_map_get(m, key))) {
+        if (s->is_filling)
+            rec_put(m, key, kr_rec_hold(r));
+        else if (!tomb_of(s, key, r->uid))
+            visible_put(s, key, r);
+    }
+    kr_rec_drop(r);
+    return 0;
+}
+
+int kube_store_delete(struct kube_store *s, kr_val object, struct kr_err *err)
+{
+    struct kr_map *m = s->is_filling ? &s->filling : &s->objects;
+    struct kr_rec *r, *old;
+    kr_str key;
+
+    KR_TRY(make_rec(s, object, &r, err));
+    key = rec_key(s, r);
+    see_version(s, r->version_u);
+    if (tomb_of(s, key, r->uid))
+        tomb_del(s, key);
+    old = kr_map_get(m, key);
+    if (old && (r->version_u == 0 || r->version_u >= old->version_u)) {
+        if (s->is_filling)
+            kr_rec_drop(kr_map_del(m, key));
+        else
+            visible_delete(s, key);
+    }
+    kr_rec_drop(r);
+    return 0;
+}
+
+/* --- from our own writes ---------------------------------------------------------------------- */
+
+/* Whether what a response shows may have been deleted before it came. */
+static bool is_past(const struct kube_store *s, kr_str key, const struct kr_rec *r)
+{
+    if (tomb_of(s, key, r->uid))
+        return true;
+    return !kr_map_get(&s->objects, key) && r->version_u > 0 && r->version_u <= s->seen;
+}
+
+int kube_store_response(struct kube_store *s, uint64_t run, kr_val object, struct kr_rec **out,
+                        struct kr_err *err)
+{
+    struct kr_rec *r;
+    kr_str key;
+
+    KR_TRY(make_rec(s, object, &r, err));
+    key = rec_key(s, r);
+    if (run == s->run) {
+        if (!is_past(s, key, r) && is_newer(r, kr_map_get(&s->objects, key)))
+            visible_put(s, key, r);
+        if (s->is_filling && is_newer(r, kr_map_get(&s->early, key)))
+            rec_put(&s->early, key, kr_rec_hold(r));
+    }
+    if (out)
+        *out = kr_rec_hold(r);
+    kr_rec_drop(r);
+    return 0;
+}
+
+void kube_store_response_gone(struct kube_store *s, uint64_t run, kr_str namespace, kr_str name,
+                              kr_str uid)
+{
+    struct kr_rec *r;
+    kr_str key;
+
+    if (run != s->run)
+        return;
+    kr_arena_reset(&s->scratch);
+    key = key_of(s, namespace, name);
+    r = kr_map_get(&s->objects, key);
+    if (r && uid.n > 0 && !kr_str_eq(r->uid, uid))
+        return; /* another object has the name by now */
+    if (uid.n == 0 && r)
+        uid = kr_strdup(&s->scratch, r->uid);
+    tomb_put(s, key, uid);
+    visible_delete(s, key);
+    r = kr_map_get(&s->early, key);
+    if (r && (uid.n == 0 || kr_str_eq(r->uid, uid)))
+        kr_rec_drop(kr_map_del(&s->early, key));
+}

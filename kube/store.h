@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store.h - the objects of one watch, as frozen records, and the list of what changed.
+ *
+ * A list fills a shadow that becomes visible when it is complete (swap on sync): objects that were
+ * not in it are reported as deleted. Between lists, an event or a response older than the stored
+ * record is dropped (versions of one type compare as integers; if either is not a decimal integer,
+ * later arrival wins), and so is the echo of our own write. Responses to requests sent before the
+ * current list was started are ignored.
+ *
+ * Changes go to a list that the turn takes as a whole. A change whose bits are empty is never
+ * listed: the event ends here.
+ */
+#ifndef KUBE_STORE_H
+#define KUBE_STORE_H
+
+#include "cel/base/list.h"
+#include "cel/base/map.h"
+#include "kube/projection.h"
+
+struct kube_store;
+
+/* One visible change. Owned by the list it is in until kube_change_free. */
+struct kube_change {
+    struct kube_store *store; /* borrowed; NULL when the store went away meanwhile */
+    struct kr_rec *old;       /* a reference, or NULL: was absent */
+    struct kr_rec *now;       /* a reference, or NULL: is gone */
+    bool synced;              /* no object: the store's first list, or a later one, is complete */
+    struct kr_arena arena;    /* of bits */
+    struct kr_bits bits;      /* see kube_diff */
+
+    struct kr_link link, store_link;
+};
+void kube_change_free(struct kube_change *c);
+
+/* Where stores report. Zero-initialise head with kr_link_init. */
+struct kube_changes {
+    struct kr_link head;        /* struct kube_change.link, in order of arrival */
+    void (*wake)(void *arg);    /* called when the list becomes non-empty; may be NULL */
+    void *arg;
+};
+
+struct kube_store_opts {
+    kr_gvr gvr;                 /* copied */
+    kr_str kind;                /* copied: what items of a list lack; empty: they stay without */
+    kr_str manager;             /* copied: whose ownership is kept; empty: nobody's */
+    struct kr_fieldset_pool *pool;  /* borrowed */
+    struct kube_changes *changes;   /* borrowed */
+};
+
+struct kube_store *kube_store_new(const struct kube_store_opts *opts);
+/* Frees; nothing is reported. Changes already listed stay valid but lose their store pointer. */
+void kube_store_free(struct kube_store *s);
+struct kube_projection *kube_store_projection(struct kube_store *s);
+kr_gvr kube_store_gvr(const struct kube_store *s);
+kr_str kube_store_manager(const struct kube_store *s); /* empty: managedFields are not looked at */
+bool kube_store_synced(const struct kube_store *s);
+uint32_t kube_store_n(const struct kube_store *s);
+/* Free slot for the owner of the store (the reactor's watch entry). */
+void kube_store_set_owner(struct kube_store *s, void *owner);
+void *kube_store_owner(const struct kube_store *s);
+
+/* The record of an object, or NULL. Borrowed until the next put, delete or swap. */
+struct kr_rec *kube_store_get(const struct kube_store *s, kr_str namespace, kr_str name);
+/* All records in order of first arrival: start with *at = 0. */
+struct kr_rec *kube_store_next(const struct kube_store *s, uint64_t *at);
+
+/* From the watch. While a shadow is filled, put and delete act on the shadow (a streaming list has
+ * changes among its items). */
+void kube_store_list_begin(struct kube_store *s);                 /* a shadow is filled from now on */
+KR_MUST int kube_store_list_item(struct kube_store *s, kr_val object, struct kr_err *err);
+/* Swap, report, synced. version: the list's resourceVersion; an object that is only known from a
+ * response to one of our requests is kept if it is newer than that. */
+void kube_store_list_done_at(struct kube_store *s, kr_str version);
+void kube_store_list_done(struct kube_store *s);                  /* the same without a version: all are kept */
+void kube_store_list_abort(struct kube_store *s);                 /* the shadow is dropped; legal without one */
+KR_MUST int kube_store_put(struct kube_store *s, kr_val object, struct kr_err *err);
+KR_MUST int kube_store_delete(struct kube_store *s, kr_val object, struct kr_err *err);
+
+/* From our own writes: the response to a request that was sent in list run `run`
+ * (kube_store_run when it was sent). The change enters the list at once. *out (may be NULL) gets a
+ * reference to the record of the response, also when the store already holds a newer one. */
+uint64_t kube_store_run(const struct kube_store *s);
+KR_MUST int kube_store_response(struct kube_store *s, uint64_t run, kr_val object,
+                                struct kr_rec **out, struct kr_err *err);
+/* A DELETE was answered with 404, or with the final object: gone, unless a newer one is there. */
+void kube_store_response_gone(struct kube_store *s, uint64_t run, kr_str namespace, kr_str name,
+                              kr_str uid);
+
+/* Bytes held in records, for metrics. */
+size_t kube_store_bytes(const struct kube_store *s);
+
+#endif

@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_test.c - what becomes visible, what is reported, and what is dropped. */
+#include "kube/store.h"
+
+#include "tests/lib/test.h"
+
+struct fixture {
+    struct kr_arena a;
+    struct kr_fieldset_pool *pool;
+    struct kube_changes changes;
+    struct kube_store *s;
+    struct kr_err err;
+    uint32_t leaf;
+    int wakes;
+};
+
+static void on_wake(void *arg)
+{
+    ((struct fixture *)arg)->wakes++;
+}
+
+static void fixture_init(struct fixture *f)
+{
+    kr_str path = KR_S("v");
+
+    *f = (struct fixture){.pool = kr_fieldset_pool_new()};
+    kr_link_init(&f->changes.head);
+    f->changes.wake = on_wake;
+    f->changes.arg = f;
+    f->s =
+        kube_store_new(&(struct kube_store_opts){.gvr = {KR_S(""), KR_S("v1"), KR_S("configmaps")},
+                                                 .kind = KR_S("ConfigMap"),
+                                                 .pool = f->pool,
+                                                 .changes = &f->changes});
+    assert_int_equal(kube_projection_add(kube_store_projection(f->s), &path, 1, &f->leaf, &f->err),
+                     1);
+}
+
+/* Takes the list of changes as text: "+a" came, "-a" went, "~a" changed, "synced". */
+static const char *changes(struct fixture *f)
+{
+    struct kr_buf b = KR_BUF(10000);
+    const char *out;
+
+    for (struct kr_link *l; (l = kr_link_pop(&f->changes.head)) != NULL;) {
+        struct kube_change *c = KR_OWNER(l, struct kube_change, link);
+
+        if (c->synced)
+            kr_buf_str(&b, KR_S("synced "));
+        else
+            kr_buf_fmt(&b, "%c%.*s ",
+                       !c->old   ? '+'
+                       : !c->now ? '-'
+                                 : '~',
+                       KR_ARG((c->now ? c->now : c->old)->ref.name));
+        kube_change_free(c);
+    }
+    out = kr_cstr(&f->a, kr_buf_view(&b));
+    kr_buf_fini(&b);
+    return out;
+}
+
+static void fixture_fini(struct fixture *f)
+{
+    changes(f);
+    kube_store_free(f->s);
+    assert_int_equal(kr_fieldset_pool_n(f->pool), 0);
+    kr_fieldset_pool_free(f->pool);
+    kr_arena_fini(&f->a);
+}
+
+static kr_val object(struct fixture *f, const char *name, const char *version, int v)
+{
+    return test_json(&f->a,
+                     kr_fmt(&f->a,
+                            "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"n\",\"uid\":\"u-%s\","
+                            "\"resourceVersion\":\"%s\"},\"v\":%d}",
+                            name, name, version, v)
+                         .s);
+}
+
+static void item(struct fixture *f, const char *name, const char *version, int v)
+{
+    EXPECT_OK(kube_store_list_item(f->s, object(f, name, version, v), &f->err), &f->err);
+}
+
+static void put(struct fixture *f, const char *name, const char *version, int v)
+{
+    EXPECT_OK(kube_store_put(f->s, object(f, name, version, v), &f->err), &f->err);
+}
+
+static void del(struct fixture *f, const char *name, const char *version)
+{
+    EXPECT_OK(kube_store_delete(f->s, object(f, name, version, 0), &f->err), &f->err);
+}
+
+static void response(struct fixture *f, uint64_t run, const char *name, const char *version, int v)
+{
+    struct kr_rec *r = NULL;
+
+    EXPECT_OK(kube_store_response(f->s, run, object(f, name, version, v), &r, &f->err), &f->err);
+    assert_true(kr_str_eq(r->version, kr_str_c(version)));
+    kr_rec_drop(r);
+}
+
+static void list(struct fixture *f, const char *version)
+{
+    kube_store_list_begin(f->s);
+    item(f, "a", "5", 1);
+    item(f, "b", "6", 1);
+    kube_store_list_done_at(f->s, kr_str_c(version));
+    changes(f);
+}
+
+/* "name=v" of all objects in order. */
+static const char *content(struct fixture *f)
+{
+    struct kr_buf b = KR_BUF(10000);
+    const char *out;
+    uint64_t at = 0;
+
+    for (struct kr_rec *r; (r = kube_store_next(f->s, &at)) != NULL;)
+        kr_buf_fmt(&b, "%.*s=%d ", KR_ARG(r->ref.name), (int)kr_get(r->root, KR_S("v")).i);
+    out = kr_cstr(&f->a, kr_buf_view(&b));
+    kr_buf_fini(&b);
+    return out;
+}
+
+TEST(kube_store, a_list_is_visible_when_it_is_complete)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    kube_store_list_begin(f.s);
+    item(&f, "a", "1", 1);
+    item(&f, "b", "2", 2);
+    EXPECT_TEXT(content(&f), "");
+    EXPECT_TEXT(changes(&f), "");
+    assert_false(kube_store_synced(f.s));
+    assert_int_equal(f.wakes, 0);
+    kube_store_list_done_at(f.s, KR_S("3"));
+    EXPECT_TEXT(content(&f), "a=1 b=2 ");
+    assert_int_equal(f.wakes, 1);
+    EXPECT_TEXT(changes(&f), "+a +b synced ");
+    assert_true(kube_store_synced(f.s) && kube_store_n(f.s) == 2 && kube_store_bytes(f.s) > 200);
+    fixture_fini(&f);
+}
+
+TEST(kube_store, items_of_a_list_get_kind_and_version_of_the_type)
+{
+    struct fixture f;
+    struct kr_rec *r;
+
+    fixture_init(&f);
+    list(&f, "9");
+    r = kube_store_get(f.s, KR_S("n"), KR_S("a"));
+    assert_true(kr_is_str(kr_get(r->root, KR_S("kind")), KR_S("ConfigMap")));
+    assert_true(kr_is_str(kr_get(r->root, KR_S("apiVersion")), KR_S("v1")));
+    assert_null(kube_store_get(f.s, KR_S(""), KR_S("a")));
+    fixture_fini(&f);
+}
+
+TEST(kube_store, a_second_list_replaces_whatever_its_versions)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    list(&f, "100");
+    kube_store_list_begin(f.s); /* an older etcd was restored: all versions are lower */
+    item(&f, "b", "2", 1);
+    item(&f, "c", "3", 1);
+    item(&f, "a", "1", 7);
+    EXPECT_TEXT(content(&f), "a=1 b=1 ");
+    kube_store_list_done_at(f.s, KR_S("4"));
+    EXPECT_TEXT(changes(&f), "+c ~a synced ");
+    EXPECT_TEXT(content(&f), "b=1 c=1 a=7 ");
+    kube_store_list_begin(f.s);
+    kube_store_list_done_at(f.s, KR_S("5"));
+    EXPECT_TEXT(changes(&f), "-b -c -a synced ");
+    assert_int_equal(kube_store_bytes(f.s), 0);
+    fixture_fini(&f);
+}
+
+TEST(kube_store, an_aborted_list_leaves_no_trace)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    list(&f, "9");
+    kube_store_list_begin(f.s);
+    item(&f, "c", "12", 1);
+    kube_store_list_abort(f.s);
+    EXPECT_TEXT(changes(&f), "");
+    EXPECT_TEXT(content(&f), "a=1 b=1 ");
+    fixture_fini(&f);
+}
+
+TEST(kube_store, events_report_only_what_somebody_reads)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    list(&f, "9");
+    put(&f, "a", "10", 1);
+    EXPECT_TEXT(changes(&f), "");
+    assert_true(kr_str_is(kube_store_get(f.s, KR_S("n"), KR_S("a"))->version, "10"));
+    put(&f, "a", "11", 2);
+    put(&f, "c", "12", 1);
+    del(&f, "b", "13");
+    del(&f, "nobody", "14");
+    EXPECT_TEXT(changes(&f), "~a +c -b ");
+    fixture_fini(&f);
+}
+
+TEST(kube_store, an_older_event_and_an_echo_are_dropped)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    list(&f, "9");
+    response(&f, kube_store_run(f.s), "a", "20", 5);
+    EXPECT_TEXT(changes(&f), "~a ");
+    put(&f, "a", "15", 3);
+    put(&f, "a", "20", 5);
+    del(&f, "a", "19"); /* the object before the one that our apply created anew */
+    EXPECT_TEXT(changes(&f), "");
+    EXPECT_TEXT(content(&f), "a=5 b=1 ");
+    del(&f, "a", "21");
+    EXPECT_TEXT(changes(&f), "-a ");
+    fixture_fini(&f);
+}
+
+TEST(kube_store, where_versions_are_no_numbers_the_later_arrival_wins)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    list(&f, "x9");
+    put(&f, "a", "abc", 2);
+    put(&f, "a", "abb", 3);
+    EXPECT_TEXT(changes(&f), "~a ~a ");
+    put(&f, "a", "abb", 4); /* the same version: an echo */
+    EXPECT_TEXT(changes(&f), "");
+    put(&f, "a", "3", 5); /* only one of them is a number */
+    EXPECT_TEXT(changes(&f), "~a ");
+    del(&f, "a", "zzz");
+    EXPECT_TEXT(changes(&f), "-a ");
+    fixture_fini(&f);
+}
+
+TEST(kube_store, a_response_from_before_the_list_is_ignored)
+{
+    struct fixture f;
+    uint64_t run;
+
+    fixture_init(&f);
+    list(&f, "9");
+    run = kube_store_run(f.s);
+    kube_store_list_begin(f.s);
+    item(&f, "a", "5", 1);
+    response(&f, run, "a", "50", 9);
+    response(&f, run, "new", "51", 9);
+    kube_store_list_done_at(f.s, KR_S("60"));
+    response(&f, run, "a", "70", 9);
+    kube_store_response_gone(f.s, run, KR_S("n"), KR_S("a"), KR_S("u-a"));
+    EXPECT_TEXT(changes(&f), "-b synced ");
+    EXPECT_TEXT(content(&f), "a=1 ");
+    fixture_fini(&f);
+}
+
+TEST(kube_store, a_response_during_a_list_is_merged_by_version)
+{
+    struct fixture f;
+    uint64_t run;
+
+    fixture_init(&f);
+    kube_store_list_begin(f.s);
+    run = kube_store_run(f.s);
+    item(&f, "a", "5", 1);
+    response(&f, run, "a", "12", 9);   /* newer than the list has it */
+    response(&f, run, "b", "6", 9);    /* the list has a newer one */
+    response(&f, run, "old", "8", 9);  /* deleted before the list was taken */
+    response(&f, run, "new", "11", 9); /* made after it was taken */
+    EXPECT_TEXT(changes(&f), "+a +b +old +new ");
+    item(&f, "b", "7", 2);
+    kube_store_list_done_at(f.s, KR_S("10"));
+    EXPECT_TEXT(changes(&f), "~b -old synced ");
+    EXPECT_TEXT(content(&f), "a=9 b=2 new=9 ");
+    fixture_fini(&f);
+}
+
+TEST(kube_store, a_response_about_a_deleted_object_does_not_bring_it_back)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    list(&f, "9");
+    del(&f, "a", "20");
+    changes(&f);
+    response(&f, kube_store_run(f.s), "a", "19", 3);
+    EXPECT_TEXT(changes(&f), "");
+    response(&f, kube_store_run(f.s), "a", "21", 3);
+    EXPECT_TEXT(changes(&f), "+a ");
+    fixture_fini(&f);
+}
+
+TEST(kube_store, an_object_that_is_gone_stays_gone_until_a_new_one_comes)
+{
+    struct fixture f;
+    kr_val again;
+
+    fixture_init(&f);
+    list(&f, "9");
+    kube_store_response_gone(f.s, kube_store_run(f.s), KR_S("n"), KR_S("a"), KR_S(""));
+    EXPECT_TEXT(changes(&f), "-a ");
+    put(&f, "a", "15", 3); /* still on its way when we deleted */
+    EXPECT_TEXT(changes(&f), "");
+    del(&f, "a", "16");
+    EXPECT_TEXT(changes(&f), "");
+    again = kr_with(&f.a, object(&f, "a", "17", 4), "metadata.uid", KR_V_STR("u-other"));
+    EXPECT_OK(kube_store_put(f.s, again, &f.err), &f.err);
+    EXPECT_TEXT(changes(&f), "+a ");
+    kube_store_response_gone(f.s, kube_store_run(f.s), KR_S("n"), KR_S("a"), KR_S("u-a"));
+    EXPECT_TEXT(changes(&f), ""); /* the name has another object by now */
+    fixture_fini(&f);
+}
+
+TEST(kube_store, what_is_gone_during_a_list_is_not_in_it)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    list(&f, "9");
+    kube_store_list_begin(f.s);
+    item(&f, "a", "5", 1);
+    item(&f, "b", "6", 1);
+    kube_store_response_gone(f.s, kube_store_run(f.s), KR_S("n"), KR_S("a"), KR_S("u-a"));
+    kube_store_list_done_at(f.s, KR_S("12"));
+    EXPECT_TEXT(changes(&f), "-a synced ");
+    EXPECT_TEXT(content(&f), "b=1 ");
+    kube_store_list_begin(f.s); /* the next list has the last word */
+    item(&f, "a", "5", 1);
+    kube_store_list_done_at(f.s, KR_S("20"));
+    EXPECT_TEXT(content(&f), "a=1 ");
+    fixture_fini(&f);
+}
+
+TEST(kube_store, changes_among_the_items_of_a_streaming_list_count)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    kube_store_list_begin(f.s);
+    put(&f, "a", "5", 1);
+    put(&f, "b", "6", 1);
+    put(&f, "a", "9", 2);
+    del(&f, "b", "10");
+    put(&f, "a", "7", 3);
+    EXPECT_TEXT(changes(&f), "");
+    kube_store_list_done_at(f.s, KR_S("10"));
+    EXPECT_TEXT(content(&f), "a=2 ");
+    fixture_fini(&f);
+}
+
+TEST(kube_store, changes_outlive_the_store)
+{
+    struct fixture f;
+    struct kube_change *c;
+
+    fixture_init(&f);
+    list(&f, "9");
+    put(&f, "a", "10", 2);
+    kube_store_free(f.s);
+    c = KR_OWNER(f.changes.head.next, struct kube_change, link);
+    assert_null(c->store);
+    assert_int_equal(kr_get(c->now->root, KR_S("v")).i, 2);
+    assert_true(kr_bits_has(&c->bits, KUBE_BITS_FIXED + f.leaf));
+    f.s = NULL;
+    fixture_fini(&f);
+}
+
+TEST(kube_store, a_bad_object_is_an_error_and_changes_nothing)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    list(&f, "9");
+    assert_int_equal(kube_store_put(f.s, test_json(&f.a, "{\"metadata\":{}}"), &f.err), KR_E_INPUT);
+    assert_int_equal(kube_store_delete(f.s, KR_V_NONE, &f.err), KR_E_INPUT);
+    assert_int_equal(kube_store_response(f.s, 1, kr_int(1), NULL, &f.err), KR_E_INPUT);
+    EXPECT_TEXT(content(&f), "a=1 b=1 ");
+    fixture_fini(&f);
+}
+
+/* Any order of responses and events ends with the newest version of each object. */
+TEST(kube_store, any_order_of_echoes_ends_with_the_newest)
+{
+    uint64_t seed = 7;
+    struct fixture f;
+
+    for (int round = 0; round < 300; round++) {
+        int event = 10, reply = 10;
+
+        fixture_init(&f);
+        list(&f, "9");
+        while (event < 30 || reply < 30) { /* both tell of versions 11..30, each in order */
+            bool tell_event = reply == 30 || (event < 30 && test_rand(&seed) % 2);
+            int v = tell_event ? ++event : ++reply;
+            const char *version = kr_fmt(&f.a, "%d", v).s;
+
+            if (tell_event)
+                put(&f, "a", version, v);
+            else
+                response(&f, kube_store_run(f.s), "a", version, v);
+            assert_int_equal(kr_get(kube_store_get(f.s, KR_S("n"), KR_S("a"))->root, KR_S("v")).i,
+                             event > reply ? event : reply);
+        }
+        assert_int_equal((int)strlen(changes(&f)), 20 * 3); /* each version is reported once */
+        fixture_fini(&f);
+    }
+}
+
+int main(void)
+{
+    return RUN(T(kube_store, a_list_is_visible_when_it_is_complete),
+               T(kube_store, items_of_a_list_get_kind_and_version_of_the_type),
+               T(kube_store, a_second_list_replaces_whatever_its_versions),
+               T(kube_store, an_aborted_list_leaves_no_trace),
+               T(kube_store, events_report_only_what_somebody_reads),
+               T(kube_store, an_older_event_and_an_echo_are_dropped),
+               T(kube_store, where_versions_are_no_numbers_the_later_arrival_wins),
+               T(kube_store, a_response_from_before_the_list_is_ignored),
+               T(kube_store, a_response_during_a_list_is_merged_by_version),
+               T(kube_store, a_response_about_a_deleted_object_does_not_bring_it_back),
+               T(kube_store, an_object_that_is_gone_stays_gone_until_a_new_one_comes),
+               T(kube_store, what_is_gone_during_a_list_is_not_in_it),
+               T(kube_store, changes_among_the_items_of_a_streaming_list_count),
+               T(kube_store, changes_outlive_the_store),
+               T(kube_store, a_bad_object_is_an_error_and_changes_nothing),
+               T(kube_store, any_order_of_echoes_ends_with_the_newest));
+}
