@@ -19,8 +19,9 @@ void kr_buf_init(struct kr_buf *b, size_t max_bytes)
 
 void kr_buf_fini(struct kr_buf *b)
 {
-    kr_free(b->s);
-    *b = (struct kr_buf)KR_BUF(b->max);
+    if (!b->a)
+        kr_free(b->s);
+    *b = (struct kr_buf)KR_BUF_IN(b->a, b->max);
 }
 
 void kr_buf_reset(struct kr_buf *b)
@@ -29,6 +30,16 @@ void kr_buf_reset(struct kr_buf *b)
     b->full = false;
     if (b->s)
         b->s[0] = 0;
+}
+
+/* A larger piece of the buffer's arena with the same bytes. */
+static char *arena_grown(const struct kr_buf *b, size_t cap)
+{
+    char *s = kr_arena_bytes(b->a, cap);
+
+    if (b->n)
+        memcpy(s, b->s, b->n);
+    return s;
 }
 
 /* Makes room for n more bytes and a NUL; false when that is over the maximum. */
@@ -46,7 +57,7 @@ static bool reserve(struct kr_buf *b, size_t n)
         cap *= 2;
     if (cap > b->max + 1)
         cap = b->max + 1;
-    b->s = kr_realloc(b->s, cap);
+    b->s = b->a ? arena_grown(b, cap) : kr_realloc(b->s, cap);
     b->cap = cap;
     b->s[b->n] = 0;
     return true;

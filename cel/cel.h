@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cel.h - the value of an expression: CEL (Common Expression Language) in C.
+ *
+ *   text --parse--> tree --macros--> tree --check--> typed tree --compile--> program --eval--> value
+ *                                          |                     |
+ *                                          +-- type, diagnostics +-- reads: what it depends on
+ *
+ * An environment says which functions and variables exist. A program is immutable and may be
+ * evaluated by any number of callers at once; it lives in the arena it was compiled into. Evaluation
+ * allocates from the caller's arena only. Nothing here reads a clock, a file (but tzdata) or keeps
+ * global state that changes.
+ *
+ * Texts of errors and types are cel-go's (0.31), byte for byte where a user can see them.
+ *
+ * Source: cel-spec doc/langdef.md, cel-go 0.31, kro:pkg/cel.
+ *
+ *   lex.c parse.c macro.c   text to tree            check.c type.c env.c   types
+ *   compile.c opcode.def    tree to program         vm.c ops.c             evaluation
+ *   functions.def fn_*.c    the library, one row a function
+ *   refs.c                  which variables and paths an expression reads
+ *   json.c                  CEL value to JSON value
+ *   schema.c                the OpenAPI model (schema.h)
+ */
+#ifndef CEL_H
+#define CEL_H
+
+#include "cel/base/err.h"
+#include "cel/base/val.h"
+#include "cel/schema.h"
+
+enum {
+    CEL_SOURCE_MAX = 100 * 1000,     /* code points of an expression; cel-go's default */
+    CEL_DEPTH_MAX = 250,             /* nesting, while parsing and in the tree; cel-go's default */
+    CEL_MACRO_NODES_MAX = 100 * 1000, /* tree nodes made while macros expand; cel-go's default */
+    CEL_ERRORS_MAX = 100,            /* diagnostics reported for one expression */
+};
+
+/* Evaluation stops with KR_E_LIMIT when an expression has cost this many steps (an instruction, or
+ * an element or 16 bytes touched by a function). kro sets none; ours is far above any use. */
+#define CEL_COST_MAX UINT64_C(100000000)
+
+/* --- types ------------------------------------------------------------------------------------ */
+
+/* An immutable type term; equal terms of one env may be different pointers: compare with
+ * cel_type_same. Lives in the arena of the env it was made with. */
+struct cel_type;
+
+extern const struct cel_type *const CEL_T_DYN;
+extern const struct cel_type *const CEL_T_ANY;
+extern const struct cel_type *const CEL_T_BOOL;
+extern const struct cel_type *const CEL_T_INT;
+extern const struct cel_type *const CEL_T_STRING;
+extern const struct cel_type *const CEL_T_CONDITION; /* kro.run.Condition */
+
+const struct cel_type *cel_type_list(struct kr_arena *a, const struct cel_type *item);
+const struct cel_type *cel_type_map(struct kr_arena *a, const struct cel_type *key,
+                                    const struct cel_type *value);
+/* The type of a value described by schema; object types inside are named from name ("__type_x").
+ * NULL schema gives dyn. The schema must outlive every use of the type while compiling; programs do
+ * not need it. */
+const struct cel_type *cel_type_of_schema(struct kr_arena *a, const struct cel_schema *schema,
+                                          kr_str name);
+/* OpenAPI v3 schema of values of t, as kro infers status schemas; KR_NONE when it has none. */
+kr_val cel_type_to_openapi(struct kr_arena *a, const struct cel_type *t, struct kr_err *err);
+
+bool cel_type_same(const struct cel_type *a, const struct cel_type *b);
+bool cel_type_assignable(const struct cel_type *from, const struct cel_type *to);
+/* Structural compatibility of an output type with the type a field expects; negative: err has kro's
+ * text ("type kind mismatch: ..."). Source: kro:pkg/cel/compatibility.go. */
+KR_MUST int cel_type_compatible(const struct cel_type *output, const struct cel_type *expected,
+                                struct kr_err *err);
+bool cel_type_is_list(const struct cel_type *t, const struct cel_type **item);
+bool cel_type_is_map(const struct cel_type *t, const struct cel_type **key,
+                     const struct cel_type **value);
+bool cel_type_is_optional(const struct cel_type *t, const struct cel_type **inner);
+bool cel_type_is_object(const struct cel_type *t);
+bool cel_type_is_dyn(const struct cel_type *t); /* dyn or any */
+kr_str cel_type_print(struct kr_arena *a, const struct cel_type *t); /* as diagnostics print it */
+
+/* --- environment ------------------------------------------------------------------------------ */
+
+enum cel_libs {
+    CEL_LIB_STD = 1,      /* standard library and macros */
+    CEL_LIB_EXT = 2,      /* cel-go extensions that kro enables: strings, lists, bindings, ... */
+    CEL_LIB_K8S = 4,      /* Kubernetes: quantity, url, ip, cidr, semver, lists, regex */
+    CEL_LIB_KRO = 8,      /* kro: random, maps, json, hash, lists, omit, runtime */
+    CEL_LIB_ALL = 15,
+};
+
+/* Variables and libraries; a chain: a child sees its parents' variables. Lives in the arena given;
+ * immutable once something was compiled with it. */
+struct cel_env;
+
+struct cel_env *cel_env_new(struct kr_arena *a, unsigned libs);
+struct cel_env *cel_env_extend(struct kr_arena *a, const struct cel_env *parent);
+/* Declares a variable and returns its slot: slots count from 0 along the chain. A second
+ * declaration of a name shadows the first. schema, when not NULL, makes values of the variable read
+ * through it at run time (dates become timestamps, ...); NULL: values are taken as they are. */
+uint32_t cel_env_var(struct cel_env *env, kr_str name, const struct cel_type *type,
+                     const struct cel_schema *schema);
+uint32_t cel_env_slots_n(const struct cel_env *env);
+/* The slot of name, or -1. */
+int32_t cel_env_find(const struct cel_env *env, kr_str name);
+/* Names of all functions, for "unknown functions" messages. */
+bool cel_env_has_function(const struct cel_env *env, kr_str name);
+
+/* --- programs --------------------------------------------------------------------------------- */
+
+struct cel_prog;
+
+/* Parses, checks and compiles text into a. err: cel-go's diagnostics, all of them, each with its
+ * position and snippet (cut at KR_ERR_MAX). The program copies what it needs of text, env and
+ * schemas. Returns 0 or KR_E_INPUT, KR_E_LIMIT. */
+KR_MUST int cel_compile(struct kr_arena *a, const struct cel_env *env, kr_str text,
+                        const struct cel_prog **out, struct kr_err *err);
+const struct cel_type *cel_prog_type(const struct cel_prog *p); /* valid as long as the env is */
+kr_str cel_prog_text(const struct cel_prog *p);
+/* Is the expression a constant (no variable, no impure function)? */
+bool cel_prog_is_constant(const struct cel_prog *p);
+
+/* What a program reads: the longest chain of constant selections from a variable, cut at the first
+ * dynamic index, call or comprehension. names_n == 0: the whole value. */
+struct cel_read {
+    uint32_t slot;
+    uint32_t names_n;
+    const kr_str *names;
+};
+/* All reads, no read twice, none that lies below another of the same program. Borrowed from p. */
+const struct cel_read *cel_prog_reads(const struct cel_prog *p, uint32_t *n);
+
+/* Identifiers and functions of an expression, from the syntax alone (macros expanded, not checked).
+ * Source: kro:pkg/cel/ast/inspector.go; reference section 18. */
+struct cel_inspection {
+    uint32_t idents_n; /* free identifiers, in order of first appearance, loop variables left out */
+    const kr_str *idents;
+    uint32_t functions_n; /* global functions the env does not have */
+    const kr_str *functions;
+    bool uses_omit;
+};
+KR_MUST int cel_inspect(struct kr_arena *a, const struct cel_env *env, kr_str text,
+                        struct cel_inspection *out, struct kr_err *err);
+
+/* --- evaluation ------------------------------------------------------------------------------- */
+
+/* Why an evaluation failed. PENDING kinds mean that a value is not there yet: kro treats them as
+ * "data pending" (texts: no such key, no such field, no such attribute, index out of bounds). */
+enum cel_fail {
+    CEL_FAIL_NONE,
+    CEL_FAIL_PENDING,
+    CEL_FAIL_ERROR,
+    CEL_FAIL_LIMIT, /* cost or size */
+};
+
+struct cel_run {
+    const kr_val *slots; /* one value per slot of the env; KR_NONE: not there (no such attribute) */
+    uint32_t slots_n;
+    struct kr_arena *a;  /* results and temporaries */
+    uint64_t cost_max;   /* 0: CEL_COST_MAX */
+
+    uint64_t cost;       /* out */
+    enum cel_fail fail;  /* out */
+};
+
+/* Evaluates into *out, which lives in run->a or borrows from the slots. Returns 0 or KR_E_EVAL /
+ * KR_E_LIMIT with the bare message (no "eval ..." prefix) and run->fail set. */
+KR_MUST int cel_eval(const struct cel_prog *p, struct cel_run *run, kr_val *out,
+                     struct kr_err *err);
+
+/* CEL value to JSON value, as every result of kro goes (reference section 16). KR_OMIT passes
+ * through. KR_E_EVAL with kro's text on what cannot be converted. */
+KR_MUST int cel_to_json(struct kr_arena *a, kr_val v, kr_val *out, struct kr_err *err);
+
+#endif

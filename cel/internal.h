@@ -1,0 +1,632 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* internal.h - what the files of cel/ share with each other and with nobody else.
+ *
+ *   cel__lexer   text -> tokens                  lex.c
+ *   cel__node    the tree                        parse.c makes it, macro.c rewrites, check.c types
+ *   cel_type     type terms                      type.c
+ *   cel__fn      functions and their overloads   functions.def, env.c
+ *   cel_prog     the flat program                compile.c makes it, vm.c runs it
+ *   cel__vm      one evaluation                  vm.c, ops.c, fn_*.c
+ */
+#ifndef CEL_INTERNAL_H
+#define CEL_INTERNAL_H
+
+#include "cel/cel.h"
+
+/* --- types (type.c) --------------------------------------------------------------------------- */
+
+enum cel__type_kind {
+    TK_ERROR,
+    TK_DYN,
+    TK_ANY,
+    TK_NULL,
+    TK_BOOL,
+    TK_INT,
+    TK_UINT,
+    TK_DOUBLE,
+    TK_STRING,
+    TK_BYTES,
+    TK_DURATION,
+    TK_TIMESTAMP,
+    TK_LIST,   /* params: item */
+    TK_MAP,    /* params: key, value */
+    TK_TYPE,   /* params: none, or the type meant */
+    TK_OPAQUE, /* name, params: optional_type(T), net.IP, ... */
+    TK_OBJECT, /* name, schema */
+    TK_VAR,    /* a type parameter: `var` numbers it */
+};
+
+struct cel_type {
+    uint8_t kind; /* enum cel__type_kind */
+    uint32_t params_n;
+    uint32_t var;
+    kr_str name; /* run-time name */
+    const struct cel_type *const *params;
+    const struct cel_schema *schema; /* of an object type; NULL: the type's fields are not known */
+};
+
+extern const struct cel_type cel__t_error, cel__t_dyn, cel__t_any, cel__t_null, cel__t_bool,
+    cel__t_int, cel__t_uint, cel__t_double, cel__t_string, cel__t_bytes, cel__t_duration,
+    cel__t_timestamp, cel__t_type, cel__t_condition, cel__t_runtime;
+
+const struct cel_type *cel__type_new(struct kr_arena *a, enum cel__type_kind kind, kr_str name,
+                                     const struct cel_type *const *params, uint32_t n);
+const struct cel_type *cel__type_optional(struct kr_arena *a, const struct cel_type *inner);
+const struct cel_type *cel__type_type(struct kr_arena *a, const struct cel_type *of);
+const struct cel_type *cel__type_var(struct kr_arena *a, uint32_t var);
+/* Deep copy: nothing of t is borrowed but static basic types and schemas. */
+const struct cel_type *cel__type_copy(struct kr_arena *a, const struct cel_type *t);
+/* Reads "list(A)", "optional_type(map(K, V))", ... A single capital letter is a type parameter and
+ * becomes TK_VAR number letter - 'A'. Asserts on a malformed text: signatures are ours. */
+const struct cel_type *cel__type_parse(struct kr_arena *a, kr_str *rest);
+
+/* How a field of an object type was found. */
+enum cel__field_found {
+    CEL__FIELD_OK,
+    CEL__FIELD_UNDEFINED, /* the type has no such field */
+    CEL__FIELD_NO_TYPE,   /* nothing is known of the type's fields */
+};
+enum cel__field_found cel__type_field(struct kr_arena *a, const struct cel_type *object, kr_str name,
+                                      const struct cel_type **out);
+
+/* Substitution of type variables: one entry per variable, with a trail to undo a failed attempt. */
+struct cel__subst {
+    struct kr_arena *a;
+    const struct cel_type **bound; /* per variable; NULL: free */
+    uint32_t vars_n, cap;
+    uint32_t *trail; /* pairs: variable, index into old */
+    const struct cel_type **old;
+    uint32_t trail_n, trail_cap;
+};
+const struct cel_type *cel__subst_fresh(struct cel__subst *s);
+/* Binds variables so that from fits into to; on failure nothing is bound. */
+bool cel__subst_assign(struct cel__subst *s, const struct cel_type *from, const struct cel_type *to);
+/* The same for lists of types, all or nothing. */
+bool cel__subst_assign_all(struct cel__subst *s, const struct cel_type *const *from,
+                           const struct cel_type *const *to, uint32_t n);
+/* t with bound variables replaced; free ones become dyn when free_to_dyn. */
+const struct cel_type *cel__subst_apply(struct cel__subst *s, const struct cel_type *t,
+                                        bool free_to_dyn);
+bool cel__type_less_specific(const struct cel_type *a, const struct cel_type *b); /* or equal */
+
+/* --- property names (schema.c) ---------------------------------------------------------------- */
+
+bool cel__reserved_word(kr_str s);
+/* Kubernetes' escaping of property names ("a-b" -> "a__dash__b"); false: not accessible. Lives in a
+ * or is p itself. */
+bool cel__escape(struct kr_arena *a, kr_str p, kr_str *out);
+bool cel__unescape(struct kr_arena *a, kr_str n, kr_str *out);
+
+/* --- lexer (lex.c) ---------------------------------------------------------------------------- */
+
+enum cel__token_kind {
+    TOK_END,
+    TOK_BAD, /* a character that begins no token, or an unfinished literal */
+    TOK_IDENT,
+    TOK_ESC_IDENT, /* text is without the backticks */
+    TOK_INT,
+    TOK_UINT,
+    TOK_FLOAT,
+    TOK_STRING,
+    TOK_BYTES,
+    TOK_TRUE,
+    TOK_FALSE,
+    TOK_NULL,
+    TOK_IN,
+    TOK_EQ,
+    TOK_NE,
+    TOK_LT,
+    TOK_LE,
+    TOK_GE,
+    TOK_GT,
+    TOK_AND,
+    TOK_OR,
+    TOK_LBRACKET,
+    TOK_RBRACKET,
+    TOK_LBRACE,
+    TOK_RBRACE,
+    TOK_LPAREN,
+    TOK_RPAREN,
+    TOK_DOT,
+    TOK_COMMA,
+    TOK_MINUS,
+    TOK_NOT,
+    TOK_QUESTION,
+    TOK_COLON,
+    TOK_PLUS,
+    TOK_STAR,
+    TOK_SLASH,
+    TOK_PERCENT,
+};
+
+struct cel__token {
+    uint8_t kind; /* enum cel__token_kind */
+    uint32_t pos; /* byte offset */
+    kr_str text;
+};
+
+struct cel__lexer {
+    kr_str text;
+    uint32_t at; /* byte offset */
+};
+struct cel__token cel__lex(struct cel__lexer *lx);
+/* The value of a string or bytes token. Returns NULL, or what is wrong with it. */
+const char *cel__unquote(struct kr_arena *a, const struct cel__token *tok, kr_val *out);
+
+/* --- diagnostics (parse.c) -------------------------------------------------------------------- */
+
+enum { CEL__POS_NONE = UINT32_MAX }; /* no position: prints as -1:0 */
+
+struct cel__diag {
+    uint32_t pos; /* byte offset */
+    kr_str text;
+};
+
+struct cel__diags {
+    struct kr_arena *a;
+    kr_str source;
+    struct cel__diag *list;
+    uint32_t n, cap;
+    uint32_t left_out; /* over CEL_ERRORS_MAX */
+};
+void cel__diag(struct cel__diags *d, uint32_t pos, const char *fmt, ...) KR_PRINTF(3, 4);
+/* Prints all, sorted by position, into err; returns KR_E_INPUT. */
+int cel__diags_fail(struct cel__diags *d, struct kr_err *err);
+
+/* --- the tree (parse.c, macro.c) -------------------------------------------------------------- */
+
+enum cel__node_kind {
+    NK_ERROR, /* already reported */
+    NK_CONST,
+    NK_IDENT,
+    NK_SELECT,
+    NK_CALL,
+    NK_LIST,
+    NK_MAP,
+    NK_STRUCT,
+    NK_FOLD,
+};
+
+/* What a comprehension is for. All of them come from macros, so the compiler need not guess. */
+enum cel__fold_kind {
+    FOLD_ALL,
+    FOLD_EXISTS,
+    FOLD_ONE,
+    FOLD_LIST,      /* map, filter, transformList: list of body where pred */
+    FOLD_MAP,       /* transformMap: var1 -> body */
+    FOLD_MAP_ENTRY, /* transformMapEntry: entries of body */
+    FOLD_BIND,      /* accu is bound to init in result */
+};
+
+struct cel__node;
+
+/* A comprehension as cel-go builds it (the checker walks this), and what it means (the compiler
+ * walks pred and body). */
+struct cel__fold {
+    uint8_t kind; /* enum cel__fold_kind */
+    kr_str var1, var2; /* var2 empty: one variable */
+    kr_str accu;
+    struct cel__node *range, *init, *cond, *step, *result;
+    struct cel__node *pred; /* all, exists, one: the predicate; others: the filter or NULL */
+    struct cel__node *body; /* the element made */
+};
+
+struct cel__node {
+    uint8_t kind; /* enum cel__node_kind */
+    bool member;    /* call: has a target */
+    bool test_only; /* select: has(e.f) */
+    uint16_t depth; /* of counted nodes below and with this one */
+    uint32_t pos;   /* byte offset for diagnostics */
+    uint32_t args_n; /* map: two per entry */
+    kr_str name;     /* ident, field, function, struct type */
+    kr_val value;    /* const */
+    struct cel__node *target; /* operand of a select; target of a member call */
+    struct cel__node **args;
+    const bool *optional; /* list, map: per element or entry; NULL: none is optional */
+    struct cel__fold *fold;
+
+    const struct cel_type *type; /* from here on: set by the checker */
+    int32_t slot;                /* ident, qualified select: variable of the env; or one below */
+    uint32_t overloads_n;        /* call: those that match */
+    const struct cel__overload *const *overloads;
+    const struct cel__fn *fn;
+    uint32_t local; /* ident: number of the fold variable it names; CEL__NO_LOCAL */
+
+    uint8_t constness; /* enum cel__constness; this and the next: set by the compiler */
+    kr_val computed;
+};
+
+enum cel__constness { CEL__UNKNOWN, CEL__CONSTANT, CEL__VARYING };
+
+enum { CEL__NO_LOCAL = UINT32_MAX };
+/* Values of slot that are no slot. */
+enum { CEL__SLOT_NONE = -1, CEL__SLOT_TYPE = -2 /* value has the type */, CEL__SLOT_RUNTIME = -3 };
+
+struct cel__parser {
+    struct kr_arena *a;
+    struct cel__diags *diags;
+    const struct cel_env *env;
+    struct cel__lexer lx;
+    struct cel__token tok, next;
+    bool stopped; /* a syntax error: nothing more is read */
+    uint16_t expr_depth, relation_depth, calc_depth;
+    uint32_t macro_nodes;
+};
+
+/* Parses and expands macros. NULL: diags has errors. */
+struct cel__node *cel__parse(struct kr_arena *a, const struct cel_env *env, struct cel__diags *diags,
+                             kr_str text);
+struct cel__node *cel__node_new(struct cel__parser *p, enum cel__node_kind kind, uint32_t pos);
+/* The expansion of a call, or NULL when it is no macro. */
+struct cel__node *cel__macro(struct cel__parser *p, kr_str name, struct cel__node *target,
+                             struct cel__node **args, uint32_t n, uint32_t pos);
+/* "a.b.c" of a pure chain of selects, into a; false for all else. */
+bool cel__dotted(struct kr_arena *a, const struct cel__node *e, kr_str *out);
+
+/* --- functions (functions.def, env.c) --------------------------------------------------------- */
+
+struct cel__vm;
+/* Computes *out from args. Returns 0 or what cel__raise returned. */
+typedef int cel__impl(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out);
+
+enum cel__style { GLOBAL, MEMBER };
+
+enum {
+    FN_GUARD = 1,  /* argument types are compared with the overload's before the call */
+    FN_OP = 2,     /* an operator: the compiler has an opcode for it */
+    FN_HIDDEN = 4, /* internal name, not reachable from source text */
+    FN_SIZED = 8,  /* costs one per 16 bytes or per element of its arguments */
+};
+
+/* One row of functions.def. */
+struct cel__row {
+    uint8_t lib;   /* enum cel_libs */
+    uint8_t style; /* enum cel__style */
+    uint8_t flags; /* FN_* */
+    const char *name;
+    const char *id; /* cel-go's overload id */
+    const char *signature; /* "string, list(A) -> int" */
+    cel__impl *impl;
+};
+extern const struct cel__row cel__rows[];
+extern const uint32_t cel__rows_n;
+
+struct cel__overload {
+    const struct cel__row *row;
+    uint32_t args_n;
+    uint32_t vars_n; /* type parameters used: numbers below this */
+    const struct cel_type *const *args;
+    const struct cel_type *result;
+};
+
+struct cel__fn {
+    kr_str name;
+    uint32_t overloads_n;
+    const struct cel__overload *overloads;
+};
+
+struct cel__var {
+    kr_str name;
+    const struct cel_type *type;
+    const struct cel_schema *schema;
+    uint32_t slot;
+};
+
+struct cel_env {
+    struct kr_arena *a;
+    const struct cel_env *parent;
+    unsigned libs;
+    kr_str container; /* names are looked up in it and in its parents; empty in kro */
+    struct cel__var *vars;
+    uint32_t vars_n, vars_cap, first_slot;
+    const struct cel__fn *declared; /* functions without implementation, for checking only */
+    uint32_t declared_n;
+    const struct cel__fn **index; /* root: open hash table over functions */
+    uint32_t index_n;
+};
+
+const struct cel__fn *cel__env_function(const struct cel_env *env, kr_str name);
+/* Declares functions that have no implementation: an expression that calls them can be checked. */
+void cel__env_declare(struct cel_env *env, const struct cel__row *rows, uint32_t n);
+/* The variable named exactly name, or NULL. */
+const struct cel__var *cel__env_var(const struct cel_env *env, kr_str name);
+/* A type that can be named in an expression, or NULL. */
+const struct cel_type *cel__env_type(const struct cel_env *env, kr_str name);
+
+int cel__no_impl(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out);
+
+/* --- checker (check.c) ------------------------------------------------------------------------ */
+
+/* Types the tree in place. Errors go to diags. untyped: every type is dyn, so that names are
+ * resolved and all else is left to the evaluation. */
+void cel__check(struct kr_arena *a, const struct cel_env *env, struct cel__diags *diags,
+                struct cel__node *root, bool untyped);
+/* cel_compile without the type check. */
+KR_MUST int cel__compile_unchecked(struct kr_arena *a, const struct cel_env *env, kr_str text,
+                                   const struct cel_prog **out, struct kr_err *err);
+/* The check of a constant format string against a list literal (fn_format.c): what is wrong, or an
+ * empty string. *arg gets the index of the offending element, or -1 for the format string. */
+kr_str cel__format_check(struct kr_arena *a, kr_str format, const struct cel__node *list,
+                         int32_t *arg);
+
+/* --- values read through a schema (typed.c) --------------------------------------------------- */
+
+struct cel__rt_field {
+    kr_str name;   /* raw property name; sorted */
+    uint16_t type; /* handle */
+};
+
+/* What the evaluator knows of a schema. Handle h is entry h - 1 of the program's table; 0: none. */
+struct cel__rt {
+    uint8_t type;   /* enum cel_schema_type */
+    uint8_t format; /* enum cel_schema_format */
+    uint8_t list_type;
+    bool int_or_string, preserve, nullable, object_like, is_map;
+    uint16_t items, additional;
+    uint16_t fields_n, map_keys_n;
+    const struct cel__rt_field *fields;
+    const kr_str *map_keys;
+};
+
+struct cel__rt_builder {
+    struct kr_arena *a; /* of the program */
+    struct cel__rt *types;
+    const struct cel_schema **seen;
+    uint32_t n, cap;
+    bool full;
+};
+/* Handle of the whole schema below s. */
+uint16_t cel__rt_whole(struct cel__rt_builder *b, const struct cel_schema *s);
+/* Handle of s of which only the members on the given paths are looked at. */
+uint16_t cel__rt_paths(struct cel__rt_builder *b, const struct cel_schema *s,
+                       const struct cel_read *reads, uint32_t n, uint32_t depth);
+
+/* Reads raw data through handle h: an error value (KR_ERROR) where the data does not fit. */
+kr_val cel__typed(struct cel__vm *vm, kr_val raw, uint16_t h);
+/* Member of a map read through its handle; KR_NONE: absent. key is the name as written. */
+kr_val cel__typed_member(struct cel__vm *vm, kr_val map, kr_str key);
+/* Item i of a list, read through its handle. */
+static inline kr_val cel__item(struct cel__vm *vm, kr_val list, uint32_t i);
+/* Value of entry i of a map, read through its handle. */
+kr_val cel__typed_entry(struct cel__vm *vm, kr_val map, uint32_t i);
+/* The key under which a typed object shows a property. */
+kr_val cel__typed_key(struct cel__vm *vm, kr_val map, kr_val key);
+/* Result of an evaluation without handles on lists: items are converted. */
+kr_val cel__typed_finish(struct cel__vm *vm, kr_val v);
+/* The value with every typed map and list below converted (for tests and comparisons). */
+kr_val cel__typed_expand(struct cel__vm *vm, kr_val v);
+bool cel__typed_is_object(struct cel__vm *vm, kr_val map); /* has declared properties */
+/* Equality of a set or map list a with the list b; 1: a is neither, compare item by item. */
+int cel__typed_equal(struct cel__vm *vm, kr_val a, kr_val b, kr_val *out);
+/* a + b by the rules of a's list type; a has a handle. */
+kr_val cel__typed_concat(struct cel__vm *vm, kr_val a, kr_val b);
+
+/* --- programs (compile.c) --------------------------------------------------------------------- */
+
+enum cel__op {
+#define CEL_OP(name) OP_##name,
+#include "cel/opcode.def"
+#undef CEL_OP
+    OP_N
+};
+
+enum { CEL__CONST = 1u << 31 }; /* operand: number of a constant; without: of a register */
+
+struct cel__insn {
+    uint8_t op; /* enum cel__op */
+    uint8_t flag;
+    uint16_t handle; /* type handle, where the op loads a variable */
+    uint32_t dst;
+    uint32_t a, b;
+};
+
+/* A member name as the program uses it. */
+struct cel__key {
+    kr_str name;      /* as written */
+    kr_str unescaped; /* property of a typed object; the same bytes when nothing is escaped */
+    bool accessible;
+};
+
+struct cel__path {
+    uint32_t keys_n;
+    const uint32_t *keys;
+    kr_str var;
+    uint16_t handle;
+};
+
+struct cel__call {
+    kr_str name;
+    bool member;
+    uint32_t args_n;
+    const uint32_t *args;   /* operands */
+    uint32_t overloads_n;   /* one: called if its guard lets; more: the first whose guard lets */
+    const struct cel__overload *overloads;
+    const struct cel__regex *regex; /* compiled constant pattern, or NULL */
+};
+
+/* An error raised at from <= pc < to goes into register reg, and the run goes on at target. */
+struct cel__handler {
+    uint32_t from, to, target, reg;
+};
+
+struct cel_prog {
+    kr_str text;
+    const struct cel_type *type;
+    bool constant;
+    uint32_t regs_n, insns_n, consts_n, keys_n, handlers_n, calls_n, reads_n, types_n;
+    const struct cel__insn *insns;
+    const kr_val *consts;
+    const struct cel__key *keys;
+    const struct cel__path *paths;
+    const struct cel__call *calls;
+    const uint32_t *operands; /* of list and map literals */
+    const bool *optionals;    /* beside operands */
+    const struct cel__handler *handlers;
+    const struct cel_read *reads;
+    const struct cel__rt *types;
+};
+
+/* Compiles a typed tree. */
+KR_MUST int cel__compile(struct kr_arena *a, struct kr_arena *tmp, const struct cel_env *env,
+                         kr_str text, struct cel__node *root, const struct cel_prog **out,
+                         struct kr_err *err);
+/* Read-set of a typed tree (refs.c). Lives in a. */
+const struct cel_read *cel__reads(struct kr_arena *a, struct kr_arena *tmp,
+                                  const struct cel__node *root, uint32_t *n);
+
+/* --- evaluation (vm.c, ops.c) ----------------------------------------------------------------- */
+
+/* A value that is an error: lives in registers and in containers made from invalid data. */
+enum { KR_ERROR = KR_KIND_N }; /* .obj: struct cel__error */
+
+struct cel__error {
+    const struct kr_opaque_type *type; /* as every .obj */
+    enum cel_fail fail;
+    int code; /* enum kr_code */
+    kr_str text;
+};
+
+struct cel__vm {
+    struct kr_arena *a;
+    const struct cel_prog *p;
+    const kr_val *slots;
+    uint32_t slots_n;
+    uint64_t cost, cost_max;
+    size_t bytes_max; /* of a->used_bytes */
+    kr_val raised; /* KR_ERROR */
+    uint32_t depth; /* of recursive walks over values */
+    const struct cel__call *call; /* the call that runs */
+};
+
+enum {
+    CEL__VALUE_DEPTH_MAX = 1000,       /* nesting of values that equality and JSON walk */
+    CEL__TEXT_MAX = 64 * 1024 * 1024, /* bytes of one string made by an evaluation */
+    CEL__RUN_BYTES_MAX = 256 * 1024 * 1024, /* bytes of all that one evaluation makes */
+};
+
+/* cel_eval without the last step: lists in the result may have handles, which vm can read. */
+int cel__eval_raw(const struct cel_prog *p, struct cel_run *r, struct cel__vm *vm, kr_val *out,
+                  struct kr_err *err);
+/* Makes an error value. Texts of the four pending kinds are recognised by their words, as kro does. */
+kr_val cel__error(struct cel__vm *vm, const char *fmt, ...) KR_PRINTF(2, 3);
+/* Sets vm->raised; returns KR_E_EVAL. */
+int cel__raise(struct cel__vm *vm, const char *fmt, ...) KR_PRINTF(2, 3);
+int cel__raise_val(struct cel__vm *vm, kr_val error);
+int cel__no_overload(struct cel__vm *vm); /* "no such overload" */
+/* Adds to the cost; negative over the limit. */
+static inline int cel__charge(struct cel__vm *vm, uint64_t steps);
+int cel__over_limit(struct cel__vm *vm);
+
+/* Heads a library type: see struct kr_opaque. */
+struct kr_opaque_type {
+    const char *name; /* run-time type name */
+    /* Equality with another value of the same type. */
+    bool (*equal)(const struct kr_opaque *x, const struct kr_opaque *y);
+    /* May the value stand on the right of ==? NULL: always. */
+    bool (*comparable)(const struct kr_opaque *y);
+};
+
+struct cel__condition {
+    struct kr_opaque head;
+    kr_str type, status, reason, message;
+};
+extern const struct kr_opaque_type cel__condition_type, cel__runtime_type;
+extern const struct kr_opaque cel__runtime;
+
+/* Go's name of a value's type, as reflect prints it ("int64", "map[string]interface {}"). */
+const char *cel__go_type(kr_val v);
+/* Go's name of the CEL value's implementation ("types.Int"). */
+const char *cel__go_val_type(kr_val v);
+/* Run-time type name ("int", "google.protobuf.Timestamp"). */
+kr_str cel__type_name(kr_val v);
+/* Does v fit the declared type, as far as cel-go looks (the first element of containers)? */
+bool cel__guard(struct cel__vm *vm, const struct cel_type *t, kr_val v);
+/* Equality as `==` has it: a bool, or an error value. */
+kr_val cel__equal(struct cel__vm *vm, kr_val x, kr_val y);
+/* x < y: -1, 0, 1; 2 unordered (NaN); 3 no such overload. */
+int cel__compare(kr_val x, kr_val y);
+/* Looks a key up with numeric coercion: KR_NONE when absent. Typed values come converted. */
+kr_val cel__map_get(struct cel__vm *vm, kr_val map, kr_val key);
+int cel__index(struct cel__vm *vm, kr_val x, kr_val key, kr_val *out);
+int cel__opt_index(struct cel__vm *vm, kr_val x, kr_val key, kr_val *out);
+int cel__select(struct cel__vm *vm, kr_val x, const struct cel__key *key, kr_val *out);
+int cel__opt_select(struct cel__vm *vm, kr_val x, const struct cel__key *key, kr_val *out);
+int cel__has(struct cel__vm *vm, kr_val x, const struct cel__key *key, kr_val *out);
+int cel__in(struct cel__vm *vm, kr_val x, kr_val container, kr_val *out);
+int cel__concat(struct cel__vm *vm, kr_val x, kr_val y, kr_val *out);
+kr_val cel__opt_of(struct kr_arena *a, kr_val v);
+#define CEL__OPT_NONE ((kr_val){.kind = KR_OPTIONAL})
+bool cel__is_zero(kr_val v);
+
+/* Maps made by evaluation: pairs in any order into a map sorted as cel__key_cmp; a key that comes
+ * twice keeps its last value. Sorts in place. */
+kr_val cel__map_make(struct kr_arena *a, struct kr_pair *pairs, uint32_t n);
+/* Index of exactly this key, or -1. */
+int64_t cel__map_index(kr_val map, kr_val key);
+/* Total order of map keys: bools, numbers by value and then by kind, strings by bytes. */
+int cel__key_cmp(kr_val x, kr_val y);
+
+/* The conversion that json.marshal does: as cel_to_json, but bytes and all uints have a form, and
+ * omit() is an empty object. */
+KR_MUST int cel__to_go(struct kr_arena *a, kr_val v, kr_val *out, struct kr_err *err);
+/* "NaN", "+Inf" or "-Inf": the first double in v that JSON cannot hold; empty: none. */
+kr_str cel__odd_double(kr_val v);
+
+/* Raw values as error texts print them (Go's %v of the CEL value). */
+kr_str cel__print(struct kr_arena *a, kr_val v);
+kr_str cel__quote_go(struct kr_arena *a, kr_str s); /* strconv.Quote */
+kr_str cel__double_text(struct kr_arena *a, double d);  /* string(double) */
+kr_str cel__double_fixed(struct kr_arena *a, double d); /* shortest digits, never an exponent */
+kr_str cel__duration_text(struct kr_arena *a, int64_t nanos); /* string(duration) */
+kr_str cel__timestamp_text(struct kr_arena *a, kr_val ts);   /* string(timestamp) */
+kr_val cel__str(struct kr_arena *a, kr_str s); /* a string value; borrows */
+static inline kr_val cel__timestamp(int64_t s, uint32_t ns, int16_t zone)
+{
+    return (kr_val){.kind = KR_TIMESTAMP, .i = s, .n = ns, .aux = (uint16_t)zone};
+}
+static inline kr_val cel__duration(int64_t ns)
+{
+    return (kr_val){.kind = KR_DURATION, .i = ns};
+}
+static inline kr_val cel__bytes(kr_str s)
+{
+    return (kr_val){.kind = KR_BYTES, .n = (uint32_t)s.n, .s = s.s ? s.s : ""};
+}
+#define CEL__SECONDS_MIN INT64_C(-62135596800)
+#define CEL__SECONDS_MAX INT64_C(253402300799)
+
+/* The compiled pattern: the call's own, if it is constant; else made for this evaluation. Errors get
+ * prefix in front. */
+struct cel__regex;
+int cel__regex_get(struct cel__vm *vm, kr_val pattern, const char *prefix,
+                   const struct cel__regex **out);
+/* Dispatches a call: guards, cost, implementation. */
+int cel__call_run(struct cel__vm *vm, const struct cel__call *call, const kr_val *args, uint32_t n,
+                  kr_val *out);
+/* Binary arithmetic on kinds that the fast path of the VM does not take. */
+int cel__arith(struct cel__vm *vm, enum cel__op op, kr_val x, kr_val y, kr_val *out);
+int cel__negate(struct cel__vm *vm, kr_val x, kr_val *out);
+
+static inline int cel__charge(struct cel__vm *vm, uint64_t steps)
+{
+    vm->cost += steps;
+    if (vm->cost > vm->cost_max || vm->a->used_bytes > vm->bytes_max)
+        return cel__over_limit(vm);
+    return 0;
+}
+
+static inline kr_val cel__item(struct cel__vm *vm, kr_val list, uint32_t i)
+{
+    return list.aux ? cel__typed(vm, list.list[i], vm->p->types[list.aux - 1].items) : list.list[i];
+}
+
+static inline kr_val cel__val_error(const struct cel__error *e)
+{
+    return (kr_val){.kind = KR_ERROR, .obj = (const struct kr_opaque *)(const void *)e};
+}
+static inline const struct cel__error *cel__error_of(kr_val v)
+{
+    return (const struct cel__error *)(const void *)v.obj;
+}
+
+#endif

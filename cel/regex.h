@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* regex.h - RE2 behind a C face, with Go's error texts. */
+#ifndef CEL_REGEX_H
+#define CEL_REGEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct cel__regex;
+
+enum { CEL__REGEX_ERR_MAX = 512 };
+
+/* Compiles a pattern. Returns owned, or NULL with "error parsing regexp: ..." in err. */
+struct cel__regex *cel__regex_new(const char *pattern, size_t n, char err[CEL__REGEX_ERR_MAX]);
+void cel__regex_free(void *re); /* accepts NULL; fits kr_arena_defer */
+/* The first match at or behind `from`: its bytes are [*start, *end). Pass NULL for a mere test. */
+bool cel__regex_find(const struct cel__regex *re, const char *text, size_t n, size_t from,
+                     size_t *start, size_t *end);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
