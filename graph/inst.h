@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* inst.h - the inside of one instance, shared by the files of the instance machine.
+ *
+ *   inst.c        life; events record and mark dirty
+ *   step.c        one step: the states in order, dispatch of applies, prune
+ *   sweep.c       dirty tasks in topological order, early cut-off
+ *   eval.c        includeWhen, template, readyWhen: expression to value or why not
+ *   applyset.c    membership, decoration, inventory, the parent's two applies
+ *   status.c      conditions, state, projections, when to write
+ *   step_delete.c waves, finalizer
+ *
+ * A node has items: one for a resource or an external reference (a collection will have many). An
+ * item knows the digest of the reference it wishes for, the live object there, and which pair of
+ * wish and ownership is known to be in sync. Objects of ours that no item claims are strays: they
+ * are pruned, or deleted with the instance.
+ *
+ * Nothing of a step's arena is kept: only bytes, numbers and digests.
+ */
+#ifndef GRAPH_INST_H
+#define GRAPH_INST_H
+
+#include "graph/internal.h"
+
+enum {
+    GRAPH_RETRY_SLOW_MS = 3000, /* first delay after a refusal that a retry alone cannot help */
+    GRAPH_UNSURE_MS = 5000, /* how long an apply without an answer may still show up in a watch */
+    GRAPH_WAITS_MAX = 20,   /* names in a message; more are counted */
+};
+
+/* Repeats a failed write: when, and how often it has failed in a row. */
+struct inst_retry {
+    uint64_t at_ms;
+    uint8_t tries;
+};
+
+enum inst_state {
+    INST_NEW,     /* never evaluated */
+    INST_SKIPPED, /* includeWhen is false here or upstream */
+    INST_PENDING, /* an input is not there yet: text says which */
+    INST_FAILED,  /* an expression is broken: text */
+    INST_RESOLVED /* the desired reference and value are known */
+};
+
+enum inst_ready { INST_WAITING, INST_READY, INST_BROKEN };
+
+/* Why a node that differs is not applied now. */
+enum inst_hold {
+    HOLD_NONE,
+    HOLD_FLIGHT,      /* its own apply or delete is not answered */
+    HOLD_INPUT,       /* an input is being applied */
+    HOLD_TYPE,        /* its type is not listed */
+    HOLD_TERMINATING, /* a child is being deleted */
+    HOLD_PARENT,      /* the inventory does not cover it yet */
+    HOLD_RETRY        /* failed; the same wish is sent again later */
+};
+
+struct inst_item {
+    uint64_t ref;        /* digest of the reference wished for; 0: none */
+    uint64_t desired;    /* digest of the value wished for */
+    struct kr_rec *seen; /* the live object there, held */
+    const struct kr_fieldset
+        *ok_set; /* in sync: this wish with these owned fields and values; held */
+    uint64_t ok_owned, ok_desired;
+    uint64_t token;  /* of the request in flight; 0: none */
+    uint64_t sent;   /* digest of the value last sent */
+    uint64_t gone_u; /* version of the record that went while an apply was in flight */
+    struct inst_retry retry;
+    char *error;     /* why the last apply failed; NULL: it did not */
+    char *namespace; /* where the wish lives, if not with the parent; NULL */
+    bool retrying;   /* the error may pass by itself */
+    bool deleting;   /* we sent a DELETE that is not seen yet */
+};
+
+struct inst_node {
+    uint8_t state;  /* enum inst_state */
+    uint8_t ready;  /* enum inst_ready */
+    uint8_t hold;   /* enum inst_hold */
+    bool known;     /* the type is listed */
+    bool answered;  /* external: the first answer has come */
+    bool duplicate; /* failed because another node has the same reference */
+    bool by_dep;    /* pending because of another node, which is named itself */
+    uint32_t items_n;
+    struct inst_item *items; /* &one for a single object */
+    struct inst_item one;
+    char *text;                      /* why pending or failed */
+    char *ready_text;                /* why not ready */
+    char *unknown;                   /* why the type is not listed */
+    char *watched;                   /* external: "namespace/name" followed; NULL: none */
+    uint32_t cause_rank, cause_read; /* whose leaf made it dirty last; UINT32_MAX: something else */
+};
+
+struct inst_stray { /* an object of ours that no item claims */
+    struct kr_rec *rec;
+    uint64_t ref;
+    uint64_t token;
+    struct inst_retry retry;
+    char *error;
+    bool sent; /* the DELETE was taken */
+};
+
+struct inst_unwatch {      /* an external reference of a former revision, still followed */
+    struct graph_rev *rev; /* held */
+    uint32_t rank;
+    char *watched;
+};
+
+/* A write on the instance itself. */
+struct inst_write {
+    uint64_t token;
+    uint64_t sent; /* digest of what was sent */
+    uint64_t seen; /* digest of what the answer showed: with sent, a pair that is accepted */
+    struct inst_retry retry;
+    char *error;
+    bool retrying; /* the error may pass by itself */
+    bool fresh;    /* answered; what the answer showed is not looked at yet */
+    bool accepted; /* what is there differs from what we sent, but that is what the server made of
+                      it */
+};
+
+enum inst_phase { INST_IN_PROGRESS, INST_ACTIVE, INST_ERROR, INST_DELETING };
+
+struct graph_inst {
+    kr_ref ref; /* this and the next two: bytes in strings */
+    kr_gvk gvk;
+    kr_str part_of;
+    char *strings;
+    struct graph_rev *rev; /* held */
+    char *problem;         /* why there is no revision */
+    struct kr_rec *parent; /* held; NULL: it does not exist */
+    bool existed;          /* GONE is owed when it goes */
+    uint8_t phase;         /* enum inst_phase, as last computed */
+
+    struct inst_node *nodes; /* one allocation with the words of the sets */
+    uint32_t nodes_n;
+    struct kr_bits dirty; /* tasks */
+
+    struct inst_stray *strays;
+    uint32_t strays_n, strays_cap;
+    struct inst_unwatch *unwatch;
+    uint32_t unwatch_n;
+
+    uint64_t seq; /* last token */
+    struct inst_write labeller, applyset, status, finalizer;
+
+    bool manage_dirty; /* the parent's metadata or what it should be has changed */
+    bool status_dirty; /* the status may differ from what was last computed */
+    bool status_owed;  /* it was, but could not be written yet: looked at again with the next answer
+                        */
+    bool pruned;       /* something was pruned since the inventory last shrank */
+    bool
+        unsettled_own; /* a version came while our status write was in flight: whose is not known */
+    bool conflicted;  /* a status or finalizer write lost against a version that we have not seen */
+    bool types_known; /* the types of `types_asked` are listed */
+    char *types_why;
+    uint64_t types_asked;               /* digest of the list; 0: none */
+    char *managed_error;                /* the inventory found is invalid */
+    char *projection_error;             /* the inventory found cannot be read */
+    uint64_t status_value, status_wire; /* status sent, and as it was answered: accepted as equal */
+    uint64_t own_version;               /* digest of the version that our last status write made */
+    uint64_t status_due_ms; /* when an owed status is looked at again at the latest; 0: no timer */
+    uint64_t diff_since_ms, flight_since_ms, status_last_ms; /* 0: not */
+    uint64_t wave_since_ms, unsure_until_ms;
+    int32_t wave;   /* apply order that is being deleted; -1: none */
+    bool wave_told; /* the status names what this wave waits for */
+    struct graph_counts counts;
+};
+
+/* --- one step: what the files hand each other, gone when it ends --- */
+
+struct inst_intent { /* a node whose object differs from the wish */
+    uint32_t rank, item;
+    kr_val desired;
+    kr_ref ref;
+};
+struct inst_inventory {
+    uint32_t kinds_n, namespaces_n;
+    const kr_str *kinds, *namespaces; /* sorted, no duplicates */
+};
+struct inst_step {
+    struct graph_inst *inst;
+    const struct graph_env *env;
+    struct graph_plan *plan;
+    struct kr_arena *a;
+    kr_val *slots; /* of the main environment: by rank; slot nodes_n is the instance */
+    uint32_t slots_n;
+    struct inst_intent *intents;
+    uint32_t intents_n, intents_cap;
+    struct inst_inventory wire; /* what the parent's annotations list */
+    bool wire_read;
+    kr_val labels; /* of children, but node-id; made once a step */
+};
+
+/* inst.c */
+bool inst__text(char **text, kr_str s); /* replaces the owned text (empty: NULL); did it change? */
+kr_str inst__str(const char *text);
+uint64_t inst__ref_digest(kr_ref ref);
+uint64_t inst__str_digest(kr_str s);
+uint64_t inst__token(struct graph_inst *inst);
+void inst__retry_fail(struct inst_retry *r, bool slow, uint64_t now_ms);
+void inst__dirty(struct graph_inst *inst, uint32_t task);
+void inst__dirty_all(struct graph_inst *inst);
+bool inst__visible(const struct graph_inst *inst, uint32_t rank); /* do readers see its object? */
+void inst__appeared(struct graph_inst *inst,
+                    uint32_t rank); /* its object came or went for readers */
+struct inst_stray *inst__stray_add(struct graph_inst *inst, struct kr_rec *rec);
+void inst__stray_del(struct graph_inst *inst, uint32_t at);
+void inst__item_release(struct graph_inst *inst, uint32_t rank, struct inst_item *item);
+void inst__item_ok(struct inst_item *item, const struct kr_rec *rec, uint64_t desired);
+void inst__item_fini(struct inst_item *item);
+bool inst__stray_ours(const struct kr_rec *rec);
+/* Is the first answer about an external object still to come? */
+bool inst__unanswered(const struct graph_inst *inst, uint32_t rank);
+bool inst__in_flight(const struct graph_inst *inst); /* any request for a child */
+
+/* eval.c */
+KR_MUST int inst__eval_include(struct inst_step *s, uint32_t rank, struct kr_err *err);
+KR_MUST int inst__eval_template(struct inst_step *s, uint32_t rank, kr_val *out,
+                                struct kr_err *err);
+KR_MUST int inst__eval_ready(struct inst_step *s, uint32_t rank, kr_val object, struct kr_err *err);
+/* Outcomes; err has the text. WAITS: pending because another node is not ready. */
+enum { INST_EVAL_PENDING = 1, INST_EVAL_FALSE = 2, INST_EVAL_WAITS = 3 };
+/* The user's part of status. keep: what cannot be resolved stays as it is on the wire. *error: the
+ * first broken expression, or empty. */
+kr_val inst__eval_status(struct inst_step *s, kr_val wire, bool keep, kr_str *error);
+/* Inherits the namespace, checks name and namespace; the reference wished for. */
+KR_MUST int inst__place(struct inst_step *s, uint32_t rank, kr_val *desired, kr_ref *ref,
+                        struct kr_err *err);
+
+/* sweep.c */
+void inst__sweep(struct inst_step *s);
+kr_str inst__why_not_ready(const struct graph_inst *inst, struct kr_arena *a, uint32_t rank);
+enum inst_hold inst__hold_reason(struct inst_step *s, uint32_t rank);
+
+/* applyset.c */
+kr_val inst__decorate(struct inst_step *s, uint32_t rank, kr_val desired);
+bool inst__in_sync(struct inst_step *s, uint32_t rank, struct inst_item *item, kr_val desired);
+bool inst__covers(struct inst_step *s, uint32_t rank, const struct inst_item *item);
+bool inst__has_finalizer(const struct graph_inst *inst);
+void inst__manage(struct inst_step *s);
+KR_MUST int inst__inventory_validate(struct inst_step *s, struct kr_err *err);
+kr_str inst__kind_text(struct kr_arena *a, kr_gvk gvk);
+void inst__ask_types(struct inst_step *s, const kr_str *kinds, uint32_t n);
+const struct inst_inventory *inst__wire(struct inst_step *s);
+KR_MUST int graph__inventory_hash(struct kr_arena *a, kr_str id, kr_str kinds, kr_str namespaces,
+                                  kr_str *out, struct kr_err *err);
+
+/* status.c */
+void inst__status(struct inst_step *s); /* the normal path */
+void inst__status_suspended(struct inst_step *s);
+void inst__status_unresolved(struct inst_step *s); /* no revision */
+/* Deletion: message of ResourcesReady; unmanaged: of InstanceManaged, or empty. */
+void inst__status_deleting(struct inst_step *s, kr_str message, kr_str unmanaged);
+bool inst__suspended(const struct graph_inst *inst);
+
+/* step.c */
+bool inst__all_applied(
+    struct inst_step *s); /* every node resolved, nothing held, in flight or failed */
+bool inst__prune_done(struct inst_step *s);                      /* and no stray of ours is left */
+bool inst__due(struct inst_step *s, const struct inst_retry *r); /* else sets the timer */
+void inst__wake(struct inst_step *s, uint64_t at_ms);
+
+/* step_delete.c */
+void inst__step_delete(struct inst_step *s);
+
+#endif

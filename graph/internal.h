@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* internal.h - what the files of graph/ share: the inside of a revision, and the condition engine.
+ *
+ * Tasks. The unit of re-evaluation is a task: node r has task 2r (includeWhen, forEach, template) and
+ * task 2r+1 (readyWhen); the last task, 2n, is the status. Task numbers are in topological order, so
+ * an instance's dirty set is a bit set of tasks, and the next one to run is its lowest bit.
+ */
+#ifndef GRAPH_INTERNAL_H
+#define GRAPH_INTERNAL_H
+
+#include "graph/graph.h"
+
+#define GRAPH_TASK(rank) (2 * (rank))
+#define GRAPH_TASK_READY(rank) (2 * (rank) + 1)
+#define GRAPH_TASK_STATUS(nodes_n) (2 * (nodes_n))
+#define GRAPH_TASKS_N(nodes_n) (2 * (nodes_n) + 1)
+
+/* A place in a document where an expression stands. */
+struct graph_site {
+    const struct cel_prog *prog; /* of the whole string: "a${x}b" is one program */
+    kr_str text;                 /* as the user wrote it, for messages: 'a${x}b' or the bare expression */
+    uint32_t path_n;
+    const struct graph_step *path; /* from the document's root */
+    kr_str path_text;            /* "spec.template.spec.containers[0].image" */
+    bool standalone;             /* the string is one ${...}: the value keeps its type */
+    const struct kr_bits *nodes; /* ranks whose objects it reads (bit n: the instance) */
+};
+struct graph_step { /* one step of a field path */
+    kr_str name;    /* member; .s NULL: a list item */
+    uint32_t index;
+};
+
+struct graph_expr { /* an entry of readyWhen, includeWhen, forEach */
+    const struct cel_prog *prog;
+    kr_str text;    /* without ${ } */
+    kr_str name;    /* forEach: the iterator */
+    uint32_t slot;  /* forEach: the iterator's slot */
+    const struct kr_bits *nodes;
+};
+
+struct graph_node_spec {
+    kr_val template;             /* or the externalRef as an object with apiVersion, kind, metadata */
+    const struct cel_schema *schema_unused; /* always NULL at run time: schemas are dropped after compile */
+    uint32_t sites_n;
+    const struct graph_site *sites;
+    uint32_t include_n;
+    const struct graph_expr *include; /* includeWhen */
+    uint32_t ready_n;
+    const struct graph_expr *ready;   /* readyWhen: evaluated in ready_env: slot 0 is the object (or each) */
+    uint32_t dims_n;
+    const struct graph_expr *dims;    /* forEach */
+    uint32_t deps_n;
+    const uint32_t *deps;        /* ranks, in kro's discovery order */
+    struct kr_bits dependents;   /* ranks whose template, includeWhen or forEach refer to this node */
+    /* For each read of graph_node.reads: the tasks that read it. */
+    const struct kr_bits *readers;
+    struct kr_bits readers_exist; /* tasks that are dirty when the object appears or goes */
+    /* Leaves whose values the server normalises: quantities; and defaults of list-map keys. Made from
+     * the schema at build time, for kr_fieldset_rules. */
+    uint32_t normals_n;
+    const struct graph_normal *normals;
+    uint32_t key_defaults_n;
+    const struct graph_key_default *key_defaults;
+};
+struct graph_normal { /* path with "[]" for list items and "*" for map members */
+    uint32_t n;
+    const kr_str *path;
+    uint8_t format; /* enum cel_schema_format */
+};
+struct graph_key_default {
+    uint32_t n;
+    const kr_str *path; /* of the list */
+    kr_str key;
+    kr_val value;
+};
+
+struct graph_rev_impl {
+    struct kr_arena arena; /* everything of the revision lives here */
+    uint32_t slots_n;      /* slots of the main env: slot r is node r, slot nodes_n is `schema` */
+    uint32_t slots_all_n;  /* with forEach iterators */
+    uint32_t ready_slots_n; /* slots of readyWhen envs: 1 */
+    kr_val status;         /* spec.schema.status without conditions */
+    uint32_t status_sites_n;
+    const struct graph_site *status_sites;
+    struct kr_bits status_nodes;      /* ranks that status and conditions read */
+    const struct kr_bits *parent_readers; /* for each schema read of parent_reads: tasks */
+    uint32_t parent_schema_reads_n;   /* how many of parent_reads are reads of `schema` */
+    kr_str kinds_all;                 /* sorted "Kind.group,..." of all managed nodes */
+    uint32_t conditions_n;            /* author conditions (spec.schema.status.conditions) */
+    const struct graph_expr *conditions;
+};
+
+/* --- template.c, fieldpath.c --- */
+
+enum { GRAPH_SCAN_BYTES_MAX = 64 * 1024 * 1024 }; /* looked at in one string, re-scans counted */
+
+/* One piece of a string: literal text or an expression. */
+struct graph_piece {
+    kr_str text; /* literal, or expression without ${ } */
+    bool expr;
+};
+/* Splits a string at ${...}. Nested strings, braces and comments inside as kro's scanner has them
+ * (reference rgd-graph 4.2). n == 0: no expression in it. KR_E_INPUT with kro's words. */
+KR_MUST int graph__scan(struct kr_arena *a, kr_str s, const struct graph_piece **pieces, uint32_t *n,
+                        struct kr_err *err);
+kr_str graph__path_print(struct kr_arena *a, const struct graph_step *path, uint32_t n);
+/* The document with the value at path replaced; KR_OMIT removes the member or list item. */
+kr_val graph__path_set(struct kr_arena *a, kr_val root, const struct graph_step *path, uint32_t n,
+                       kr_val v);
+
+/* --- conditions.c: kro's condition engine, for instances and definitions --- */
+
+struct graph_cond {
+    kr_str type, status, reason, message;
+    int64_t observed_generation;
+    int64_t transition_s; /* lastTransitionTime; INT64_MIN: none */
+};
+enum { GRAPH_CONDS_MAX = 64 };
+struct graph_conds {
+    struct kr_arena *a;       /* texts and items live here */
+    const char *const *types; /* root first, then the dependents; NULL-terminated */
+    int64_t generation, created_s;
+    bool deleting;
+    int64_t now_s;
+    struct graph_cond items[GRAPH_CONDS_MAX];
+    uint32_t n;
+};
+/* Reads status.conditions from the wire and adds missing built-ins as AwaitingReconciliation. */
+void graph__conds_load(struct graph_conds *c, struct kr_arena *a, const char *const *types,
+                       kr_val object, int64_t now_s);
+/* Sets a condition by kro's algorithm (reference rgd-graph 1.5); returns whether anything changed. */
+bool graph__conds_set(struct graph_conds *c, const char *type, const char *status, const char *reason,
+                      kr_str message);
+const struct graph_cond *graph__conds_get(const struct graph_conds *c, const char *type);
+kr_val graph__conds_value(const struct graph_conds *c); /* list for status.conditions */
+
+/* --- rgd.c: a definition's spec as it was read; everything borrows from the spec or lives in the
+ * arena given --- */
+
+struct graph_dim { /* an entry of forEach */
+    kr_str name, text;
+};
+struct graph_resource {
+    kr_str id;
+    uint32_t index; /* position in spec.resources */
+    enum graph_node_kind kind;
+    kr_val template, external; /* as stored; KR_NONE when absent */
+    kr_val object;             /* the template, or the externalRef as an object with metadata */
+    kr_val include, ready;     /* lists of strings, or KR_NONE */
+    uint32_t dims_n;
+    const struct graph_dim *dims;
+};
+struct graph_rgd {
+    kr_str kind, version, group; /* group and scope with their defaults */
+    bool cluster;                /* scope Cluster */
+    kr_val spec, types, status;  /* SimpleSchema, custom types, status projections; KR_NONE: absent */
+    kr_val conditions;           /* status.conditions, which is taken out of status */
+    kr_val columns, short_names, categories, labels, annotations; /* KR_NONE: absent or empty */
+    uint32_t resources_n;
+    const struct graph_resource *resources;
+};
+/* Reads spec. KR_E_INPUT when a member has the wrong JSON type (the text begins with its path). */
+KR_MUST int graph__rgd_read(struct kr_arena *a, kr_val spec, struct graph_rgd *out, struct kr_err *err);
+/* apiVersion and kind of an object; false when they are not there or not readable. */
+bool graph__gvk_of(kr_val object, kr_gvk *out);
+
+/* --- validate.c: what can be said without schemas (reference, passes 1, 4, 5) --- */
+
+bool graph__reserved(kr_str word);  /* a reserved word of kro or CEL */
+bool graph__camel_lower(kr_str id); /* ^[a-z][a-zA-Z0-9]*$ */
+KR_MUST int graph__check_names(const struct graph_rgd *rgd, uint32_t dimensions_max, struct kr_err *err);
+KR_MUST int graph__check_combination(const struct graph_resource *r, struct kr_err *err);
+KR_MUST int graph__check_structure(kr_str id, kr_val object, kr_gvk *gvk, struct kr_err *err);
+KR_MUST int graph__check_constraints(const struct graph_resource *r, bool namespaced, bool instance_cluster,
+                                     struct kr_err *err);
+/* The rules of the definition's own CRD (patterns, lengths, sets), for documents that no API server
+ * has seen. The text begins with the field's path. */
+KR_MUST int graph__check_admission(const struct graph_rgd *rgd, struct kr_err *err);
+
+/* --- simpleschema.c --- */
+
+/* OpenAPI v3 schema of the instances' spec. Reference, section 2. */
+KR_MUST int graph__simpleschema(struct kr_arena *a, kr_val spec, kr_val types, kr_val *schema,
+                                struct kr_err *err);
+struct graph_marker {
+    kr_str key, value;
+};
+/* The marker text behind the first "|" of a field. */
+KR_MUST int graph__markers(struct kr_arena *a, kr_str text, const struct graph_marker **markers,
+                           uint32_t *n, struct kr_err *err);
+/* Applies markers to a property schema; appends to *required when it becomes so. */
+KR_MUST int graph__markers_apply(struct kr_arena *a, const struct graph_marker *markers, uint32_t n,
+                                 kr_val *schema, bool *required, struct kr_err *err);
+/* Canonical text of a type ("[]map[string]integer"), for tests of the parser. */
+KR_MUST int graph__type_text(struct kr_arena *a, kr_str field, kr_str *out, struct kr_err *err);
+
+/* --- template.c: expressions of a document --- */
+
+struct graph_found {
+    kr_str cel;  /* the program: the bare expression, or a template as a sum of strings */
+    kr_str text; /* for messages: the bare expression, or the template as written */
+    const struct graph_step *path;
+    uint32_t path_n;
+    kr_str path_text;
+    bool standalone;
+};
+struct graph_finds {
+    struct kr_arena *a;
+    struct graph_found *items;
+    uint32_t n, cap;
+    kr_str *plain; /* paths of leaves without expression (schemaless documents only) */
+    uint32_t plain_n, plain_cap;
+};
+/* Collects the expressions of a document that schema describes; KR_E_INPUT with kro's words where
+ * the document does not fit. Reference 4.3. */
+KR_MUST int graph__find(struct graph_finds *f, kr_val document, const struct cel_schema *schema,
+                        struct kr_err *err);
+/* The same without a schema. */
+KR_MUST int graph__find_any(struct graph_finds *f, kr_val document, struct kr_err *err);
+/* The text between ${ and } of a string that is one expression; else kro's "only standalone
+ * expressions are allowed". */
+KR_MUST int graph__unwrap(struct kr_arena *a, kr_str s, kr_str *out, struct kr_err *err);
+/* A string template as one CEL text: "a-" + (x) + "-b". */
+kr_str graph__template_cel(struct kr_arena *a, const struct graph_piece *pieces, uint32_t n);
+/* s as Go's strconv.Quote prints it. */
+kr_str graph__go_quote(struct kr_arena *a, kr_str s);
+
+/* --- fieldpath.c --- */
+
+/* Reads "spec.containers[0].image". KR_E_INPUT with kro's words. */
+KR_MUST int graph__path_parse(struct kr_arena *a, kr_str text, const struct graph_step **path,
+                              uint32_t *n, struct kr_err *err);
+/* Appends one member to a printed path: p.k, or p["k"] where k is empty or has a dot. */
+kr_str graph__path_join(struct kr_arena *a, kr_str path, kr_str name);
+
+/* --- dag.c --- */
+
+struct graph_dag {
+    struct kr_arena *a;
+    uint32_t n;
+    const kr_str *ids;     /* in declaration order */
+    uint32_t **deps;       /* deps[i]: what i depends on, in order of addition */
+    uint32_t *deps_n;
+    uint32_t *deps_cap;
+};
+void graph__dag_init(struct graph_dag *d, struct kr_arena *a, const kr_str *ids, uint32_t n);
+/* i depends on j. Returns 0 or KR_E_INPUT: self reference. A second time is passed over. */
+KR_MUST int graph__dag_add(struct graph_dag *d, uint32_t i, uint32_t j, struct kr_err *err);
+/* KR_E_INPUT with the cycle's path when i is on one. */
+KR_MUST int graph__dag_cycle(struct graph_dag *d, uint32_t i, struct kr_err *err);
+/* Indexes in topological order; of the ready ones the smallest index first. No cycle left. */
+const uint32_t *graph__dag_order(struct graph_dag *d);
+/* Apply order of each index: number of layers minus layer, sinks highest. */
+const uint32_t *graph__dag_layers(struct graph_dag *d, uint32_t *layers_n);
+
+/* --- reads.c: what a revision reads of its objects, and what the server does to its leaves --- */
+
+/* Paths of one object with the tasks that read each. */
+struct graph_readset {
+    struct kr_arena *a;
+    uint32_t tasks_n;
+    uint32_t n, cap;
+    struct graph_read *reads;
+    struct kr_bits *tasks; /* one a read */
+    struct kr_bits any;    /* all of them together */
+};
+void graph__reads_init(struct graph_readset *s, struct kr_arena *a, uint32_t tasks_n);
+/* task reads names; what lies below a list (schema tells) is cut at the list. schema may be NULL. */
+void graph__reads_add(struct graph_readset *s, const struct cel_schema *schema, const kr_str *names,
+                      uint32_t n, uint32_t task);
+/* The read at an equal path, or -1. */
+int64_t graph__reads_find(const struct graph_readset *s, const kr_str *names, uint32_t n);
+/* Normals and key defaults of the leaves that a template sets; they live in a. */
+void graph__rules_of(struct kr_arena *a, kr_val template, const struct cel_schema *schema,
+                     struct graph_node_spec *out);
+
+/* --- revision.c --- */
+
+/* The canonical text of a spec that is hashed; lives in a. {NULL, 0}: too long. */
+kr_str graph__hash_text(kr_val spec, struct kr_arena *a);
+
+/* --- crd.c, crd_compat.c --- */
+
+/* The CustomResourceDefinition without kro's labels. status: properties inferred from the
+ * projections (KR_NONE: none). */
+kr_val graph__crd(struct kr_arena *a, const struct graph_rgd *rgd, kr_val spec_schema, kr_val status_schema);
+
+struct graph_change {
+    kr_str path, type; /* "spec.properties.x", "PROPERTY_REMOVED" */
+    kr_str old_value, new_value;
+    bool breaking;
+};
+struct graph_changes {
+    struct kr_arena *a;
+    struct graph_change *items;
+    uint32_t n, cap, breaking_n;
+};
+/* Compares two lists of CRD versions. Reference 3.4. */
+KR_MUST int graph__crd_compare(struct kr_arena *a, kr_val old_versions, kr_val new_versions,
+                               struct graph_changes *out, struct kr_err *err);
+void graph__schema_compare(struct graph_changes *c, kr_str path, kr_val old, kr_val new);
+kr_str graph__change_text(struct kr_arena *a, const struct graph_change *c);
+/* "a; b; c; and 2 more changes" of the breaking ones. */
+kr_str graph__changes_text(struct kr_arena *a, const struct graph_changes *c);
+
+#endif
