@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* defs.c - the table of definitions: carries RGDs, revisions, CRDs and kinds to the definition
+ * machine, and its plans to the cluster. A definition is there as long as its RGD or one of its
+ * revisions is; in a sidecar it comes from a file and stays.
+ */
+#include "cel/base/log.h"
+#include "reactor/internal.h"
+
+static void on_timer(struct kube_timer *timer)
+{
+    reactor__def_queue(KR_OWNER(timer, struct reactor_def, timer), REACTOR_P_CHANGE);
+}
+
+static void def_tell_known(struct reactor_def *def)
+{
+    struct reactor *r = def->r;
+
+    if (r->opts.sidecar)
+        graph_def_revisions_known(def->core, true);
+    else
+        graph_def_revisions_known(def->core, reactor__watch_known(r->revisions));
+}
+
+struct reactor_def *reactor__def(struct reactor *r, kr_str name)
+{
+    struct reactor_def *def = kr_map_get(&r->defs, name);
+
+    if (def)
+        return def;
+    def = KR_ALLOC(struct reactor_def);
+    def->r = r;
+    def->item.is_def = true;
+    def->core = graph_def_new(name);
+    def->key = graph_def_name(def->core);
+    def->timer.fn = on_timer;
+    kr_link_init(&def->ops);
+    kr_map_put(&r->defs, name, def);
+    r->stats.definitions++;
+    def_tell_known(def);
+    return def;
+}
+
+void reactor__def_queue(struct reactor_def *def, enum reactor_prio prio)
+{
+    if (!def->r->stopping)
+        reactor__queue_add(&def->r->queue, &def->r->def_lane, &def->item, prio);
+}
+
+/* --- what it sees ------------------------------------------------------------------------------- */
+
+static bool crd_is_ours(const struct kr_rec *rec)
+{
+    kr_val labels = kr_at(rec ? rec->root : KR_V_NONE, "metadata.labels");
+
+    return kr_is_str(kr_get(labels, KR_S(GRAPH_LABEL_OWNED)), KR_S("true"));
+}
+
+/* The CRD of the generated kind: whole when it is ours, else what the watch of all CRDs keeps (its
+ * labels tell whose it is). */
+static void def_tell_crd(struct reactor_def *def)
+{
+    struct reactor *r = def->r;
+    struct kr_rec *rec;
+    bool known, partial = true;
+
+    if (r->opts.sidecar || !def->crd_name.s)
+        return;
+    known = reactor__watch_known(r->crds) && reactor__watch_known(r->own_crds);
+    rec = kube_store_get(r->own_crds->store, KR_S(""), def->crd_name);
+    if (!rec)
+        rec = kube_store_get(r->crds->store, KR_S(""), def->crd_name);
+    else
+        partial = false;
+    if (partial && crd_is_ours(rec))
+        return; /* the whole of it is on its way */
+    graph_def_crd(def->core, rec ? rec->root : KR_V_NONE, known);
+    reactor__def_queue(def, REACTOR_P_CHANGE);
+}
+
+static void def_set_crd_name(struct reactor_def *def, kr_val rgd)
+{
+    struct kr_arena a = {0};
+    kr_str kind = kr_at_str(rgd, "spec.schema.kind");
+    kr_str group = kr_at_str(rgd, "spec.schema.group");
+    char *lower = kr_arena_bytes(&a, kind.n + 1);
+
+    for (size_t i = 0; i < kind.n; i++)
+        lower[i] = (char)(kind.s[i] >= 'A' && kind.s[i] <= 'Z' ? kind.s[i] + 32 : kind.s[i]);
+    kr_free((char *)(uintptr_t)def->crd_name.s);
+    def->crd_name = kr_str_c(kr_cstrdup(
+        kr_fmt(&a, KR_FMT "." KR_FMT, KR_ARG(graph_plural(&a, (kr_str){lower, kind.n})),
+               KR_ARG(group.n ? group : KR_S(GRAPH_GROUP)))));
+    kr_arena_fini(&a);
+}
+
+void reactor__def_object(struct reactor *r, kr_str name, kr_val rgd)
+{
+    struct reactor_def *def = reactor__def(r, name);
+
+    graph_def_object(def->core, rgd);
+    if (rgd.kind != KR_NONE) {
+        def_set_crd_name(def, rgd);
+        def_tell_crd(def);
+    }
+    reactor__def_queue(def, REACTOR_P_USER);
+}
+
+void reactor__defs_revision(struct reactor *r, const struct kube_change *c)
+{
+    const struct kr_rec *rec = c->now ? c->now : c->old;
+    kr_str name = kr_at_str(rec->root, "spec.snapshot.name");
+    struct reactor_def *def;
+
+    if (name.n == 0)
+        return;
+    def = reactor__def(r, name);
+    graph_def_revision(def->core, rec->root, c->now == NULL);
+    reactor__def_queue(def, REACTOR_P_CHANGE);
+}
+
+static void kind_changed(struct reactor *r, const struct kr_rec *rec)
+{
+    kr_str group, kind;
+
+    if (!rec)
+        return;
+    group = kr_at_str(rec->root, "spec.group");
+    kind = kr_at_str(rec->root, "spec.names.kind");
+    kr_map_each(e, &r->defs)
+    {
+        struct reactor_def *def = e->val;
+
+        graph_def_kind_changed(def->core, group, kind);
+        reactor__def_queue(def, REACTOR_P_CHANGE);
+    }
+}
+
+void reactor__defs_crd(struct reactor *r, const struct kube_change *c)
+{
+    const struct kr_rec *rec = c->now ? c->now : c->old;
+
+    kr_map_each(e, &r->defs)
+    {
+        struct reactor_def *def = e->val;
+
+        if (def->crd_name.s && kr_str_eq(def->crd_name, rec->ref.name))
+            def_tell_crd(def);
+    }
+    if (c->store == r->crds->store && r->crds->known)
+        kind_changed(r, rec);
+}
+
+void reactor__defs_known(struct reactor *r)
+{
+    kr_map_each(e, &r->defs)
+    {
+        struct reactor_def *def = e->val;
+
+        def_tell_known(def);
+        def_tell_crd(def);
+        reactor__def_queue(def, REACTOR_P_CHANGE);
+    }
+}
+
+/* --- kinds -------------------------------------------------------------------------------------- */
+
+static void fetch_start(struct reactor_def *def);
+
+/* Does a CRD say that one of these kinds is there? */
+static bool has_crd(struct reactor *r, const kr_gvk *gvks, uint32_t n)
+{
+    uint64_t at = 0;
+    struct kr_rec *rec;
+
+    while (r->crds && (rec = kube_store_next(r->crds->store, &at)) != NULL) {
+        kr_str group = kr_at_str(rec->root, "spec.group");
+        kr_str kind = kr_at_str(rec->root, "spec.names.kind");
+
+        for (uint32_t i = 0; i < n; i++) {
+            if (kr_str_eq(gvks[i].group, group) && kr_str_eq(gvks[i].kind, kind))
+                return true;
+        }
+    }
+    return false;
+}
+
+static void on_schemas(struct kube_schemas_req *req)
+{
+    struct reactor_def *def = KR_OWNER(req, struct reactor_def, schemas);
+    bool again = def->next_gvks != NULL;
+
+    def->r->fetching_n--;
+    def->fetching = false;
+    if (!def->doomed && !again && req->rc != KR_E_CANCELED) {
+        if (has_crd(def->r, req->gvks, req->gvks_n))
+            graph_def_expect(def->core);
+        graph_def_kinds(def->core, KR_MOVE(req->kinds), req->missing, req->missing_n,
+                        req->rc < 0 ? &req->err : NULL);
+        reactor__def_queue(def, REACTOR_P_CHANGE);
+    }
+    kube_schemas_fini(req);
+    if (def->doomed)
+        reactor__def_free(def);
+    else if (again && !def->r->stopping)
+        fetch_start(def);
+}
+
+static void fetch_start(struct reactor_def *def)
+{
+    struct kr_arena done = def->fetch_arena;
+
+    def->fetch_arena = def->next_arena;
+    def->next_arena = (struct kr_arena){0};
+    kr_arena_fini(&done);
+    def->schemas = (struct kube_schemas_req){
+        .gvks = def->next_gvks, .gvks_n = def->next_n, .on_done = on_schemas};
+    def->next_gvks = NULL;
+    def->fetching = true;
+    def->r->fetching_n++;
+    kube_schemas_start(def->r->openapi, &def->schemas);
+}
+
+/* One load at a time: a newer wish cancels the one under way and begins when that has ended. */
+static void def_fetch(struct reactor_def *def, const struct graph_action *act)
+{
+    kr_arena_reset(&def->next_arena);
+    def->next_n = act->gvks_n;
+    def->next_gvks = kr_new_n(&def->next_arena, kr_gvk, act->gvks_n + 1);
+    for (uint32_t i = 0; i < act->gvks_n; i++)
+        def->next_gvks[i] = kr_gvk_copy(&def->next_arena, act->gvks[i]);
+    if (def->fetching)
+        kube_schemas_cancel(&def->schemas);
+    else
+        fetch_start(def);
+}
+
+/* --- step --------------------------------------------------------------------------------------- */
+
+static void def_serve(struct reactor_def *def, struct graph_rev *rev)
+{
+    struct reactor *r = def->r;
+
+    kr_arena_reset(&def->serving_arena);
+    def->serving = kr_gvr_copy(&def->serving_arena, rev->instance_gvr);
+    reactor__serve(r, rev);
+    graph_def_controller(def->core, 0, KR_S(""));
+    reactor__def_queue(def, REACTOR_P_CHANGE);
+}
+
+/* The actions that concern the reactor itself; the others go to the cluster. Returns whether the
+ * definition is gone. */
+static bool def_act(struct reactor_def *def, const struct graph_plan *plan)
+{
+    bool gone = false;
+
+    for (uint32_t i = 0; i < plan->n; i++) {
+        const struct graph_action *act = &plan->actions[i];
+
+        switch (act->kind) {
+        case GRAPH_A_FETCH:
+            def_fetch(def, act);
+            break;
+        case GRAPH_A_SERVE:
+            def_serve(def, act->rev);
+            break;
+        case GRAPH_A_UNSERVE:
+            reactor__unserve(def->r, act->ref.gvr, act->why);
+            break;
+        case GRAPH_A_GONE:
+            gone = true;
+            break;
+        default:
+            break;
+        }
+    }
+    return gone;
+}
+
+/* One line when a definition ceases to be served or the reason changes. */
+static void log_problem(struct reactor_def *def)
+{
+    kr_str now = graph_def_problem(def->core);
+
+    if (kr_str_eq(now, kr_str_c(def->problem)))
+        return;
+    if (now.n && graph_def_waiting(def->core))
+        kr_log(KR_DBG, "definition waits", KV("rgd", def->key), KV("reason", now));
+    else if (now.n)
+        kr_log(KR_ERROR, "definition refused", KV("rgd", def->key), KV("reason", now));
+    kr_free(def->problem);
+    def->problem = kr_cstrdup(now);
+}
+
+void reactor__def_step(struct reactor_def *def)
+{
+    struct reactor *r = def->r;
+    struct graph_env env;
+    struct graph_plan plan;
+    uint64_t now = kube_now_ms(r->clock);
+    const char *state_was = graph_def_state(def->core);
+
+    reactor__env(r, &env);
+    graph_plan_init(&plan, &r->step_arena);
+    graph_def_step(def->core, &env, &plan);
+    reactor__count_def(def, state_was);
+    r->clock->ops->timer_stop(r->clock, &def->timer);
+    if (plan.wake_ms != UINT64_MAX)
+        r->clock->ops->timer_start(r->clock, &def->timer,
+                                   plan.wake_ms > now ? plan.wake_ms - now : 0);
+    log_problem(def);
+    reactor__exec(r, NULL, def, &plan);
+    if (def_act(def, &plan))
+        reactor__def_free(def);
+    kr_arena_reset(&r->step_arena);
+}
+
+void reactor__def_free(struct reactor_def *def)
+{
+    struct reactor *r = def->r;
+
+    if (!def->doomed) {
+        def->doomed = true;
+        reactor__queue_remove(&r->queue, &def->item);
+        r->clock->ops->timer_stop(r->clock, &def->timer);
+        reactor__ops_orphan(&def->ops);
+        kr_map_del(&r->defs, def->key);
+        r->stats.definitions--;
+        if (def->fetching)
+            kube_schemas_cancel(&def->schemas);
+    }
+    if (def->fetching)
+        return; /* on_schemas comes back */
+    graph_def_free(def->core);
+    kr_free((char *)(uintptr_t)def->crd_name.s);
+    kr_free(def->problem);
+    kr_arena_fini(&def->fetch_arena);
+    kr_arena_fini(&def->next_arena);
+    kr_arena_fini(&def->serving_arena);
+    kr_free(def);
+}
+
+void reactor__defs_fini(struct reactor *r)
+{
+    kr_map_each(e, &r->defs)
+        reactor__def_free(e->val);
+}

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* exec.c - plan -> requests -> results.
+ *
+ * Each action of a plan becomes one request; its answer goes into the store first (so that readers
+ * wake in the same turn) and then back to the machine that asked. A child that belongs to another
+ * ApplySet, or that another instance is creating at this moment, is not sent: the machine gets
+ * GRAPH_O_FOREIGN with kro's words.
+ */
+#include "cel/base/log.h"
+#include "reactor/internal.h"
+
+/* --- which store an object's answers go to -------------------------------------------------- */
+
+static struct reactor_watch *answer_watch(struct reactor *r, struct reactor_inst *inst,
+                                          const struct graph_action *act)
+{
+    struct kr_arena a = {0};
+    struct reactor_watch *w = NULL;
+    kr_str type = kr_gvr_key(&a, act->ref.gvr);
+
+    if (inst) {
+        bool parent = act->kind != GRAPH_A_APPLY && act->kind != GRAPH_A_DELETE;
+
+        w = kr_map_get(&r->watches, kr_fmt(&a, "%s " KR_FMT " /", parent ? "parents" : "children",
+                                           KR_ARG(type)));
+    } else if (kr_str_is(act->ref.gvr.resource, "resourcegraphdefinitions")) {
+        w = r->rgds;
+    } else if (kr_str_is(act->ref.gvr.resource, "graphrevisions")) {
+        w = r->revisions;
+    } else if (kr_str_is(act->ref.gvr.resource, "customresourcedefinitions")) {
+        w = r->own_crds;
+    }
+    kr_arena_fini(&a);
+    return w;
+}
+
+/* --- requests --------------------------------------------------------------------------------- */
+
+struct form {
+    enum kube_verb verb;
+    const char *subresource;
+    bool force;
+};
+
+static bool action_form(enum graph_action_kind kind, struct form *f)
+{
+    static const struct {
+        bool sent;
+        struct form form;
+    } forms[GRAPH_ACTIONS_N] = {
+        [GRAPH_A_APPLY] = {true, {KUBE_APPLY, NULL, true}},
+        [GRAPH_A_APPLY_PARENT] = {true, {KUBE_APPLY, NULL, true}},
+        [GRAPH_A_DELETE] = {true, {KUBE_DELETE, NULL, false}},
+        [GRAPH_A_FINALIZER] = {true, {KUBE_MERGE_PATCH, NULL, false}},
+        [GRAPH_A_STATUS] = {true, {KUBE_UPDATE, "status", false}},
+        [GRAPH_A_STATUS_PATCH] = {true, {KUBE_MERGE_PATCH, "status", false}},
+        [GRAPH_A_CREATE] = {true, {KUBE_CREATE, NULL, false}},
+        [GRAPH_A_UPDATE] = {true, {KUBE_UPDATE, NULL, false}},
+        [GRAPH_A_PATCH] = {true, {KUBE_MERGE_PATCH, NULL, false}},
+    };
+
+    *f = forms[kind].form;
+    return forms[kind].sent;
+}
+
+static kr_val delete_body(struct kr_arena *a, kr_str uid)
+{
+    struct kr_mapb b = KR_MAPB(a), pre = KR_MAPB(a);
+
+    kr_mapb_put(&b, KR_S("apiVersion"), KR_V_STR("v1"));
+    kr_mapb_put(&b, KR_S("kind"), KR_V_STR("DeleteOptions"));
+    if (uid.n) {
+        kr_mapb_put(&pre, KR_S("uid"), kr_string(uid));
+        kr_mapb_put(&b, KR_S("preconditions"), kr_mapb_done(&pre));
+    }
+    return kr_mapb_done(&b);
+}
+
+static void on_done(struct kube_req *req)
+{
+    struct reactor_op *op = KR_OWNER(req, struct reactor_op, req);
+
+    kr_link_remove(&op->link);
+    kr_link_push(&op->r->ops_done, &op->link);
+}
+
+static struct reactor_op *op_new(struct reactor *r, struct reactor_inst *inst,
+                                 struct reactor_def *def, const struct graph_action *act)
+{
+    struct reactor_op *op = KR_ALLOC(struct reactor_op);
+
+    op->r = r;
+    op->inst = inst;
+    op->def = def;
+    op->kind = act->kind;
+    op->token = act->token;
+    op->key = kr_ref_key(&op->arena, act->ref);
+    op->part_of = kr_strdup(&op->arena, act->part_of);
+    op->req.ref = kr_ref_copy(&op->arena, act->ref);
+    op->req.manager = act->manager; /* a constant of names.h */
+    op->req.on_done = on_done;
+    kr_link_push(inst ? &inst->ops : &def->ops, &op->owner_link);
+    return op;
+}
+
+/* Ends op without a request. */
+static void op_refuse(struct reactor_op *op, enum graph_outcome outcome, kr_str message)
+{
+    op->outcome = outcome;
+    op->message = message;
+    kr_link_push(&op->r->ops_done, &op->link);
+}
+
+/* The ApplySet that has the object or is about to; empty when it is ours or nobody's. */
+static kr_str other_owner(struct reactor *r, struct reactor_watch *w,
+                          const struct graph_action *act, kr_str key)
+{
+    struct reactor_op *flying = kr_map_get(&r->flying, key);
+    struct kr_rec *rec =
+        w ? kube_store_get(w->store, act->ref.namespace, act->ref.name) : NULL;
+
+    if (rec && rec->part_of.n && !kr_str_eq(rec->part_of, act->part_of))
+        return rec->part_of;
+    if (flying && flying->part_of.n && !kr_str_eq(flying->part_of, act->part_of))
+        return flying->part_of;
+    return KR_S("");
+}
+
+/* Same words as kro: pkg/controller/instance/applyset. */
+static kr_str foreign_message(struct kr_arena *a, const struct graph_action *act, kr_str owner)
+{
+    kr_str name = act->ref.namespace.n ? kr_fmt(a, KR_FMT "/" KR_FMT, KR_ARG(act->ref.namespace),
+                                                KR_ARG(act->ref.name))
+                                       : act->ref.name;
+
+    return kr_fmt(a,
+                  "resource belongs to a different ApplySet: " KR_FMT " (" KR_FMT "/" KR_FMT
+                  ", Kind=" KR_FMT ") belongs to ApplySet \"" KR_FMT
+                  "\", cannot reassign to \"" KR_FMT "\"",
+                  KR_ARG(name), KR_ARG(act->gvk.group), KR_ARG(act->gvk.version),
+                  KR_ARG(act->gvk.kind), KR_ARG(owner), KR_ARG(act->part_of));
+}
+
+static void trace_action(struct reactor *r, const struct graph_action *act)
+{
+    struct kr_buf b = KR_BUF(1024);
+
+    if (!r->opts.trace)
+        return;
+    kr_ref_print(&b, act->ref);
+    reactor__trace(r, "%-9s " KR_FMT "%s" KR_FMT, graph_action_word(act->kind),
+                   KR_ARG(kr_buf_view(&b)), act->why.n ? " because " : "", KR_ARG(act->why));
+    kr_buf_fini(&b);
+}
+
+static void op_start(struct reactor *r, struct reactor_inst *inst, struct reactor_def *def,
+                     const struct graph_action *act, const struct form *form)
+{
+    struct reactor_op *op = op_new(r, inst, def, act);
+    struct reactor_watch *w = answer_watch(r, inst, act);
+    kr_str owner = act->kind == GRAPH_A_APPLY ? other_owner(r, w, act, op->key) : KR_S("");
+    kr_val body = act->kind == GRAPH_A_DELETE ? delete_body(&op->arena, act->uid) : act->body;
+    struct kr_err err = KR_ERR_NONE;
+
+    if (owner.n) {
+        op_refuse(op, GRAPH_O_FOREIGN, foreign_message(&op->arena, act, owner));
+        return;
+    }
+    op->req.verb = form->verb;
+    op->req.subresource = form->subresource;
+    op->req.force = form->force;
+    if (form->verb == KUBE_CREATE)
+        op->req.ref.name = KR_S("");
+    if (kube_req_set_body(&op->req, body, &err) < 0) {
+        op_refuse(op, GRAPH_O_INVALID, kr_strdup(&op->arena, kr_err_str(&err)));
+        return;
+    }
+    if (w) {
+        op->store = w->store;
+        op->watch_key = kr_strdup(&op->arena, w->key);
+        op->run = kube_store_run(w->store);
+    }
+    if (act->kind == GRAPH_A_APPLY)
+        kr_map_put(&r->flying, op->key, op);
+    op->sent = true;
+    r->stats.requests[form->verb]++;
+    trace_action(r, act);
+    kr_link_push(&r->ops, &op->link);
+    kube_req_start(r->client, &op->req);
+}
+
+void reactor__exec(struct reactor *r, struct reactor_inst *inst, struct reactor_def *def,
+                   const struct graph_plan *plan)
+{
+    bool gone = false;
+
+    for (uint32_t i = 0; i < plan->n; i++) {
+        const struct graph_action *act = &plan->actions[i];
+        struct form form;
+
+        if (action_form(act->kind, &form)) {
+            op_start(r, inst, def, act, &form);
+            continue;
+        }
+        if (!inst)
+            continue; /* the rest is the definition table's: defs.c */
+        if (act->kind == GRAPH_A_WATCH)
+            reactor__ext_subscribe(r, inst, act);
+        else if (act->kind == GRAPH_A_UNWATCH)
+            reactor__ext_unsubscribe(r, inst, act);
+        else if (act->kind == GRAPH_A_TYPES)
+            reactor__inst_types(inst, act->body);
+        else if (act->kind == GRAPH_A_GONE)
+            gone = true;
+    }
+    if (gone)
+        reactor__inst_free(inst);
+}
+
+/* --- results ------------------------------------------------------------------------------------ */
+
+static enum graph_outcome outcome_of(const struct kube_req *req)
+{
+    if (req->rc == 0)
+        return GRAPH_O_OK;
+    if (req->rc != KR_E_API)
+        return GRAPH_O_RETRY;
+    switch (req->reason) {
+    case KUBE_R_NOT_FOUND:
+        return GRAPH_O_NOT_FOUND;
+    case KUBE_R_ALREADY_EXISTS:
+        return GRAPH_O_EXISTS;
+    case KUBE_R_CONFLICT:
+        return GRAPH_O_CONFLICT;
+    default:
+        break;
+    }
+    switch (req->status) {
+    case 400:
+    case 403:
+    case 405:
+    case 413:
+    case 415:
+    case 422:
+        return GRAPH_O_INVALID;
+    default:
+        return GRAPH_O_RETRY;
+    }
+}
+
+/* Is this answer the last that will be seen of the object? */
+static bool answer_is_gone(const struct reactor_op *op)
+{
+    kr_val meta = kr_at(op->req.object, "metadata");
+
+    if (op->kind == GRAPH_A_DELETE) {
+        if (op->req.rc == KR_E_API)
+            return op->req.reason == KUBE_R_NOT_FOUND;
+        return op->req.rc == 0 && (kr_str_is(kr_at_str(op->req.object, "kind"), "Status") ||
+                                   kr_get(meta, KR_S("deletionTimestamp")).kind == KR_NONE);
+    }
+    return op->kind == GRAPH_A_FINALIZER && op->req.rc == 0 &&
+           kr_get(meta, KR_S("deletionTimestamp")).kind != KR_NONE &&
+           kr_get(meta, KR_S("finalizers")).n == 0;
+}
+
+/* The answer enters the store before anybody is told. Returns a reference or NULL. */
+static struct kr_rec *answer_store(struct reactor_op *op)
+{
+    struct reactor *r = op->r;
+    struct reactor_watch *w = op->store ? kr_map_get(&r->watches, op->watch_key) : NULL;
+    struct kr_rec *rec = NULL;
+    struct kr_err err = KR_ERR_NONE;
+
+    if (!w || w->store != op->store)
+        return NULL;
+    if (answer_is_gone(op)) {
+        kube_store_response_gone(w->store, op->run, op->req.ref.namespace, op->req.ref.name,
+                                 kr_at_str(op->req.object, "metadata.uid"));
+        return NULL;
+    }
+    if (op->req.rc != 0 || kr_at(op->req.object, "metadata.name").kind != KR_STRING)
+        return NULL;
+    if (kube_store_response(w->store, op->run, op->req.object, &rec, &err) < 0)
+        return NULL; /* an answer without name or version: the watch will tell */
+    return rec;
+}
+
+static void log_refusal(const struct reactor_op *op, const struct graph_result *res)
+{
+    struct kr_buf b = KR_BUF(1024);
+    enum kr_level level = KR_DBG;
+
+    if (res->outcome == GRAPH_O_INVALID || res->outcome == GRAPH_O_FOREIGN)
+        level = KR_WARN;
+    else if (res->outcome == GRAPH_O_RETRY)
+        level = KR_INFO;
+    kr_ref_print(&b, op->req.ref);
+    kr_log(level, "write failed", KV_C("action", graph_action_word(op->kind)),
+           KV("object", kr_buf_view(&b)), KV_INT("code", op->req.status), KV("reason", res->message));
+    reactor__trace(op->r, "answer    %s " KR_FMT, graph_action_word(op->kind), KR_ARG(res->message));
+    kr_buf_fini(&b);
+}
+
+/* The version that the store has of op's object; empty when it has none. */
+static kr_str version_of(const struct reactor_op *op)
+{
+    struct reactor_watch *w = op->store ? kr_map_get(&op->r->watches, op->watch_key) : NULL;
+    struct kr_rec *rec =
+        w ? kube_store_get(w->store, op->req.ref.namespace, op->req.ref.name) : NULL;
+
+    return rec ? rec->version : KR_S("");
+}
+
+static void op_deliver(struct reactor_op *op)
+{
+    struct reactor *r = op->r;
+    struct kr_arena a = {0};
+    kr_str was = kr_strdup(&a, version_of(op)); /* the record may go while the answer is stored */
+    struct kr_rec *rec = op->sent ? answer_store(op) : NULL;
+    struct graph_result res = {.token = op->token,
+                               .outcome = op->sent ? outcome_of(&op->req) : op->outcome,
+                               .message = op->sent ? op->req.message : op->message,
+                               .rec = rec,
+                               .object = op->req.object};
+
+    reactor__count_answer(op, rec && was.n && kr_str_eq(rec->version, was));
+    kr_arena_fini(&a);
+    if (op->req.rc == KR_E_CANCELED && r->stopping) {
+        kr_rec_drop(rec);
+        return;
+    }
+    if (res.outcome != GRAPH_O_OK)
+        log_refusal(op, &res);
+    if (op->inst && op->token) {
+        graph_inst_result(op->inst->core, &res, kube_now_ms(r->clock));
+        reactor__inst_queue(op->inst, REACTOR_P_CHANGE);
+    } else if (op->def && op->token) {
+        graph_def_result(op->def->core, &res, kube_now_ms(r->clock));
+        reactor__def_queue(op->def, REACTOR_P_CHANGE);
+    }
+    kr_rec_drop(rec);
+}
+
+static void op_free(struct reactor_op *op)
+{
+    if (kr_map_get(&op->r->flying, op->key) == op)
+        kr_map_del(&op->r->flying, op->key);
+    kr_link_remove(&op->owner_link);
+    kube_req_fini(&op->req);
+    kr_arena_fini(&op->arena);
+    kr_free(op);
+}
+
+void reactor__exec_turn(struct reactor *r)
+{
+    struct kr_link list, *l;
+
+    kr_link_take(&list, &r->ops_done);
+    while ((l = kr_link_pop(&list)) != NULL) {
+        struct reactor_op *op = KR_OWNER(l, struct reactor_op, link);
+
+        op_deliver(op);
+        op_free(op);
+    }
+}
+
+void reactor__ops_orphan(struct kr_link *ops)
+{
+    struct kr_link *l;
+
+    while ((l = kr_link_pop(ops)) != NULL) {
+        struct reactor_op *op = KR_OWNER(l, struct reactor_op, owner_link);
+
+        op->inst = NULL;
+        op->def = NULL;
+    }
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* http.h - /metrics, /healthz and /readyz, on the loop of the program.
+ *
+ *   metrics address  /metrics
+ *   health address   /healthz   200 as long as the loop turns: whoever gets an answer knows it does
+ *                    /readyz    200 once `ready` has said so, or REACTOR_READY_MAX_MS after the
+ * start; from then on always. Before: 503 and what is waited for
+ *
+ * GET and HEAD only. ?verbose adds what is waited for, also to a 200. A pod that cannot list some
+ * type still serves the others, so it never stays unready, and a later outage does not turn it off.
+ *
+ * Source: kro:cmd/controller (addresses), controller-runtime pkg/healthz (texts).
+ */
+#ifndef REACTOR_HTTP_H
+#define REACTOR_HTTP_H
+
+#include <uv.h>
+
+#include "reactor/metrics.h"
+
+enum {
+    REACTOR_READY_MAX_MS = 30 * 1000,
+    REACTOR_HTTP_CONNECTIONS_MAX = 128, /* of one address */
+    REACTOR_HTTP_IDLE_S = 5,            /* a silent connection is closed */
+    REACTOR_HTTP_WHY_MAX = 64 * 1024,   /* bytes of the reasons of /readyz */
+};
+
+struct reactor_http_opts {
+    uv_loop_t *loop;                 /* borrowed */
+    const char *metrics_address;     /* as --metrics-bind-address; NULL: off */
+    const char *health_address;      /* as --health-probe-bind-address; NULL: off */
+    struct reactor_metrics *metrics; /* borrowed */
+    /* Has everything been listed? Appends a line for each thing that is waited for. */
+    bool (*ready)(void *arg, struct kr_buf *why);
+    void *arg;
+    uint32_t ready_max_ms; /* 0: REACTOR_READY_MAX_MS */
+};
+
+struct reactor_http;
+
+/* Listens. Returns owned in *out; KR_E_INPUT names flag and address: not an address, occupied, not
+ * allowed (what was opened by then closes with the loop's next turn). */
+KR_MUST int reactor_http_open(const struct reactor_http_opts *opts, struct reactor_http **out,
+                              struct kr_err *err);
+/* Ports that are listened on (the address may say 0: any); 0 when off. */
+uint16_t reactor_http_metrics_port(const struct reactor_http *h);
+uint16_t reactor_http_health_port(const struct reactor_http *h);
+/* Ends all connections at once; frees, then calls closed (may be NULL) from the loop. */
+void reactor_http_close(struct reactor_http *h, void (*closed)(void *arg), void *arg);
+
+#endif

@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* insts.c - the table of live instances, the revisions that serve them, and the children by ApplySet.
+ *
+ * A revision is served from SERVE on: its parents' watch and one children's watch per type are open,
+ * each node's read paths are uses. Instances are not stepped before the parents and all children
+ * types are listed (or one is known to be in trouble), so that a start with 10,000 instances costs
+ * lists and one step each, and nothing is written that is there already.
+ *
+ * Children are indexed by their ApplySet id whether or not the instance is known yet: whichever list
+ * completes first, no child is missed.
+ */
+#include "cel/base/log.h"
+#include "reactor/internal.h"
+
+/* --- serving ------------------------------------------------------------------------------------ */
+
+static bool node_is_external(const struct graph_node *n)
+{
+    return n->kind == GRAPH_EXTERNAL || n->kind == GRAPH_EXTERNAL_COLLECTION;
+}
+
+static struct reactor_served *served_new(struct reactor *r, kr_gvr gvr, kr_gvk gvk)
+{
+    struct reactor_served *s = KR_ALLOC(struct reactor_served);
+
+    s->r = r;
+    s->gvr = kr_gvr_copy(&s->arena, gvr);
+    s->gvk = kr_gvk_copy(&s->arena, gvk);
+    s->key = kr_gvr_key(&s->arena, gvr);
+    kr_link_init(&s->insts);
+    kr_map_put(&r->served, s->key, s);
+    return s;
+}
+
+static struct reactor_use **uses_of(struct reactor *r, struct reactor_served *s,
+                                    struct graph_rev *rev)
+{
+    struct reactor_use **uses = kr_alloc((rev->nodes_n + 1) * sizeof(struct reactor_use *));
+
+    for (uint32_t i = 0; i < rev->nodes_n; i++) {
+        const struct graph_node *n = &rev->nodes[i];
+        struct reactor_watch *w;
+
+        if (node_is_external(n))
+            continue;
+        w = reactor__watch(r, REACTOR_W_CHILDREN, n->gvr, KR_S(""), KR_S(""));
+        uses[i] = reactor__use_new(w, s, i, n->reads, n->reads_n);
+        reactor__watch_release(w);
+    }
+    return uses;
+}
+
+static void uses_free(struct reactor_use **uses, uint32_t n)
+{
+    for (uint32_t i = 0; uses && i < n; i++)
+        reactor__use_free(uses[i]);
+    kr_free(uses);
+}
+
+static void subs_drop(struct reactor_inst *inst)
+{
+    while (!kr_link_empty(&inst->subs))
+        reactor__sub_free(KR_OWNER(inst->subs.next, struct reactor_sub, inst_link));
+}
+
+static void inst_set_revision(struct reactor_inst *inst)
+{
+    struct reactor_served *s = inst->served;
+
+    graph_inst_revision(inst->core, s->rev, s->problem);
+    for (uint32_t i = 0; s->rev && i < s->rev->nodes_n; i++) {
+        struct kr_arena a = {0};
+        struct reactor_watch *w = s->node_uses[i] ? s->node_uses[i]->watch : NULL;
+
+        if (w)
+            graph_inst_known(inst->core, i, reactor__watch_known(w), reactor__watch_why(w, &a));
+        kr_arena_fini(&a);
+    }
+}
+
+void reactor__serve(struct reactor *r, struct graph_rev *rev)
+{
+    struct kr_arena a = {0};
+    struct reactor_served *s = kr_map_get(&r->served, kr_gvr_key(&a, rev->instance_gvr));
+    struct reactor_use **old_uses, *old_parent;
+    struct graph_rev *old;
+
+    kr_arena_fini(&a);
+    if (!s)
+        s = served_new(r, rev->instance_gvr, rev->instance_gvk);
+    if (s->rev == rev)
+        return;
+    old = s->rev;
+    old_uses = s->node_uses;
+    old_parent = s->parent_use;
+    s->rev = graph_rev_hold(rev);
+    kr_free((char *)(uintptr_t)s->problem.s);
+    s->problem = KR_S("");
+    s->problem.s = NULL;
+    if (!s->parents)
+        s->parents = reactor__watch(r, REACTOR_W_PARENTS, s->gvr, KR_S(""), KR_S(""));
+    s->parent_use = reactor__use_new(s->parents, s, REACTOR_PARENT, rev->parent_reads,
+                                     rev->parent_reads_n);
+    s->node_uses = uses_of(r, s, rev);
+    s->ready = false;
+    for (struct kr_link *l = s->insts.next; l != &s->insts; l = l->next) {
+        struct reactor_inst *inst = KR_OWNER(l, struct reactor_inst, link);
+
+        inst_set_revision(inst);
+        reactor__subs_carry(inst, old);
+    }
+    reactor__use_free(old_parent);
+    uses_free(old_uses, old ? old->nodes_n : 0);
+    graph_rev_drop(old);
+    reactor__served_known(s);
+    kr_log(KR_INFO, "serving", KV("rgd", rev->rgd_name), KV_INT("revision", rev->number),
+           KV("resource", rev->instance_gvr.resource), KV("group", rev->instance_gvr.group));
+}
+
+void reactor__unserve(struct reactor *r, kr_gvr gvr, kr_str problem)
+{
+    struct kr_arena a = {0};
+    struct reactor_served *s = kr_map_get(&r->served, kr_gvr_key(&a, gvr));
+    struct graph_rev *old;
+
+    kr_arena_fini(&a);
+    if (!s || !s->rev)
+        return;
+    s->problem = kr_str_c(kr_cstrdup(problem));
+    for (struct kr_link *l = s->insts.next; l != &s->insts; l = l->next) {
+        struct reactor_inst *inst = KR_OWNER(l, struct reactor_inst, link);
+
+        graph_inst_revision(inst->core, NULL, s->problem);
+        reactor__inst_queue(inst, REACTOR_P_CHANGE);
+    }
+    /* The parents' watch and its reads stay: deletions go on being served. */
+    old = s->rev;
+    s->rev = NULL;
+    for (struct kr_link *l = s->insts.next; l != &s->insts; l = l->next)
+        reactor__subs_carry(KR_OWNER(l, struct reactor_inst, link), old);
+    uses_free(s->node_uses, old->nodes_n);
+    s->node_uses = NULL;
+    graph_rev_drop(old);
+}
+
+static bool watch_settled(const struct reactor_watch *w)
+{
+    return reactor__watch_known(w) || kube_watch_error(w->watch) != NULL;
+}
+
+static bool served_settled(const struct reactor_served *s)
+{
+    if (!s->parents || !reactor__watch_known(s->parents))
+        return false;
+    for (uint32_t i = 0; s->rev && s->node_uses && i < s->rev->nodes_n; i++) {
+        if (s->node_uses[i] && !watch_settled(s->node_uses[i]->watch))
+            return false;
+    }
+    return true;
+}
+
+void reactor__served_known(struct reactor_served *s)
+{
+    bool ready = served_settled(s);
+
+    if (!ready) {
+        /* Once ready it stays so, unless the parents are being listed again. */
+        s->ready = s->ready && s->parents && reactor__watch_known(s->parents);
+        return;
+    }
+    s->ready = true;
+    for (struct kr_link *l = s->insts.next; l != &s->insts; l = l->next)
+        reactor__inst_queue(KR_OWNER(l, struct reactor_inst, link), REACTOR_P_BACKLOG);
+}
+
+/* --- instances ---------------------------------------------------------------------------------- */
+
+static void inst_enqueue(struct reactor_inst *inst, enum reactor_prio prio)
+{
+    struct reactor_served *s = inst->served;
+
+    if (s->ready && !s->r->stopping)
+        reactor__queue_add(&s->r->queue, &s->lane, &inst->item, prio);
+}
+
+static void on_timer(struct kube_timer *timer)
+{
+    inst_enqueue(KR_OWNER(timer, struct reactor_inst, timer), REACTOR_P_CHANGE);
+}
+
+static struct reactor_kin *kin_of(struct reactor *r, kr_str part_of)
+{
+    struct reactor_kin *kin = kr_map_get(&r->kins, part_of);
+
+    if (!kin) {
+        kin = KR_ALLOC(struct reactor_kin);
+        kr_map_put(&r->kins, part_of, kin);
+    }
+    return kin;
+}
+
+static void kin_tidy(struct reactor *r, kr_str part_of, struct reactor_kin *kin)
+{
+    if (kin->inst || kin->n)
+        return;
+    kr_map_del(&r->kins, part_of);
+    kr_free(kin->recs);
+    kr_free(kin);
+}
+
+static void inst_adopt_children(struct reactor *r, struct reactor_inst *inst)
+{
+    struct reactor_kin *kin = kin_of(r, graph_inst_part_of(inst->core));
+
+    kin->inst = inst;
+    for (uint32_t i = 0; i < kin->n; i++)
+        graph_inst_child(inst->core, NULL, kin->recs[i], NULL);
+}
+
+static struct reactor_inst *inst_new(struct reactor *r, struct reactor_served *s, kr_ref ref,
+                                     kr_str key)
+{
+    struct reactor_inst *inst = KR_ALLOC(struct reactor_inst);
+
+    inst->served = s;
+    inst->id = ++r->inst_ids;
+    inst->core = graph_inst_new(ref, s->gvk);
+    inst->timer.fn = on_timer;
+    kr_link_init(&inst->subs);
+    kr_link_init(&inst->ops);
+    kr_link_push(&s->insts, &inst->link);
+    s->insts_n++;
+    kr_map_put(&r->insts, key, inst);
+    r->stats.instances++;
+    inst_set_revision(inst);
+    inst_adopt_children(r, inst);
+    return inst;
+}
+
+struct reactor_inst *reactor__inst_of(struct reactor *r, struct reactor_served *s,
+                                      const struct kr_rec *rec, bool create)
+{
+    struct kr_arena a = {0};
+    kr_str key = kr_ref_key(&a, rec->ref);
+    struct reactor_inst *inst = kr_map_get(&r->insts, key);
+
+    if (!inst && create)
+        inst = inst_new(r, s, rec->ref, key);
+    kr_arena_fini(&a);
+    return inst;
+}
+
+static void types_release(struct reactor_inst *inst)
+{
+    for (uint32_t i = 0; i < inst->types_n; i++)
+        reactor__watch_release(inst->types[i]);
+    kr_free(inst->types);
+    inst->types = NULL;
+    inst->types_n = 0;
+}
+
+void reactor__inst_free(struct reactor_inst *inst)
+{
+    struct reactor *r = inst->served->r;
+    struct kr_arena a = {0};
+    kr_str part_of = kr_strdup(&a, graph_inst_part_of(inst->core));
+    struct reactor_kin *kin = kr_map_get(&r->kins, part_of);
+
+    reactor__queue_remove(&r->queue, &inst->item);
+    r->clock->ops->timer_stop(r->clock, &inst->timer);
+    subs_drop(inst);
+    reactor__ops_orphan(&inst->ops);
+    types_release(inst);
+    kr_link_remove(&inst->types_link);
+    kr_arena_fini(&inst->types_arena);
+    if (kin && kin->inst == inst) {
+        kin->inst = NULL;
+        kin_tidy(r, part_of, kin);
+    }
+    kr_map_del(&r->insts, kr_ref_key(&a, graph_inst_ref(inst->core)));
+    kr_link_remove(&inst->link);
+    inst->served->insts_n--;
+    r->stats.instances--;
+    graph_inst_free(inst->core);
+    kr_arena_fini(&a);
+    kr_free(inst);
+}
+
+/* An event that marked nothing dirty ends here. */
+void reactor__inst_queue(struct reactor_inst *inst, enum reactor_prio prio)
+{
+    if (graph_inst_dirty(inst->core))
+        inst_enqueue(inst, prio);
+}
+
+static uint64_t evaluations(const struct graph_counts *c)
+{
+    return c->templates + c->conditions + c->ready + c->status;
+}
+
+void reactor__inst_step(struct reactor_inst *inst)
+{
+    struct reactor *r = inst->served->r;
+    struct graph_env env;
+    struct graph_plan plan;
+    uint64_t now = kube_now_ms(r->clock);
+    struct graph_counts was = *graph_inst_counts(inst->core);
+    const char *state_was = graph_inst_state(inst->core);
+
+    if (!inst->served->ready)
+        return; /* queued again once it is */
+    reactor__env(r, &env);
+    graph_plan_init(&plan, &r->step_arena);
+    graph_inst_step(inst->core, &env, &plan);
+    r->stats.evaluations += evaluations(graph_inst_counts(inst->core)) - evaluations(&was);
+    reactor__count_step(inst, &was, state_was);
+    r->clock->ops->timer_stop(r->clock, &inst->timer);
+    if (plan.wake_ms != UINT64_MAX)
+        r->clock->ops->timer_start(r->clock, &inst->timer,
+                                   plan.wake_ms > now ? plan.wake_ms - now : 0);
+    reactor__exec(r, inst, NULL, &plan); /* may free inst */
+    kr_arena_reset(&r->step_arena);
+}
+
+/* --- types that an inventory names ------------------------------------------------------------ */
+
+/* The kinds of a "Kind.group" list that the server has, as watches. false: discovery must be
+ * refreshed first. A kind that the server does not have can have no live objects. */
+static bool types_resolve(struct reactor *r, struct reactor_inst *inst)
+{
+    struct reactor_watch **old = inst->types;
+    uint32_t old_n = inst->types_n;
+
+    if (!kube_discovery_ready(r->discovery))
+        return false;
+    inst->types = kr_alloc((inst->types_wanted.n + 1) * sizeof(struct reactor_watch *));
+    inst->types_n = 0;
+    KR_LIST_EACH(v, inst->types_wanted)
+    {
+        kr_str group = kr_text(*v);
+        kr_str kind = kr_str_cut(&group, '.');
+        const struct kube_kind *k = kube_discovery_preferred(r->discovery, group, kind);
+        kr_gvr gvr;
+
+        if (!k)
+            continue;
+        gvr = (kr_gvr){k->gvk.group, k->gvk.version, k->resource};
+        inst->types[inst->types_n++] =
+            reactor__watch(r, REACTOR_W_CHILDREN, gvr, KR_S(""), KR_S(""));
+    }
+    for (uint32_t i = 0; i < old_n; i++)
+        reactor__watch_release(old[i]);
+    kr_free(old);
+    return true;
+}
+
+static void types_tell(struct reactor_inst *inst)
+{
+    struct kr_arena a = {0};
+
+    for (uint32_t i = 0; i < inst->types_n; i++) {
+        if (!reactor__watch_known(inst->types[i])) {
+            kr_str why = reactor__watch_why(inst->types[i], &a);
+
+            if (why.n) {
+                graph_inst_types_known(inst->core, false, why);
+                reactor__inst_queue(inst, REACTOR_P_CHANGE);
+            }
+            kr_arena_fini(&a);
+            return;
+        }
+    }
+    kr_link_remove(&inst->types_link);
+    graph_inst_types_known(inst->core, true, KR_S(""));
+    reactor__inst_queue(inst, REACTOR_P_USER);
+    kr_arena_fini(&a);
+}
+
+static void on_discovery(struct kube_discovery *d, void *arg)
+{
+    struct reactor *r = arg;
+
+    (void)d;
+    r->discovering = false;
+    r->types_dirty = true;
+}
+
+void reactor__inst_types(struct reactor_inst *inst, kr_val wanted)
+{
+    struct reactor *r = inst->served->r;
+
+    kr_arena_reset(&inst->types_arena);
+    inst->types_wanted = kr_copy(&inst->types_arena, wanted);
+    if (kr_link_empty(&inst->types_link))
+        kr_link_push(&r->types_waiting, &inst->types_link);
+    if (!types_resolve(r, inst) && !r->discovering) {
+        r->discovering = true;
+        kube_discovery_refresh(r->discovery, on_discovery, r);
+    }
+    r->types_dirty = true;
+}
+
+void reactor__types_check(struct reactor *r)
+{
+    struct kr_link list, *l;
+
+    if (!kube_discovery_ready(r->discovery))
+        return;
+    kr_link_take(&list, &r->types_waiting);
+    while ((l = kr_link_pop(&list)) != NULL) {
+        struct reactor_inst *inst = KR_OWNER(l, struct reactor_inst, types_link);
+
+        kr_link_push(&r->types_waiting, l);
+        if (!inst->types && !types_resolve(r, inst))
+            continue;
+        types_tell(inst);
+    }
+}
+
+/* --- children ----------------------------------------------------------------------------------- */
+
+static void kin_replace(struct reactor_kin *kin, struct kr_rec *old, struct kr_rec *now)
+{
+    for (uint32_t i = 0; old && i < kin->n; i++) {
+        if (kin->recs[i] == old) {
+            kr_rec_drop(old);
+            if (now)
+                kin->recs[i] = kr_rec_hold(now);
+            else
+                kin->recs[i] = kin->recs[--kin->n];
+            return;
+        }
+    }
+    if (!now)
+        return;
+    if (kin->n == kin->cap) {
+        kin->cap = kin->cap ? kin->cap * 2 : 4;
+        kin->recs = kr_realloc(kin->recs, kin->cap * sizeof(struct kr_rec *));
+    }
+    kin->recs[kin->n++] = kr_rec_hold(now);
+}
+
+static void kin_tell(struct reactor *r, struct reactor_inst *inst, const struct kube_change *c,
+                     struct kr_rec *old, struct kr_rec *now)
+{
+    struct reactor_served *s = inst->served;
+    const struct kr_rec *rec = now ? now : old;
+    int32_t rank = s->rev ? graph_rev_rank(s->rev, rec->node_id) : -1;
+    struct kr_arena a = {0};
+    struct kr_bits bits;
+    bool all = !old || !now || rank < 0 || !s->node_uses[rank] ||
+               kr_bits_has(&c->bits, KUBE_BIT_IDENTITY) ||
+               s->node_uses[rank]->watch->store != c->store;
+
+    if (!all)
+        reactor__use_bits(s->node_uses[rank], &c->bits, &a, &bits);
+    graph_inst_child(inst->core, old, now, all ? NULL : &bits);
+    reactor__inst_queue(inst, REACTOR_P_CHANGE);
+    r->stats.changes_routed++;
+    kr_arena_fini(&a);
+}
+
+static void kin_apply(struct reactor *r, kr_str part_of, const struct kube_change *c,
+                      struct kr_rec *old, struct kr_rec *now)
+{
+    struct reactor_kin *kin;
+
+    if (part_of.n == 0)
+        return;
+    kin = kin_of(r, part_of);
+    if (old)
+        kr_rec_hold(old); /* kin_replace lets go of it */
+    kin_replace(kin, old, now);
+    if (kin->inst)
+        kin_tell(r, kin->inst, c, old, now);
+    kr_rec_drop(old);
+    kin_tidy(r, part_of, kin);
+}
+
+void reactor__kin_change(struct reactor *r, const struct kube_change *c)
+{
+    bool moved = c->old && c->now && !kr_str_eq(c->old->part_of, c->now->part_of);
+
+    if (moved) {
+        kin_apply(r, c->old->part_of, c, c->old, NULL);
+        kin_apply(r, c->now->part_of, c, NULL, c->now);
+        return;
+    }
+    kin_apply(r, c->now ? c->now->part_of : c->old->part_of, c, c->old, c->now);
+}
+
+void reactor__kin_forget(struct reactor *r, struct kube_store *store)
+{
+    uint64_t at = 0;
+    struct kr_rec *rec;
+
+    while ((rec = kube_store_next(store, &at)) != NULL) {
+        struct reactor_kin *kin = kr_map_get(&r->kins, rec->part_of);
+
+        if (!kin)
+            continue;
+        kin_replace(kin, rec, NULL);
+        if (kin->inst)
+            graph_inst_child(kin->inst->core, rec, NULL, NULL);
+        kin_tidy(r, rec->part_of, kin);
+    }
+}
+
+/* --- end ---------------------------------------------------------------------------------------- */
+
+static void served_free(struct reactor_served *s)
+{
+    struct reactor *r = s->r;
+
+    while (!kr_link_empty(&s->insts))
+        reactor__inst_free(KR_OWNER(s->insts.next, struct reactor_inst, link));
+    uses_free(s->node_uses, s->rev ? s->rev->nodes_n : 0);
+    reactor__use_free(s->parent_use);
+    if (s->parents)
+        reactor__watch_release(s->parents);
+    reactor__lane_fini(&r->queue, &s->lane);
+    graph_rev_drop(s->rev);
+    kr_free((char *)(uintptr_t)s->problem.s);
+    kr_arena_fini(&s->arena);
+    kr_free(s);
+}
+
+void reactor__insts_fini(struct reactor *r)
+{
+    kr_map_each(e, &r->served)
+        served_free(e->val);
+    kr_map_fini(&r->served);
+    kr_map_fini(&r->insts);
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* internal.h - the tables that the files of the reactor share.
+ *
+ *   reactor_watch   one store and the machine that fills it
+ *     reactor_use   what one node of a serving revision reads of that store: leaf numbers
+ *     reactor_ext   one external object that somebody wants
+ *   reactor_served  a revision that drives the instances of a kind
+ *     reactor_inst  one instance: the core's machine, its timer, its place in the queue
+ *   reactor_kin     the children of one ApplySet, whether its instance is known yet or not
+ *   reactor_def     one definition
+ *   reactor_op      an action under way
+ */
+#ifndef REACTOR_INTERNAL_H
+#define REACTOR_INTERNAL_H
+
+#include "kube/discovery.h"
+#include "kube/openapi.h"
+#include "kube/watch.h"
+#include "reactor/reactor.h"
+
+/* --- queue ------------------------------------------------------------------------------------ */
+
+/* Lower is sooner. */
+enum reactor_prio { REACTOR_P_USER, REACTOR_P_CHANGE, REACTOR_P_BACKLOG, REACTOR_P_N };
+
+struct reactor_item {
+    struct kr_link link;
+    struct reactor_lane *lane; /* NULL: not queued */
+    uint8_t prio;
+    bool is_def;
+};
+/* The queued items of one owner (an RGD's kind) at each priority; lanes take turns. */
+struct reactor_lane {
+    struct kr_link active[REACTOR_P_N]; /* in the queue's ring while items wait */
+    struct kr_link items[REACTOR_P_N];
+};
+struct reactor_queue {
+    struct kr_link ring[REACTOR_P_N];
+    uint32_t n;
+};
+void reactor__queue_init(struct reactor_queue *q);
+/* Adds, or moves up when it waits at a lower priority. */
+void reactor__queue_add(struct reactor_queue *q, struct reactor_lane *lane,
+                        struct reactor_item *item, enum reactor_prio prio);
+void reactor__queue_remove(struct reactor_queue *q, struct reactor_item *item); /* legal when not queued */
+struct reactor_item *reactor__queue_pop(struct reactor_queue *q);
+void reactor__lane_fini(struct reactor_queue *q, struct reactor_lane *lane); /* empty by then */
+
+/* --- watches ---------------------------------------------------------------------------------- */
+
+enum reactor_role {
+    REACTOR_W_RGDS,
+    REACTOR_W_REVISIONS,
+    REACTOR_W_CRDS,     /* all, a few fields */
+    REACTOR_W_OWN_CRDS, /* ours, whole */
+    REACTOR_W_PARENTS,
+    REACTOR_W_CHILDREN, /* with the label part-of */
+    REACTOR_W_ONE,      /* one external object */
+    REACTOR_W_SHARED,   /* external objects of one type together */
+};
+
+struct reactor_watch {
+    struct reactor *r;
+    enum reactor_role role;
+    kr_str key;         /* in r->watches; lives in arena */
+    kr_gvr gvr;
+    kr_str namespace, name; /* REACTOR_W_ONE */
+    struct kr_arena arena;
+    struct kube_store *store;
+    struct kube_watch *watch;
+    uint32_t users_n;   /* closes at 0 */
+    bool stale;         /* the projection became wider: not known until the next list */
+    bool known;         /* as last told to the users */
+    bool told_error;
+    struct kr_link uses; /* struct reactor_use.link */
+    struct kr_map exts;  /* "namespace/name" -> struct reactor_ext */
+    struct kr_link todo; /* in r->watch_todo: known, error or users changed */
+};
+
+struct reactor_use {
+    struct kr_link link; /* in watch->uses */
+    struct reactor_watch *watch;
+    struct reactor_served *served;
+    const struct graph_rev *rev; /* whose rank node is; borrowed: served holds it */
+    uint32_t node; /* rank; REACTOR_PARENT: the instances themselves */
+    uint32_t subs_n; /* REACTOR_W_ONE/SHARED: subscriptions that share this use */
+    uint32_t reads_n;
+    uint32_t leaf[];
+};
+#define REACTOR_PARENT UINT32_MAX
+
+struct reactor_ext {
+    kr_str key;                  /* "namespace/name", owned */
+    struct reactor_watch *watch;
+    struct kr_link subs;         /* struct reactor_sub.link */
+};
+struct reactor_sub { /* an instance's node wants an external object */
+    struct kr_link link;      /* in ext->subs */
+    struct kr_link inst_link; /* in inst->subs */
+    struct reactor_inst *inst;
+    struct reactor_ext *ext;
+    struct reactor_use *use; /* NULL: of a former revision, until the core lets go of it */
+    kr_ref ref;              /* owned strings: see sub_free */
+    uint32_t node;           /* rank in the revision of use */
+};
+
+struct reactor_watch *reactor__watch(struct reactor *r, enum reactor_role role, kr_gvr gvr,
+                                     kr_str namespace, kr_str name); /* finds or opens; +1 user */
+void reactor__watch_release(struct reactor_watch *w);               /* -1 user */
+struct reactor_use *reactor__use_new(struct reactor_watch *w, struct reactor_served *served,
+                                     uint32_t node, const struct graph_read *reads, uint32_t n);
+void reactor__use_free(struct reactor_use *u); /* accepts NULL */
+/* Bits of a change in the numbering of a use; lives in a. */
+void reactor__use_bits(const struct reactor_use *u, const struct kr_bits *store_bits,
+                       struct kr_arena *a, struct kr_bits *out);
+bool reactor__watch_known(const struct reactor_watch *w);
+/* Why w is not known; lives in a; empty when it is just not listed yet. */
+kr_str reactor__watch_why(const struct reactor_watch *w, struct kr_arena *a);
+void reactor__watch_touch(struct reactor_watch *w); /* looks at it again in phase 4 */
+void reactor__watches_turn(struct reactor *r);      /* phase 4 */
+void reactor__ext_subscribe(struct reactor *r, struct reactor_inst *inst,
+                            const struct graph_action *act);
+void reactor__ext_unsubscribe(struct reactor *r, struct reactor_inst *inst,
+                              const struct graph_action *act);
+void reactor__sub_free(struct reactor_sub *sub);
+/* The subscriptions of inst pass from revision old to its kind's present one: by node id. */
+void reactor__subs_carry(struct reactor_inst *inst, const struct graph_rev *old);
+
+/* --- instances -------------------------------------------------------------------------------- */
+
+struct reactor_served {
+    struct reactor *r;
+    kr_str key; /* of instance_gvr, owned by the map entry of r->served */
+    struct graph_rev *rev;  /* counted; NULL: only deletions are served */
+    kr_gvr gvr;
+    kr_gvk gvk;
+    struct kr_arena arena; /* of gvr, gvk */
+    struct reactor_watch *parents;
+    struct reactor_use *parent_use;
+    struct reactor_use **node_uses; /* by rank; NULL for external nodes */
+    struct kr_link insts;           /* struct reactor_inst.link */
+    uint32_t insts_n;
+    struct reactor_lane lane;
+    kr_str problem; /* owned text: why rev is NULL */
+    bool ready;     /* parents and all children types are listed, or known to be in trouble */
+};
+
+struct reactor_inst {
+    struct kr_link link; /* in served->insts */
+    struct reactor_served *served;
+    struct graph_inst *core;
+    uint64_t id;
+    struct reactor_item item;
+    struct kube_timer timer;
+    struct kr_link subs;  /* struct reactor_sub.inst_link */
+    struct kr_link ops;   /* struct reactor_op.owner_link */
+    struct reactor_watch **types; /* asked for by TYPES */
+    uint32_t types_n;
+    kr_val types_wanted;  /* list of "Kind.group"; lives in types_arena */
+    struct kr_arena types_arena;
+    struct kr_link types_link; /* in r->types_waiting */
+};
+
+/* Children by ApplySet id. */
+struct reactor_kin {
+    struct reactor_inst *inst; /* NULL: not known */
+    struct kr_rec **recs;      /* counted */
+    uint32_t n, cap;
+};
+
+void reactor__serve(struct reactor *r, struct graph_rev *rev);
+void reactor__unserve(struct reactor *r, kr_gvr gvr, kr_str problem);
+void reactor__served_known(struct reactor_served *s); /* some watch of it became known or broke */
+struct reactor_inst *reactor__inst_of(struct reactor *r, struct reactor_served *s,
+                                      const struct kr_rec *rec, bool create);
+void reactor__inst_queue(struct reactor_inst *inst, enum reactor_prio prio);
+void reactor__inst_step(struct reactor_inst *inst);
+void reactor__inst_free(struct reactor_inst *inst);
+void reactor__inst_types(struct reactor_inst *inst, kr_val wanted); /* a TYPES action */
+void reactor__types_check(struct reactor *r);                      /* those that wait */
+void reactor__kin_change(struct reactor *r, const struct kube_change *c);
+void reactor__kin_forget(struct reactor *r, struct kube_store *store); /* the store goes away */
+void reactor__insts_fini(struct reactor *r);
+
+/* --- definitions ------------------------------------------------------------------------------ */
+
+struct reactor_def {
+    struct reactor *r;
+    struct graph_def *core;
+    kr_str key;
+    struct reactor_item item;
+    struct kube_timer timer;
+    struct kube_schemas_req schemas;
+    bool fetching;
+    bool doomed; /* forgotten; freed once the load under way has ended */
+    struct kr_arena fetch_arena; /* of the kinds being loaded */
+    struct kr_arena next_arena;  /* of the kinds wanted next */
+    kr_gvk *next_gvks;           /* NULL: nothing more is wanted */
+    uint32_t next_n;
+    kr_str crd_name;  /* owned */
+    char *problem;    /* owned: as last logged */
+    kr_gvr serving;   /* strings live in serving_arena; resource empty: nothing is served */
+    struct kr_arena serving_arena;
+    struct kr_link ops;
+};
+
+struct reactor_def *reactor__def(struct reactor *r, kr_str name); /* finds or creates */
+void reactor__def_queue(struct reactor_def *def, enum reactor_prio prio);
+void reactor__def_step(struct reactor_def *def);
+void reactor__def_free(struct reactor_def *def);
+void reactor__def_object(struct reactor *r, kr_str name, kr_val rgd); /* KR_NONE: gone */
+void reactor__defs_revision(struct reactor *r, const struct kube_change *c);
+void reactor__defs_crd(struct reactor *r, const struct kube_change *c);
+void reactor__defs_known(struct reactor *r); /* definition lists became complete */
+void reactor__defs_fini(struct reactor *r);
+
+/* --- actions under way ------------------------------------------------------------------------ */
+
+struct reactor_op {
+    struct kube_req req;
+    struct kr_link link;       /* in r->ops, then r->ops_done */
+    struct kr_link owner_link; /* in inst->ops or def->ops */
+    struct reactor *r;
+    struct reactor_inst *inst; /* or */
+    struct reactor_def *def;   /* NULL both: the owner is gone */
+    enum graph_action_kind kind;
+    uint64_t token;
+    struct kr_arena arena;     /* of ref, query and messages */
+    kr_str key;                /* of ref, in r->flying for applies */
+    kr_str part_of;
+    struct kube_store *store;  /* where the answer goes; NULL: nowhere; looked up again by key */
+    kr_str watch_key;
+    uint64_t run;
+    enum graph_outcome outcome; /* of an op that was not sent */
+    kr_str message;
+    bool sent;
+};
+
+void reactor__exec(struct reactor *r, struct reactor_inst *inst, struct reactor_def *def,
+                   const struct graph_plan *plan);
+void reactor__exec_turn(struct reactor *r); /* phase 1: hands out what has ended */
+void reactor__ops_orphan(struct kr_link *ops); /* the owner goes away */
+
+bool reactor__route_turn(struct reactor *r); /* phase 2; whether there was anything */
+
+/* --- trace ------------------------------------------------------------------------------------ */
+
+void reactor__trace(struct reactor *r, const char *fmt, ...) KR_PRINTF(2, 3);
+
+/* --- metrics ---------------------------------------------------------------------------------- */
+
+void reactor__count_init(struct reactor *r);
+void reactor__count_fini(struct reactor *r);
+/* After a step: was and state_was as before it. */
+void reactor__count_step(struct reactor_inst *inst, const struct graph_counts *was,
+                         const char *state_was);
+void reactor__count_def(struct reactor_def *def, const char *state_was);
+/* unchanged: the object has the version that it had before. */
+void reactor__count_answer(struct reactor_op *op, bool unchanged);
+void reactor__count_change(struct reactor *r, const struct reactor_watch *w);
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
+struct reactor {
+    struct reactor_opts opts;
+    struct kube_client *client;
+    struct kube_clock *clock;
+    struct kube_discovery *discovery;
+    struct kube_openapi *openapi;
+    struct kr_fieldset_pool *pool;
+    struct kube_changes changes;
+    struct reactor_queue queue;
+    struct reactor_lane def_lane;
+
+    struct kr_map watches; /* key -> reactor_watch */
+    struct kr_link watch_todo;
+    struct kr_map served;  /* gvr key -> reactor_served */
+    struct kr_map insts;   /* ref key -> reactor_inst */
+    struct kr_map kins;    /* part-of -> reactor_kin */
+    struct kr_map defs;    /* name -> reactor_def */
+    struct kr_map flying;  /* ref key -> reactor_op of an apply under way */
+    struct kr_map ext_modes; /* type key -> wanted objects (uintptr), to choose ONE or SHARED */
+    struct kr_link ops, ops_done;
+    struct kr_link types_waiting;
+    struct reactor_watch *rgds, *revisions, *crds, *own_crds;
+    struct kr_arena step_arena; /* of one step */
+    struct kr_arena rgd_arena;  /* sidecar definitions */
+    kr_val *rgd_vals;
+    uint32_t rgd_vals_n;
+    uint64_t inst_ids;
+    uint32_t closing_n;  /* watches that are closing */
+    uint32_t fetching_n; /* loads of kinds under way */
+    bool started, stopping, watches_stopped, discovering, types_dirty;
+    struct kube_timer stop_timer;
+    uint64_t stop_by_ms;
+    char *trouble; /* owned: the last reason logged for a watch */
+    struct reactor_stats stats;
+};
+
+/* The identity and time that a step gets. */
+void reactor__env(struct reactor *r, struct graph_env *env);
+
+#endif

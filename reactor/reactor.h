@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* reactor.h - when does it happen: carries changes to the core and the core's plans to the cluster.
+ *
+ * libuv callbacks only append to lists. The turn takes each list as a whole, always in this order:
+ *
+ *   1 completions     answers to our requests          -> graph_*_result, store
+ *   2 changes         what the stores saw              -> route -> graph_*_event, dirty, queue
+ *   3 steps           due queue entries, in a budget   -> graph_*_step -> plan -> exec
+ *   4 watches         opened and closed as 1-3 asked
+ *
+ * No step runs inside another, no completion inside the call that started it; with equal input in
+ * equal order the trace is equal. Time and randomness come from the clock door only, the network
+ * from the transport door only: the whole reactor also runs in one process with virtual time.
+ *
+ *   turn.c      the phases, the budget
+ *   watches.c   which types and objects are followed for whom
+ *   route.c     a change -> instances and definitions
+ *   insts.c     table of live instances; revisions that serve them
+ *   defs.c      table of definitions
+ *   queue.c     who is stepped next
+ *   exec.c      plan -> requests -> results
+ *   trace.c     the trace's line format
+ *   run.c       the real loop: curl, clock, signals, health and metrics
+ *   flags.def flags.c main.c http.c metrics.c doctor.c   the program's edges
+ */
+#ifndef REACTOR_H
+#define REACTOR_H
+
+#include "graph/graph.h"
+#include "kube/client.h"
+
+enum {
+    REACTOR_TURN_STEPS = 256,       /* steps in one turn, then back to the sockets */
+    REACTOR_TURN_MS = 5,
+    REACTOR_EXTERNAL_SINGLES = 16,  /* external objects of one type followed one by one; more share a watch */
+    REACTOR_STOP_MS = 10 * 1000,    /* how long a stop waits for requests under way */
+    REACTOR_RGD_FILE_MAX = 16 * 1024 * 1024, /* bytes of a definition file */
+};
+
+struct reactor;
+struct reactor_flags;
+struct reactor_metrics;
+
+/* Sees each line of the trace, without newline. */
+typedef void reactor_trace_fn(void *arg, kr_str line);
+
+struct reactor_opts {
+    struct kube_client *client; /* borrowed */
+    struct kube_clock *clock;   /* borrowed */
+    kr_str version;             /* borrowed: written into labels */
+    kr_str namespace;           /* borrowed: only this one; empty: all */
+    bool sidecar;               /* definitions come by reactor_add_rgd, RGD objects are not read */
+    bool crd_deletion;
+    uint32_t revisions_max;
+    uint32_t dimensions_max; /* 0: GRAPH_DIMENSIONS_MAX */
+    bool omit;               /* gate CELOmitFunction */
+    struct reactor_metrics *metrics; /* borrowed; NULL: nothing is counted */
+    reactor_trace_fn *trace;    /* NULL: no trace */
+    void *trace_arg;
+};
+
+struct reactor *reactor_new(const struct reactor_opts *opts); /* returns owned */
+/* Adds a definition from a file (sidecar); copies. KR_E_INPUT: not an RGD. Before reactor_start. */
+KR_MUST int reactor_add_rgd(struct reactor *r, kr_val rgd, struct kr_err *err);
+void reactor_start(struct reactor *r);
+/* Runs one turn. true: work is left; call again before waiting for input. */
+bool reactor_turn(struct reactor *r);
+/* Nothing new is started; requests under way are awaited (REACTOR_STOP_MS at most), watches close. */
+void reactor_stop(struct reactor *r);
+bool reactor_stopped(const struct reactor *r);
+void reactor_free(struct reactor *r); /* only when stopped */
+/* Definitions, revisions and CRDs have been listed once. why (may be NULL) gets a line a part. */
+bool reactor_ready(const struct reactor *r, struct kr_buf *why);
+
+/* Totals for metrics and tests. */
+struct reactor_stats {
+    uint64_t turns, steps, changes, changes_routed;
+    uint64_t requests[16];    /* by enum kube_verb, sent by plans */
+    uint64_t evaluations;     /* tasks evaluated in all instances */
+    uint32_t instances, definitions, watches, queue;
+    uint64_t record_bytes;
+};
+void reactor_stats(const struct reactor *r, struct reactor_stats *out);
+
+/* The program: builds everything from flags, runs until SIGTERM or SIGINT. Returns the exit code. */
+int reactor_run(const struct reactor_flags *flags);
+
+#endif

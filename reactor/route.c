@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* route.c - a change of a store -> the instances and definitions it concerns, with the bits in the
+ * numbering of the node that reads. A change that no read path covers never comes this far: the
+ * store lists only records with changed bits, and an instance whose node reads none of them is not
+ * queued.
+ */
+#include "reactor/internal.h"
+
+static void route_parent(struct reactor *r, struct reactor_watch *w, const struct kube_change *c)
+{
+    struct kr_link *l = w->uses.next;
+    struct reactor_use *u;
+    struct reactor_inst *inst;
+    struct kr_bits bits;
+    struct kr_arena a = {0};
+    bool fresh;
+
+    if (l == &w->uses)
+        return;
+    u = KR_OWNER(l, struct reactor_use, link);
+    inst = reactor__inst_of(r, u->served, c->now ? c->now : c->old, c->now != NULL);
+    if (!inst)
+        return;
+    fresh = c->old == NULL;
+    reactor__use_bits(u, &c->bits, &a, &bits);
+    graph_inst_parent(inst->core, c->now, fresh ? NULL : &bits);
+    reactor__inst_queue(inst, fresh ? REACTOR_P_BACKLOG : REACTOR_P_USER);
+    kr_arena_fini(&a);
+}
+
+static void route_external(struct reactor *r, struct reactor_watch *w, const struct kube_change *c)
+{
+    const struct kr_rec *rec = c->now ? c->now : c->old;
+    struct kr_arena a = {0};
+    kr_str key = kr_fmt(&a, KR_FMT "/" KR_FMT, KR_ARG(rec->ref.namespace), KR_ARG(rec->ref.name));
+    struct reactor_ext *ext = kr_map_get(&w->exts, key);
+
+    if (ext && w->known) {
+        for (struct kr_link *l = ext->subs.next; l != &ext->subs; l = l->next) {
+            struct reactor_sub *sub = KR_OWNER(l, struct reactor_sub, link);
+            struct kr_bits bits;
+
+            if (!sub->use)
+                continue;
+            reactor__use_bits(sub->use, &c->bits, &a, &bits);
+            if (!kr_bits_any(&bits))
+                continue;
+            graph_inst_external(sub->inst->core, sub->node, c->now, &bits);
+            reactor__inst_queue(sub->inst, REACTOR_P_CHANGE);
+            r->stats.changes_routed++;
+        }
+    }
+    kr_arena_fini(&a);
+}
+
+static void route_rgd(struct reactor *r, const struct kube_change *c)
+{
+    const struct kr_rec *rec = c->now ? c->now : c->old;
+
+    reactor__def_object(r, rec->ref.name, c->now ? c->now->root : KR_V_NONE);
+}
+
+static void route_change(struct reactor *r, struct kube_change *c)
+{
+    struct reactor_watch *w = c->store ? kube_store_owner(c->store) : NULL;
+
+    if (!w)
+        return;
+    if (c->synced) {
+        w->stale = false;
+        reactor__watch_touch(w);
+        return;
+    }
+    r->stats.changes++;
+    reactor__count_change(r, w);
+    switch (w->role) {
+    case REACTOR_W_RGDS:
+        route_rgd(r, c);
+        return;
+    case REACTOR_W_REVISIONS:
+        reactor__defs_revision(r, c);
+        return;
+    case REACTOR_W_CRDS:
+    case REACTOR_W_OWN_CRDS:
+        reactor__defs_crd(r, c);
+        return;
+    case REACTOR_W_PARENTS:
+        route_parent(r, w, c);
+        return;
+    case REACTOR_W_CHILDREN:
+        reactor__kin_change(r, c);
+        return;
+    case REACTOR_W_ONE:
+    case REACTOR_W_SHARED:
+        route_external(r, w, c);
+        return;
+    }
+}
+
+/* Phase 2. */
+bool reactor__route_turn(struct reactor *r)
+{
+    struct kr_link list, *l;
+    bool any = false;
+
+    kr_link_take(&list, &r->changes.head);
+    while ((l = kr_link_pop(&list)) != NULL) {
+        struct kube_change *c = KR_OWNER(l, struct kube_change, link);
+
+        route_change(r, c);
+        kube_change_free(c);
+        any = true;
+    }
+    return any;
+}

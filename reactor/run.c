@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* run.c - the real loop: curl and libuv behind the doors, files and signals, health and metrics.
+ *
+ * The turn runs before the loop waits (prepare) and after it has polled (check); an idle handle keeps
+ * the loop from waiting while work is left.
+ *
+ * A stop is: SIGTERM or SIGINT -> reactor_stop -> requests under way end, watches close -> doors close
+ * -> the loop runs dry. A second signal ends at once.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "cel/base/yaml.h"
+#include "kube/config.h"
+#include "kube/curl_uv.h"
+#include "reactor/flags.h"
+#include "reactor/http.h"
+#include "reactor/internal.h"
+#include "reactor/version.h"
+
+struct run {
+    uv_loop_t loop;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_idle_t idle;
+    uv_signal_t sigterm, sigint;
+    struct kube_config *config;
+    struct kube_curl *curl;
+    struct kube_uv_clock *clock;
+    struct kube_client *client;
+    struct reactor_metrics *metrics;
+    struct reactor_http *http;
+    struct reactor *reactor;
+    FILE *trace;
+    char user_agent[160];
+    bool idling, closing;
+};
+
+/* --- the turn on the loop --------------------------------------------------------------------- */
+
+static void run_close(struct run *run);
+
+static void on_idle(uv_idle_t *h)
+{
+    (void)h; /* its being active is what counts: the loop does not wait */
+}
+
+static void run_turn(struct run *run)
+{
+    bool more;
+
+    if (run->closing)
+        return;
+    more = reactor_turn(run->reactor);
+    if (more != run->idling) {
+        run->idling = more;
+        if (more)
+            uv_idle_start(&run->idle, on_idle);
+        else
+            uv_idle_stop(&run->idle);
+    }
+    if (reactor_stopped(run->reactor))
+        run_close(run);
+}
+
+static void on_prepare(uv_prepare_t *h)
+{
+    run_turn(KR_OWNER(h, struct run, prepare));
+}
+
+static void on_check(uv_check_t *h)
+{
+    run_turn(KR_OWNER(h, struct run, check));
+}
+
+static void run_signal(struct run *run, int signum)
+{
+    static const char again[] = "second signal: ending at once\n";
+
+    if (run->closing)
+        return;
+    if (run->reactor->stopping) {
+        ssize_t rc = write(2, again, sizeof again - 1);
+
+        (void)rc;
+        _exit(128 + signum);
+    }
+    kr_log(KR_INFO, "stopping", KV_C("signal", signum == SIGTERM ? "SIGTERM" : "SIGINT"));
+    reactor_stop(run->reactor);
+}
+
+static void on_sigterm(uv_signal_t *h, int signum)
+{
+    run_signal(KR_OWNER(h, struct run, sigterm), signum);
+}
+
+static void on_sigint(uv_signal_t *h, int signum)
+{
+    run_signal(KR_OWNER(h, struct run, sigint), signum);
+}
+
+static void run_handles(struct run *run)
+{
+    uv_prepare_init(&run->loop, &run->prepare);
+    uv_check_init(&run->loop, &run->check);
+    uv_idle_init(&run->loop, &run->idle);
+    uv_signal_init(&run->loop, &run->sigterm);
+    uv_signal_init(&run->loop, &run->sigint);
+    uv_prepare_start(&run->prepare, on_prepare);
+    uv_check_start(&run->check, on_check);
+    uv_signal_start(&run->sigterm, on_sigterm, SIGTERM);
+    uv_signal_start(&run->sigint, on_sigint, SIGINT);
+}
+
+static void run_close(struct run *run)
+{
+    run->closing = true;
+    uv_idle_stop(&run->idle);
+    uv_close((uv_handle_t *)&run->prepare, NULL);
+    uv_close((uv_handle_t *)&run->check, NULL);
+    uv_close((uv_handle_t *)&run->idle, NULL);
+    uv_close((uv_handle_t *)&run->sigterm, NULL);
+    uv_close((uv_handle_t *)&run->sigint, NULL);
+    reactor_free(run->reactor);
+    kube_client_free(run->client);
+    if (run->http)
+        reactor_http_close(run->http, NULL, NULL);
+    kube_curl_close(run->curl, NULL, NULL);
+    kube_uv_clock_close(run->clock);
+}
+
+/* --- definitions from files --------------------------------------------------------------------- */
+
+/* Content that is wrong is said and passed over: the other definitions are served. A path that cannot
+ * be read is a mistake in the command and ends the start. */
+static int add_file(struct run *run, const char *path, struct kr_err *err)
+{
+    KR_AUTO(kr_buf) text = KR_BUF(REACTOR_RGD_FILE_MAX);
+    KR_AUTO(kr_arena) a = {0};
+    struct kr_err bad = KR_ERR_NONE;
+    uint32_t *lines = NULL, i = 0;
+    kr_val docs = KR_V_NONE;
+
+    KR_TRY(kr_buf_read_file(&text, path, err));
+    if (kr_yaml_parse_lines(&a, kr_buf_view(&text), &docs, &lines, &bad) < 0)
+        kr_log(KR_ERROR, "definition refused", KV_C("file", path), KV("reason", kr_err_str(&bad)));
+    KR_LIST_EACH(doc, docs)
+    {
+        if (reactor_add_rgd(run->reactor, *doc, &bad) < 0)
+            kr_log(KR_ERROR, "definition refused", KV_C("file", path), KV_INT("line", lines[i]),
+                   KV("reason", kr_err_str(&bad)));
+        i++;
+    }
+    return 0;
+}
+
+static int is_definition_file(const struct dirent *e)
+{
+    kr_str name = kr_str_c(e->d_name);
+
+    return name.n && name.s[0] != '.' &&
+           (kr_str_ends(name, KR_S(".yaml")) || kr_str_ends(name, KR_S(".yml")) ||
+            kr_str_ends(name, KR_S(".json")));
+}
+
+static int add_folder(struct run *run, const char *path, struct kr_err *err)
+{
+    struct dirent **names = NULL;
+    int n = scandir(path, &names, is_definition_file, alphasort), rc = 0;
+
+    if (n < 0)
+        return kr_fail(err, KR_E_INPUT, "%s: %s", path, strerror(errno));
+    if (n == 0)
+        rc = kr_fail(err, KR_E_INPUT, "%s: has no .yaml, .yml or .json file", path);
+    for (int i = 0; i < n; i++) {
+        KR_AUTO(kr_buf) file = KR_BUF(4096);
+
+        kr_buf_fmt(&file, "%s/%s", path, names[i]->d_name);
+        if (rc == 0 && file.full)
+            rc = kr_fail(err, KR_E_LIMIT, "%s: path is too long", path);
+        else if (rc == 0)
+            rc = add_file(run, file.s, err);
+        free(names[i]);
+    }
+    free(names);
+    return rc;
+}
+
+static int add_definitions(struct run *run, const struct reactor_flags *f, struct kr_err *err)
+{
+    for (uint32_t i = 0; i < f->rgds.n; i++) {
+        const char *path = f->rgds.items[i];
+        struct stat st;
+
+        if (stat(path, &st) != 0)
+            return kr_fail(err, KR_E_INPUT, "--rgd %s: %s", path, strerror(errno));
+        if ((S_ISDIR(st.st_mode) ? add_folder(run, path, err) : add_file(run, path, err)) < 0)
+            return kr_wrap(err, "--rgd");
+    }
+    return 0;
+}
+
+/* --- parts -------------------------------------------------------------------------------------- */
+
+static void on_trace(void *arg, kr_str line)
+{
+    FILE *f = arg;
+
+    fwrite(line.s, 1, line.n, f);
+    fputc('\n', f);
+    fflush(f);
+}
+
+static int open_trace(struct run *run, const struct reactor_flags *f, struct kr_err *err)
+{
+    if (!f->trace[0])
+        return 0;
+    run->trace = strcmp(f->trace, "-") == 0 ? stdout : fopen(f->trace, "we");
+    if (!run->trace)
+        return kr_fail(err, KR_E_INPUT, "--trace %s: %s", f->trace, strerror(errno));
+    return 0;
+}
+
+static int load_config(struct run *run, const struct reactor_flags *f, struct kr_err *err)
+{
+    struct kube_config_source src = {0};
+
+    kube_config_source_env(&src);
+    if (f->kubeconfig[0])
+        src.kubeconfig = f->kubeconfig;
+    if (f->context[0])
+        src.context = f->context;
+    return kube_config_load(&src, &run->config, err);
+}
+
+static bool on_ready(void *arg, struct kr_buf *why)
+{
+    struct run *run = arg;
+
+    return run->closing || reactor_ready(run->reactor, why);
+}
+
+static int open_http(struct run *run, const struct reactor_flags *f, struct kr_err *err)
+{
+    struct reactor_http_opts o = {.loop = &run->loop,
+                                  .metrics_address = f->metrics_address,
+                                  .health_address = f->health_address,
+                                  .metrics = run->metrics,
+                                  .ready = on_ready,
+                                  .arg = run};
+
+    return reactor_http_open(&o, &run->http, err);
+}
+
+static const char *version_of(const struct reactor_flags *f)
+{
+    return f->emulate_kro_version[0] ? f->emulate_kro_version : reactor_version;
+}
+
+static void open_client(struct run *run, const struct reactor_flags *f)
+{
+    struct kube_client_opts o = {.qps = f->client_qps, .burst = (uint32_t)f->client_burst};
+
+    snprintf(run->user_agent, sizeof run->user_agent, "kro/%s", version_of(f));
+    o.user_agent = run->user_agent;
+    run->curl = kube_curl_new(&run->loop, run->config);
+    run->clock = kube_uv_clock_new(&run->loop);
+    run->client =
+        kube_client_new(kube_curl_transport(run->curl), kube_uv_clock_door(run->clock), &o);
+}
+
+static void open_reactor(struct run *run, const struct reactor_flags *f)
+{
+    struct reactor_opts o = {.client = run->client,
+                             .clock = kube_uv_clock_door(run->clock),
+                             .metrics = run->metrics,
+                             .version = kr_str_c(version_of(f)),
+                             .namespace = kr_str_c(f->namespace),
+                             .sidecar = f->rgds.n > 0,
+                             .crd_deletion = f->allow_crd_deletion,
+                             .revisions_max =
+                                 f->max_revisions > 0 ? (uint32_t)f->max_revisions : 0,
+                             .dimensions_max = (uint32_t)f->max_dimensions,
+                             .omit = f->gates.cel_omit_function,
+                             .trace = run->trace ? on_trace : NULL,
+                             .trace_arg = run->trace};
+
+    run->reactor = reactor_new(&o);
+}
+
+static int run_open(struct run *run, const struct reactor_flags *f, struct kr_err *err)
+{
+    KR_TRY(open_trace(run, f, err));
+    KR_TRY(load_config(run, f, err));
+    run->metrics = reactor_metrics_new();
+    open_client(run, f);
+    open_reactor(run, f);
+    KR_TRY(add_definitions(run, f, err));
+    return open_http(run, f, err);
+}
+
+int reactor_run(const struct reactor_flags *flags)
+{
+    struct run run = {0};
+    struct kr_err err = KR_ERR_NONE;
+    int rc;
+
+    kr_log_config(flags->log_level, flags->log_json, 2);
+    signal(SIGPIPE, SIG_IGN);
+    uv_loop_init(&run.loop);
+    rc = run_open(&run, flags, &err);
+    if (rc == 0) {
+        kr_log(KR_INFO, "starting", KV_C("version", reactor_version), KV_C("server", run.config->server),
+               KV_C("context", run.config->context ? run.config->context : ""),
+               KV_C("namespace", flags->namespace));
+        run_handles(&run);
+        reactor_start(run.reactor);
+    } else {
+        kr_log(KR_ERROR, "cannot start", KV("reason", kr_err_str(&err)));
+        if (run.reactor) {
+            run_handles(&run);
+            run_close(&run);
+        }
+    }
+    uv_run(&run.loop, UV_RUN_DEFAULT);
+    uv_loop_close(&run.loop);
+    reactor_metrics_free(run.metrics);
+    kube_config_free(run.config);
+    if (run.trace && run.trace != stdout)
+        fclose(run.trace);
+    if (rc == 0)
+        kr_log(KR_INFO, "stopped");
+    return rc < 0 ? 1 : 0;
+}

@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* watches.c - which types and objects are followed for whom.
+ *
+ * A watch is found by role, type and, for a single external object, its name; it lives as long as it
+ * has users. A use says what one node of a serving revision reads of the store: its paths become
+ * leaves of the store's projection. When a use makes the projection wider, the type is listed again
+ * and is not known until then: no step may see a record that lacks a path somebody reads.
+ *
+ * External objects of one type are followed one by one up to REACTOR_EXTERNAL_SINGLES; those wanted
+ * beyond that share one watch of the type.
+ */
+#include "cel/base/log.h"
+#include "reactor/internal.h"
+
+static const char *const role_names[] = {
+    [REACTOR_W_RGDS] = "rgds",       [REACTOR_W_REVISIONS] = "revisions", [REACTOR_W_CRDS] = "crds",
+    [REACTOR_W_OWN_CRDS] = "owncrds", [REACTOR_W_PARENTS] = "parents",    [REACTOR_W_CHILDREN] = "children",
+    [REACTOR_W_ONE] = "one",         [REACTOR_W_SHARED] = "shared",
+};
+
+static bool role_is_external(enum reactor_role role)
+{
+    return role == REACTOR_W_ONE || role == REACTOR_W_SHARED;
+}
+
+static kr_str watch_key(struct kr_arena *a, enum reactor_role role, kr_gvr gvr, kr_str namespace,
+                        kr_str name)
+{
+    kr_str type = kr_gvr_key(a, gvr);
+
+    return kr_fmt(a, "%s " KR_FMT " " KR_FMT "/" KR_FMT, role_names[role], KR_ARG(type),
+                  KR_ARG(namespace), KR_ARG(name));
+}
+
+/* --- what each role asks the server for --------------------------------------------------------- */
+
+static const char *const path_metadata_generation[] = {"metadata", "generation"};
+static const char *const path_metadata_labels[] = {"metadata", "labels"};
+static const char *const path_spec_group[] = {"spec", "group"};
+static const char *const path_spec_kind[] = {"spec", "names", "kind"};
+static const char *const path_status_conditions[] = {"status", "conditions"};
+
+#define PATH(p) {p, KR_N(p)}
+static const struct {
+    const char *const *names;
+    uint32_t n;
+} crd_paths[] = {
+    PATH(path_metadata_generation), PATH(path_metadata_labels), PATH(path_spec_group),
+    PATH(path_spec_kind),           PATH(path_status_conditions),
+};
+#undef PATH
+
+static void keep_path(struct kube_projection *p, const char *const *names, uint32_t n)
+{
+    kr_str parts[8];
+    uint32_t leaf;
+    struct kr_err err = KR_ERR_NONE;
+
+    KR_ASSERT(n <= KR_N(parts));
+    for (uint32_t i = 0; i < n; i++)
+        parts[i] = kr_str_c(names[i]);
+    KR_ASSERT(kube_projection_add(p, parts, n, &leaf, &err) >= 0);
+}
+
+static void role_projection(struct reactor_watch *w)
+{
+    struct kube_projection *p = kube_store_projection(w->store);
+
+    switch (w->role) {
+    case REACTOR_W_RGDS:
+    case REACTOR_W_REVISIONS:
+    case REACTOR_W_OWN_CRDS:
+        keep_path(p, NULL, 0); /* the whole object */
+        return;
+    case REACTOR_W_CRDS:
+        for (size_t i = 0; i < KR_N(crd_paths); i++)
+            keep_path(p, crd_paths[i].names, crd_paths[i].n);
+        return;
+    default:
+        return; /* what its uses read */
+    }
+}
+
+static void role_options(struct reactor_watch *w, struct kube_watch_opts *o)
+{
+    o->namespace = w->r->opts.namespace;
+    switch (w->role) {
+    case REACTOR_W_RGDS:
+    case REACTOR_W_REVISIONS:
+    case REACTOR_W_CRDS:
+        o->namespace = KR_S("");
+        return;
+    case REACTOR_W_OWN_CRDS:
+        o->namespace = KR_S("");
+        o->label_selector = KR_S(GRAPH_LABEL_OWNED "=true");
+        return;
+    case REACTOR_W_CHILDREN:
+        o->label_selector = KR_S(GRAPH_LABEL_PART_OF);
+        break;
+    case REACTOR_W_ONE:
+        o->namespace = w->namespace;
+        o->field_selector = kr_fmt(&w->arena, "metadata.name=" KR_FMT, KR_ARG(w->name));
+        return;
+    default:
+        break;
+    }
+}
+
+/* Items of a list carry no kind of their own. The kinds that the program itself needs are known before
+ * discovery; every other type was found through it. */
+static kr_str kind_of(struct reactor *r, kr_gvr gvr)
+{
+    static const struct {
+        const char *resource, *kind;
+    } own[] = {
+        {"resourcegraphdefinitions", "ResourceGraphDefinition"},
+        {"graphrevisions", "GraphRevision"},
+        {"customresourcedefinitions", "CustomResourceDefinition"},
+    };
+    const struct kube_kind *k =
+        kube_discovery_ready(r->discovery) ? kube_discovery_resource(r->discovery, gvr) : NULL;
+
+    for (size_t i = 0; !k && i < KR_N(own); i++) {
+        if (kr_str_eq(gvr.resource, kr_str_c(own[i].resource)))
+            return kr_str_c(own[i].kind);
+    }
+    return k ? k->gvk.kind : KR_S("");
+}
+
+/* Whose ownership the records keep. */
+static kr_str role_manager(enum reactor_role role)
+{
+    if (role == REACTOR_W_CHILDREN)
+        return KR_S(GRAPH_MANAGER_CHILD);
+    return role == REACTOR_W_PARENTS ? KR_S(GRAPH_MANAGER_PARENT) : KR_S("");
+}
+
+static bool type_is_namespaced(struct reactor *r, kr_gvr gvr)
+{
+    const struct kube_kind *k =
+        kube_discovery_ready(r->discovery) ? kube_discovery_resource(r->discovery, gvr) : NULL;
+
+    return !k || k->namespaced;
+}
+
+/* --- life --------------------------------------------------------------------------------------- */
+
+static void on_trouble(struct kube_watch *kw, void *arg)
+{
+    (void)kw;
+    reactor__watch_touch(arg);
+}
+
+static struct reactor_watch *watch_open(struct reactor *r, enum reactor_role role, kr_str key,
+                                        kr_gvr gvr, kr_str namespace, kr_str name)
+{
+    struct reactor_watch *w = KR_ALLOC(struct reactor_watch);
+    struct kube_watch_opts opts = {0};
+    struct kube_store_opts so = {0};
+
+    w->r = r;
+    w->role = role;
+    w->key = kr_strdup(&w->arena, key);
+    w->gvr = kr_gvr_copy(&w->arena, gvr);
+    w->namespace = kr_strdup(&w->arena, namespace);
+    w->name = kr_strdup(&w->arena, name);
+    kr_link_init(&w->uses);
+    so.gvr = w->gvr;
+    so.kind = kind_of(r, w->gvr);
+    so.manager = role_manager(role);
+    so.pool = r->pool;
+    so.changes = &r->changes;
+    w->store = kube_store_new(&so);
+    kube_store_set_owner(w->store, w);
+    role_projection(w);
+    role_options(w, &opts);
+    if (!type_is_namespaced(r, w->gvr))
+        opts.namespace = KR_S("");
+    kr_map_put(&r->watches, w->key, w);
+    w->watch = kube_watch_new(r->client, w->store, &opts);
+    kube_watch_on_trouble(w->watch, on_trouble, w);
+    return w;
+}
+
+struct reactor_watch *reactor__watch(struct reactor *r, enum reactor_role role, kr_gvr gvr,
+                                     kr_str namespace, kr_str name)
+{
+    struct kr_arena a = {0};
+    kr_str key = watch_key(&a, role, gvr, namespace, name);
+    struct reactor_watch *w = kr_map_get(&r->watches, key);
+
+    if (!w)
+        w = watch_open(r, role, key, gvr, namespace, name);
+    w->users_n++;
+    kr_arena_fini(&a);
+    return w;
+}
+
+void reactor__watch_release(struct reactor_watch *w)
+{
+    KR_ASSERT(w->users_n > 0);
+    w->users_n--;
+    reactor__watch_touch(w);
+}
+
+static void on_closed(struct kube_watch *kw, void *arg)
+{
+    struct reactor_watch *w = arg;
+
+    (void)kw;
+    w->r->closing_n--;
+    kube_store_free(w->store);
+    kr_map_fini(&w->exts);
+    kr_arena_fini(&w->arena);
+    kr_free(w);
+}
+
+static void watch_close(struct reactor_watch *w)
+{
+    KR_ASSERT(kr_link_empty(&w->uses));
+    kr_link_remove(&w->todo);
+    kr_map_del(&w->r->watches, w->key);
+    if (w->role == REACTOR_W_CHILDREN)
+        reactor__kin_forget(w->r, w->store);
+    kube_store_set_owner(w->store, NULL);
+    w->r->closing_n++;
+    kube_watch_on_trouble(w->watch, NULL, NULL);
+    kube_watch_close(w->watch, on_closed, w);
+}
+
+/* --- uses: read paths become leaves ----------------------------------------------------------- */
+
+struct reactor_use *reactor__use_new(struct reactor_watch *w, struct reactor_served *served,
+                                     uint32_t node, const struct graph_read *reads, uint32_t n)
+{
+    struct reactor_use *u = kr_alloc(sizeof *u + n * sizeof u->leaf[0]);
+    bool wider = false;
+
+    u->watch = w;
+    u->served = served;
+    u->rev = served->rev;
+    u->node = node;
+    u->reads_n = n;
+    for (uint32_t i = 0; i < n; i++) {
+        struct kr_err err = KR_ERR_NONE;
+        int rc = kube_projection_add(kube_store_projection(w->store), reads[i].names, reads[i].n,
+                                     &u->leaf[i], &err);
+
+        if (rc < 0)
+            u->leaf[i] = UINT32_MAX; /* over KUBE_PROJECTION_LEAVES_MAX: see use_bits */
+        wider = wider || rc == 1;
+    }
+    kr_link_push(&w->uses, &u->link);
+    w->users_n++;
+    if (wider) {
+        w->stale = true;
+        kube_watch_relist(w->watch);
+    }
+    reactor__watch_touch(w);
+    return u;
+}
+
+void reactor__use_free(struct reactor_use *u)
+{
+    if (!u)
+        return;
+    for (uint32_t i = 0; i < u->reads_n; i++) {
+        if (u->leaf[i] != UINT32_MAX)
+            kube_projection_drop(kube_store_projection(u->watch->store), u->leaf[i]);
+    }
+    kr_link_remove(&u->link);
+    reactor__watch_release(u->watch);
+    kr_free(u);
+}
+
+void reactor__use_bits(const struct reactor_use *u, const struct kr_bits *store_bits,
+                       struct kr_arena *a, struct kr_bits *out)
+{
+    kr_bits_init(out, a, GRAPH_BITS_FIXED + u->reads_n);
+    for (uint32_t i = 0; i < GRAPH_BITS_FIXED; i++) {
+        if (kr_bits_has(store_bits, i))
+            kr_bits_set(out, i);
+    }
+    for (uint32_t i = 0; i < u->reads_n; i++) {
+        /* A path that found no leaf counts as changed by everything. */
+        if (u->leaf[i] == UINT32_MAX || kr_bits_has(store_bits, KUBE_BITS_FIXED + u->leaf[i]))
+            kr_bits_set(out, GRAPH_BITS_FIXED + i);
+    }
+}
+
+/* --- known or not ------------------------------------------------------------------------------- */
+
+bool reactor__watch_known(const struct reactor_watch *w)
+{
+    return kube_store_synced(w->store) && !w->stale;
+}
+
+kr_str reactor__watch_why(const struct reactor_watch *w, struct kr_arena *a)
+{
+    const struct kr_err *err = kube_watch_error(w->watch);
+
+    return err && !reactor__watch_known(w) ? kr_strdup(a, kr_err_str(err)) : KR_S("");
+}
+
+void reactor__watch_touch(struct reactor_watch *w)
+{
+    if (kr_link_empty(&w->todo))
+        kr_link_push(&w->r->watch_todo, &w->todo);
+}
+
+/* Tells the nodes that read this watch whether its objects are all known. */
+static void tell_uses(struct reactor_watch *w, bool known)
+{
+    struct kr_link *l = w->uses.next;
+    struct kr_arena a = {0};
+    kr_str why = reactor__watch_why(w, &a);
+
+    for (; l != &w->uses; l = l->next) {
+        struct reactor_use *u = KR_OWNER(l, struct reactor_use, link);
+
+        if (role_is_external(w->role))
+            continue;
+        for (struct kr_link *i = u->served->insts.next;
+             u->node != REACTOR_PARENT && i != &u->served->insts; i = i->next)
+            graph_inst_known(KR_OWNER(i, struct reactor_inst, link)->core, u->node, known, why);
+        reactor__served_known(u->served);
+    }
+    kr_arena_fini(&a);
+}
+
+/* An external object is known (present or absent) once its watch has listed; until then the node
+ * hears why not, if there is a reason. */
+static void tell_sub(struct reactor_sub *sub)
+{
+    struct reactor_watch *w = sub->ext->watch;
+    bool known = reactor__watch_known(w);
+    struct kr_arena a = {0};
+
+    if (!sub->use)
+        return;
+    graph_inst_known(sub->inst->core, sub->node, known, reactor__watch_why(w, &a));
+    if (known)
+        graph_inst_external(sub->inst->core, sub->node,
+                            kube_store_get(w->store, sub->ref.namespace, sub->ref.name), NULL);
+    reactor__inst_queue(sub->inst, REACTOR_P_CHANGE);
+    kr_arena_fini(&a);
+}
+
+static void tell_exts(struct reactor_watch *w)
+{
+    kr_map_each(e, &w->exts)
+    {
+        struct reactor_ext *ext = e->val;
+
+        for (struct kr_link *l = ext->subs.next; l != &ext->subs; l = l->next)
+            tell_sub(KR_OWNER(l, struct reactor_sub, link));
+    }
+}
+
+/* One line when a type cannot be followed, and one when it can again. A cause that all watches share
+ * (the server is away) is said once. */
+static void log_trouble(struct reactor_watch *w, const struct kr_err *err)
+{
+    struct reactor *r = w->r;
+    struct kr_arena a = {0};
+    kr_str type = kr_gvr_key(&a, w->gvr);
+
+    if (!err) {
+        kr_log(KR_INFO, "watch works", KV("resource", type));
+    } else {
+        kr_str text = kr_err_str(err);
+        /* A type whose CRD has just come answers so for a second. */
+        bool young = kr_str_find(text, KR_S("storage is (re)initializing")) >= 0;
+        bool said = young || kr_str_eq(text, kr_str_c(r->trouble));
+
+        kr_log(said ? KR_DBG : KR_WARN, "cannot watch", KV("resource", type), KV("reason", text));
+        kr_free(r->trouble);
+        r->trouble = kr_cstrdup(text);
+    }
+    kr_arena_fini(&a);
+}
+
+static void watch_look(struct reactor_watch *w)
+{
+    bool known = reactor__watch_known(w);
+    bool error = kube_watch_error(w->watch) != NULL;
+
+    if (w->users_n == 0) {
+        watch_close(w);
+        return;
+    }
+    if (error != w->told_error && !w->r->stopping)
+        log_trouble(w, kube_watch_error(w->watch));
+    if (known != w->known || error != w->told_error) {
+        w->known = known;
+        w->told_error = error;
+        tell_uses(w, known);
+        if (role_is_external(w->role))
+            tell_exts(w);
+        w->r->types_dirty = true;
+        if (w->role <= REACTOR_W_OWN_CRDS)
+            reactor__defs_known(w->r);
+    }
+}
+
+void reactor__watches_turn(struct reactor *r)
+{
+    struct kr_link todo, *l;
+
+    kr_link_take(&todo, &r->watch_todo);
+    while ((l = kr_link_pop(&todo)) != NULL)
+        watch_look(KR_OWNER(l, struct reactor_watch, todo));
+    if (r->types_dirty) {
+        r->types_dirty = false;
+        reactor__types_check(r);
+    }
+}
+
+/* --- external objects ------------------------------------------------------------------------- */
+
+static kr_str ext_key(struct kr_arena *a, kr_ref ref)
+{
+    return kr_fmt(a, KR_FMT "/" KR_FMT, KR_ARG(ref.namespace), KR_ARG(ref.name));
+}
+
+/* The watch that shall follow ref: its own, or the shared one of the type once many are wanted. */
+static struct reactor_watch *ext_watch(struct reactor *r, kr_ref ref)
+{
+    struct kr_arena a = {0};
+    kr_str type = kr_gvr_key(&a, ref.gvr);
+    uintptr_t wanted = (uintptr_t)kr_map_get(&r->ext_modes, type);
+    struct reactor_watch *w =
+        kr_map_get(&r->watches, watch_key(&a, REACTOR_W_ONE, ref.gvr, ref.namespace, ref.name));
+
+    if (w)
+        w->users_n++;
+    else if (wanted >= REACTOR_EXTERNAL_SINGLES)
+        w = reactor__watch(r, REACTOR_W_SHARED, ref.gvr, KR_S(""), KR_S(""));
+    else
+        w = reactor__watch(r, REACTOR_W_ONE, ref.gvr, ref.namespace, ref.name);
+    kr_arena_fini(&a);
+    return w;
+}
+
+static void ext_count(struct reactor *r, kr_gvr gvr, int by)
+{
+    struct kr_arena a = {0};
+    kr_str type = kr_gvr_key(&a, gvr);
+    uintptr_t n = (uintptr_t)kr_map_get(&r->ext_modes, type) + (uintptr_t)(intptr_t)by;
+
+    if (n)
+        kr_map_put(&r->ext_modes, type, (void *)n); // NOLINT(performance-no-int-to-ptr): a counter
+    else
+        kr_map_del(&r->ext_modes, type);
+    kr_arena_fini(&a);
+}
+
+static struct reactor_ext *ext_find(struct reactor_watch *w, kr_ref ref)
+{
+    struct kr_arena a = {0};
+    kr_str key = ext_key(&a, ref);
+    struct reactor_ext *ext = kr_map_get(&w->exts, key);
+
+    if (!ext) {
+        ext = KR_ALLOC(struct reactor_ext);
+        ext->key = kr_str_c(kr_cstrdup(key));
+        ext->watch = w;
+        kr_link_init(&ext->subs);
+        kr_map_put(&w->exts, key, ext);
+        ext_count(w->r, w->gvr, 1);
+    }
+    kr_arena_fini(&a);
+    return ext;
+}
+
+static struct reactor_use *ext_use(struct reactor_watch *w, struct reactor_served *served,
+                                   uint32_t node)
+{
+    const struct graph_node *n = &served->rev->nodes[node];
+
+    for (struct kr_link *l = w->uses.next; l != &w->uses; l = l->next) {
+        struct reactor_use *u = KR_OWNER(l, struct reactor_use, link);
+
+        if (u->served == served && u->rev == served->rev && u->node == node)
+            return u;
+    }
+    return reactor__use_new(w, served, node, n->reads, n->reads_n);
+}
+
+void reactor__ext_subscribe(struct reactor *r, struct reactor_inst *inst,
+                            const struct graph_action *act)
+{
+    struct reactor_watch *w;
+    struct reactor_sub *sub;
+
+    if (!inst->served || !inst->served->rev || act->node >= inst->served->rev->nodes_n)
+        return;
+    w = ext_watch(r, act->ref);
+    sub = KR_ALLOC(struct reactor_sub);
+    sub->inst = inst;
+    sub->node = act->node;
+    sub->ref.namespace = kr_str_c(kr_cstrdup(act->ref.namespace));
+    sub->ref.name = kr_str_c(kr_cstrdup(act->ref.name));
+    sub->ref.gvr = w->gvr;
+    sub->ext = ext_find(w, act->ref);
+    sub->use = ext_use(w, inst->served, act->node);
+    sub->use->subs_n++;
+    kr_link_push(&sub->ext->subs, &sub->link);
+    kr_link_push(&inst->subs, &sub->inst_link);
+    if (w->known || w->told_error)
+        tell_sub(sub);
+}
+
+static void use_leave(struct reactor_use *use)
+{
+    if (use && --use->subs_n == 0)
+        reactor__use_free(use);
+}
+
+void reactor__sub_free(struct reactor_sub *sub)
+{
+    struct reactor_ext *ext = sub->ext;
+    struct reactor_watch *watch = ext->watch;
+
+    kr_link_remove(&sub->link);
+    kr_link_remove(&sub->inst_link);
+    if (kr_link_empty(&ext->subs)) {
+        ext_count(ext->watch->r, ext->watch->gvr, -1);
+        kr_map_del(&ext->watch->exts, ext->key);
+        kr_free((char *)(uintptr_t)ext->key.s);
+        kr_free(ext);
+    }
+    use_leave(sub->use);
+    reactor__watch_release(watch);
+    kr_free((char *)(uintptr_t)sub->ref.namespace.s);
+    kr_free((char *)(uintptr_t)sub->ref.name.s);
+    kr_free(sub);
+}
+
+void reactor__subs_carry(struct reactor_inst *inst, const struct graph_rev *old)
+{
+    struct graph_rev *rev = inst->served->rev;
+
+    for (struct kr_link *l = inst->subs.next; l != &inst->subs; l = l->next) {
+        struct reactor_sub *sub = KR_OWNER(l, struct reactor_sub, inst_link);
+        struct reactor_use *use = sub->use;
+        int32_t rank = rev && old && use ? graph_rev_rank(rev, old->nodes[sub->node].id) : -1;
+
+        sub->use = NULL;
+        if (rank >= 0 && rev->nodes[rank].kind == GRAPH_EXTERNAL &&
+            kr_gvr_eq(rev->nodes[rank].gvr, sub->ref.gvr)) {
+            sub->node = (uint32_t)rank;
+            sub->use = ext_use(sub->ext->watch, inst->served, sub->node);
+            sub->use->subs_n++;
+        }
+        use_leave(use); /* after the new one came: the projection does not narrow in between */
+        if (sub->use && (sub->ext->watch->known || sub->ext->watch->told_error))
+            tell_sub(sub);
+    }
+}
+
+/* Subscriptions of a former revision go first: their ranks mean nothing any more. */
+void reactor__ext_unsubscribe(struct reactor *r, struct reactor_inst *inst,
+                              const struct graph_action *act)
+{
+    struct reactor_sub *found = NULL;
+
+    (void)r;
+    for (struct kr_link *l = inst->subs.next; l != &inst->subs; l = l->next) {
+        struct reactor_sub *sub = KR_OWNER(l, struct reactor_sub, inst_link);
+
+        if (!kr_str_eq(sub->ref.name, act->ref.name) ||
+            !kr_str_eq(sub->ref.namespace, act->ref.namespace) ||
+            !kr_gvr_eq(sub->ref.gvr, act->ref.gvr))
+            continue;
+        if (!found || !sub->use || (found->use && sub->node == act->node))
+            found = sub;
+    }
+    if (found)
+        reactor__sub_free(found);
+}

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+# The whole controller on a cluster in memory: world is the fixture, the three tests stand on it.
+add_library(world STATIC ../lib/world.c)
+target_link_libraries(world PUBLIC reactor fakelib testlib)
+target_compile_definitions(world PRIVATE KROC_SOURCE="${PROJECT_SOURCE_DIR}")
+foreach(name reactor fault property)
+    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${name}_test.c)
+        kroc_test(${name} world)
+    endif()
+endforeach()
