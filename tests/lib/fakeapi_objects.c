@@ -601,6 +601,15 @@ static void patch(struct write *w, const struct fake_request *q, kr_val body)
     }
     if (!as_expected(w, body) || (w->old == NULL && !namespace_there(w->f, w->t, w->r)))
         return;
+    if (w->old == NULL && kr_at_str(body, "metadata.uid").n > 0) {
+        REFUSE(w->r, 409, "Conflict",
+               "Operation cannot be fulfilled on " KR_FMT " \"" KR_FMT
+               "\": uid mismatch: the provided object specified uid " KR_FMT
+               ", and no existing object was found",
+               KR_ARG(qualified(w->a, w->t->kind)), KR_ARG(w->t->name),
+               KR_ARG(kr_at_str(body, "metadata.uid")));
+        return;
+    }
     w->apply = is_apply;
     if (is_apply)
         apply(w, body, kr_str_is(fake_query(w->a, q->query, "force"), "true"));

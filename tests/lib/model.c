@@ -12,9 +12,9 @@ enum delivery_kind { D_EVENT, D_RESULT, D_TYPES, D_EXTERNAL };
 
 struct model_delivery {
     enum delivery_kind kind;
-    uint32_t object;     /* index */
-    uint64_t version;    /* of the event */
-    struct kr_rec *rec;  /* held; NULL: deleted */
+    uint32_t object;    /* index */
+    uint64_t version;   /* of the event */
+    struct kr_rec *rec; /* held; NULL: deleted */
     struct graph_result result;
     uint32_t rank;
 };
@@ -25,7 +25,7 @@ static void fail_test(const char *what)
     fail();
 }
 
-/* --- owned fields: trees of "f:name" ------------------------------------------------------------------ */
+/* --- owned fields: trees of "f:name" ---------------------------------------------------------- */
 
 static bool is_branch(kr_val v)
 {
@@ -36,17 +36,18 @@ static kr_val fields_at(struct kr_arena *a, kr_val desired, int depth, bool meta
 {
     struct kr_mapb m = KR_MAPB(a);
 
-    KR_MAP_EACH(p, desired)
-    {
+    KR_MAP_EACH (p, desired) {
         kr_str key = kr_text(p->key);
         bool skip = depth == 0 ? kr_str_is(key, "apiVersion") || kr_str_is(key, "kind")
-                               : metadata && depth == 1 && (kr_str_is(key, "name") || kr_str_is(key, "namespace"));
+                               : metadata && depth == 1 &&
+                                     (kr_str_is(key, "name") || kr_str_is(key, "namespace"));
 
         if (skip)
             continue;
         kr_mapb_put(&m, kr_fmt(a, "f:" KR_FMT, KR_ARG(key)),
-                    is_branch(p->val) ? fields_at(a, p->val, depth + 1, depth == 0 && kr_str_is(key, "metadata"))
-                                      : kr_map_sorted(NULL, 0));
+                    is_branch(p->val)
+                        ? fields_at(a, p->val, depth + 1, depth == 0 && kr_str_is(key, "metadata"))
+                        : kr_map_sorted(NULL, 0));
     }
     return kr_mapb_done(&m);
 }
@@ -59,10 +60,10 @@ static kr_str bare(kr_str field)
 /* live without the leaves of `old` that are in neither `now` nor `other`. */
 static kr_val without(struct kr_arena *a, kr_val live, kr_val old, kr_val now, kr_val other)
 {
-    KR_MAP_EACH(p, old)
-    {
+    KR_MAP_EACH (p, old) {
         kr_str field = kr_text(p->key);
-        kr_val sub_now = kr_get(now, field), sub_other = kr_get(other, field), value = kr_get(live, bare(field));
+        kr_val sub_now = kr_get(now, field), sub_other = kr_get(other, field),
+               value = kr_get(live, bare(field));
 
         if (p->val.n == 0) {
             if (sub_now.kind == KR_NONE && sub_other.kind == KR_NONE)
@@ -81,9 +82,9 @@ static kr_val merge(struct kr_arena *a, kr_val live, kr_val desired)
 {
     if (live.kind != KR_MAP || desired.kind != KR_MAP)
         return desired;
-    KR_MAP_EACH(p, desired)
-    {
-        live = kr_with_key(a, live, kr_text(p->key), merge(a, kr_get(live, kr_text(p->key)), p->val));
+    KR_MAP_EACH (p, desired) {
+        live =
+            kr_with_key(a, live, kr_text(p->key), merge(a, kr_get(live, kr_text(p->key)), p->val));
     }
     return live;
 }
@@ -95,11 +96,12 @@ static kr_val patch_into(struct kr_arena *a, kr_val live, kr_val patch)
         return patch;
     if (live.kind != KR_MAP)
         live = kr_map_sorted(NULL, 0);
-    KR_MAP_EACH(p, patch)
-    {
+    KR_MAP_EACH (p, patch) {
         kr_str key = kr_text(p->key);
 
-        live = kr_with_key(a, live, key, p->val.kind == KR_NULL ? KR_V_NONE : patch_into(a, kr_get(live, key), p->val));
+        live = kr_with_key(a, live, key,
+                           p->val.kind == KR_NULL ? KR_V_NONE
+                                                  : patch_into(a, kr_get(live, key), p->val));
     }
     return live;
 }
@@ -109,8 +111,7 @@ static kr_val disown(struct kr_arena *a, kr_val tree, kr_val old, kr_val now)
 {
     struct kr_mapb m = KR_MAPB(a);
 
-    KR_MAP_EACH(p, tree)
-    {
+    KR_MAP_EACH (p, tree) {
         kr_str key = bare(kr_text(p->key));
         kr_val was = kr_get(old, key), is = kr_get(now, key);
 
@@ -126,14 +127,15 @@ static kr_val disown(struct kr_arena *a, kr_val tree, kr_val old, kr_val now)
     return kr_mapb_done(&m);
 }
 
-/* --- objects ------------------------------------------------------------------------------------------ */
+/* --- objects ---------------------------------------------------------------------------------- */
 
 static struct model_object *object_find(const struct model *m, kr_ref ref)
 {
     for (uint32_t i = 0; i < m->objects_n; i++) {
         const kr_ref *r = &m->objects[i].ref;
 
-        if (kr_str_eq(r->gvr.group, ref.gvr.group) && kr_str_eq(r->gvr.resource, ref.gvr.resource) &&
+        if (kr_str_eq(r->gvr.group, ref.gvr.group) &&
+            kr_str_eq(r->gvr.resource, ref.gvr.resource) &&
             kr_str_eq(r->namespace, ref.namespace) && kr_str_eq(r->name, ref.name))
             return &m->objects[i];
     }
@@ -166,11 +168,13 @@ static bool is_parent(const struct model *m, const struct model_object *o)
 }
 
 /* Only the paths given, and what every record has. */
-static kr_val sparse(struct kr_arena *a, kr_val live, const struct graph_read *const *reads, uint32_t n)
+static kr_val sparse(struct kr_arena *a, kr_val live, const struct graph_read *const *reads,
+                     uint32_t n)
 {
-    static const char *const always[] = {"apiVersion", "kind", "metadata.name", "metadata.namespace",
-                                         "metadata.uid", "metadata.resourceVersion", "metadata.generation",
-                                         "metadata.deletionTimestamp"};
+    static const char *const always[] = {"apiVersion",          "kind",
+                                         "metadata.name",       "metadata.namespace",
+                                         "metadata.uid",        "metadata.resourceVersion",
+                                         "metadata.generation", "metadata.deletionTimestamp"};
     kr_val root = kr_map_sorted(NULL, 0);
 
     for (uint32_t i = 0; i < KR_N(always); i++) {
@@ -181,15 +185,18 @@ static kr_val sparse(struct kr_arena *a, kr_val live, const struct graph_read *c
     }
     for (uint32_t i = 0; i < n; i++) {
         kr_val v = live;
-        uint32_t depth = 0; /* where the path ends: maps on the way are kept, without their members */
+        uint32_t depth =
+            0; /* where the path ends: maps on the way are kept, without their members */
 
         while (depth < reads[i]->n && v.kind == KR_MAP)
             v = kr_get(v, reads[i]->names[depth++]);
         if (v.kind == KR_NONE && depth)
-            v = kr_at_path(live, reads[i]->names, --depth).kind == KR_MAP ? kr_map_sorted(NULL, 0) : KR_V_NONE;
+            v = kr_at_path(live, reads[i]->names, --depth).kind == KR_MAP ? kr_map_sorted(NULL, 0)
+                                                                          : KR_V_NONE;
         if (reads[i]->n == 0)
             return live;
-        if (depth && v.kind != KR_NONE && (v.n || v.kind != KR_MAP || kr_at_path(root, reads[i]->names, depth).kind == KR_NONE))
+        if (depth && v.kind != KR_NONE &&
+            (v.n || v.kind != KR_MAP || kr_at_path(root, reads[i]->names, depth).kind == KR_NONE))
             root = kr_with_path(a, root, reads[i]->names, depth, v);
     }
     return root;
@@ -232,7 +239,8 @@ static struct kr_rec *record(struct model *m, struct model_object *o)
     KR_AUTO(kr_arena) a = {0};
     struct kr_err err = KR_ERR_NONE;
     const struct graph_read **reads;
-    kr_val labels = kr_at(o->live, "metadata.labels"), owned = o->owned[is_parent(m, o) ? BY_PARENT : BY_CHILD];
+    kr_val labels = kr_at(o->live, "metadata.labels"),
+           owned = o->owned[is_parent(m, o) ? BY_PARENT : BY_CHILD];
     kr_val generation = kr_at(o->live, "metadata.generation");
     uint32_t n = reads_of(m, o, &a, &reads);
     struct kr_rec init = {
@@ -246,7 +254,8 @@ static struct kr_rec *record(struct model *m, struct model_object *o)
         .instance_id = kr_text(kr_get(labels, KR_S(GRAPH_LABEL_INSTANCE_ID))),
         .node_id = kr_text(kr_get(labels, KR_S(GRAPH_LABEL_NODE))),
         .item = -1,
-        .order = int_of(kr_text(kr_get(kr_at(o->live, "metadata.annotations"), KR_S(GRAPH_ANNO_ORDER))), 0),
+        .order = int_of(
+            kr_text(kr_get(kr_at(o->live, "metadata.annotations"), KR_S(GRAPH_ANNO_ORDER))), 0),
         .root = sparse(&a, o->live, reads, n),
     };
 
@@ -256,7 +265,7 @@ static struct kr_rec *record(struct model *m, struct model_object *o)
     return kr_rec_freeze(&init);
 }
 
-/* --- the queue ---------------------------------------------------------------------------------------- */
+/* --- the queue -------------------------------------------------------------------------------- */
 
 static struct model_delivery *queue_add(struct model *m, enum delivery_kind kind)
 {
@@ -338,12 +347,13 @@ static void delete_object(struct model *m, struct model_object *o)
     if (!has_finalizers(o->live)) {
         remove_object(m, o);
     } else if (kr_at(o->live, "metadata.deletionTimestamp").kind == KR_NONE) {
-        o->live = kr_with(&m->a, o->live, "metadata.deletionTimestamp", KR_V_STR("2026-01-01T00:00:01Z"));
+        o->live =
+            kr_with(&m->a, o->live, "metadata.deletionTimestamp", KR_V_STR("2026-01-01T00:00:01Z"));
         changed(m, o);
     }
 }
 
-/* --- server-side apply -------------------------------------------------------------------------------- */
+/* --- server-side apply ------------------------------------------------------------------------ */
 
 static kr_val webhook(struct model *m, kr_val live)
 {
@@ -383,7 +393,7 @@ static void apply(struct model *m, struct model_object *o, kr_val desired, int b
     changed(m, o);
 }
 
-/* --- as somebody else ---------------------------------------------------------------------------------- */
+/* --- as somebody else ------------------------------------------------------------------------- */
 
 static kr_gvk gvk_of(struct model *m, const char *api_version, const char *kind)
 {
@@ -491,11 +501,11 @@ void model_answer(struct model *m, enum graph_action_kind kind, enum graph_outco
         fail_test("too many answers");
         return;
     }
-    m->answers[m->answers_n++] =
-        (struct model_answer){.kind = kind, .outcome = outcome, .message = message, .effect = effect, .times = times};
+    m->answers[m->answers_n++] = (struct model_answer){
+        .kind = kind, .outcome = outcome, .message = message, .effect = effect, .times = times};
 }
 
-/* --- executing plans ----------------------------------------------------------------------------------- */
+/* --- executing plans -------------------------------------------------------------------------- */
 
 struct outcome {
     enum graph_outcome code;
@@ -513,9 +523,10 @@ static struct outcome do_apply(struct model *m, const struct graph_action *x)
     kr_str owner = kr_text(kr_get(kr_at(o->live, "metadata.labels"), KR_S(GRAPH_LABEL_PART_OF)));
 
     if (owner.n && !kr_str_eq(owner, x->part_of))
-        return (struct outcome){GRAPH_O_FOREIGN,
-                                kr_fmt(&m->a, "resource belongs to a different ApplySet: " KR_FMT "/" KR_FMT,
-                                       KR_ARG(x->ref.namespace), KR_ARG(x->ref.name))};
+        return (struct outcome){
+            GRAPH_O_FOREIGN,
+            kr_fmt(&m->a, "resource belongs to a different ApplySet: " KR_FMT "/" KR_FMT,
+                   KR_ARG(x->ref.namespace), KR_ARG(x->ref.name))};
     apply(m, o, x->body, BY_CHILD);
     return ok();
 }
@@ -527,7 +538,8 @@ static struct outcome do_status(struct model *m, const struct graph_action *x)
 
     if (o->live.kind == KR_NONE)
         return (struct outcome){GRAPH_O_NOT_FOUND, KR_S("not found")};
-    if (!kr_equal(kr_at(x->body, "metadata.resourceVersion"), kr_at(o->live, "metadata.resourceVersion")))
+    if (!kr_equal(kr_at(x->body, "metadata.resourceVersion"),
+                  kr_at(o->live, "metadata.resourceVersion")))
         return (struct outcome){GRAPH_O_CONFLICT, KR_S("the object has been modified")};
     if (!kr_equal(status, kr_get(o->live, KR_S("status")))) {
         o->live = kr_with_key(&m->a, o->live, KR_S("status"), kr_copy(&m->a, status));
@@ -542,7 +554,8 @@ static struct outcome do_finalizer(struct model *m, const struct graph_action *x
 
     if (o->live.kind == KR_NONE)
         return (struct outcome){GRAPH_O_NOT_FOUND, KR_S("not found")};
-    if (!kr_equal(kr_at(x->body, "metadata.resourceVersion"), kr_at(o->live, "metadata.resourceVersion")))
+    if (!kr_equal(kr_at(x->body, "metadata.resourceVersion"),
+                  kr_at(o->live, "metadata.resourceVersion")))
         return (struct outcome){GRAPH_O_CONFLICT, KR_S("the object has been modified")};
     o->live = kr_with(&m->a, o->live, "metadata.finalizers",
                       kr_copy(&m->a, kr_at(x->body, "metadata.finalizers")));
@@ -560,7 +573,8 @@ static struct outcome do_delete(struct model *m, const struct graph_action *x)
     if (!o || o->live.kind == KR_NONE)
         return (struct outcome){GRAPH_O_NOT_FOUND, KR_S("not found")};
     if (!kr_str_eq(kr_at_str(o->live, "metadata.uid"), x->uid))
-        return (struct outcome){GRAPH_O_CONFLICT, KR_S("the UID in the precondition does not match")};
+        return (struct outcome){GRAPH_O_CONFLICT,
+                                KR_S("the UID in the precondition does not match")};
     delete_object(m, o);
     return ok();
 }
@@ -575,7 +589,8 @@ static struct outcome effect(struct model *m, const struct graph_action *x)
     case GRAPH_A_APPLY_PARENT:
         if (parent->live.kind == KR_NONE)
             return (struct outcome){GRAPH_O_NOT_FOUND, KR_S("not found")};
-        apply(m, parent, x->body, strcmp(x->manager, GRAPH_MANAGER_LABELLER) == 0 ? BY_LABELLER : BY_PARENT);
+        apply(m, parent, x->body,
+              strcmp(x->manager, GRAPH_MANAGER_LABELLER) == 0 ? BY_LABELLER : BY_PARENT);
         return ok();
     case GRAPH_A_STATUS:
         return do_status(m, x);
@@ -618,7 +633,8 @@ static void request(struct model *m, const struct graph_action *x)
     o = object_at(m, x->ref, x->gvk);
     o->applies += x->kind == GRAPH_A_APPLY;
     d.object = index_of(m, o);
-    d.result = (struct graph_result){.token = x->token, .outcome = out.code, .message = out.message};
+    d.result =
+        (struct graph_result){.token = x->token, .outcome = out.code, .message = out.message};
     if (out.code == GRAPH_O_OK && o->live.kind != KR_NONE)
         d.rec = record(m, o);
     d.version = o->version;
@@ -676,7 +692,7 @@ static void execute(struct model *m, const struct graph_plan *plan)
     }
 }
 
-/* --- delivering ---------------------------------------------------------------------------------------- */
+/* --- delivering ------------------------------------------------------------------------------- */
 
 static void set_bit_if(struct kr_bits *bits, uint32_t bit, bool on)
 {
@@ -684,7 +700,8 @@ static void set_bit_if(struct kr_bits *bits, uint32_t bit, bool on)
         kr_bits_set(bits, bit);
 }
 
-static bool same_read(const struct kr_rec *old, const struct kr_rec *now, const struct graph_read *read)
+static bool same_read(const struct kr_rec *old, const struct kr_rec *now,
+                      const struct graph_read *read)
 {
     kr_val x = old ? old->root : KR_V_NONE, y = now ? now->root : KR_V_NONE;
 
@@ -701,7 +718,8 @@ static bool diff(struct kr_arena *a, const struct kr_rec *old, const struct kr_r
 {
     kr_bits_init(bits, a, GRAPH_BITS_FIXED + n);
     set_bit_if(bits, GRAPH_BIT_EXISTS,
-               !old != !now || (old && (old->terminating != now->terminating || !kr_str_eq(old->uid, now->uid))));
+               !old != !now || (old && (old->terminating != now->terminating ||
+                                        !kr_str_eq(old->uid, now->uid))));
     set_bit_if(bits, GRAPH_BIT_IDENTITY,
                !old || !now || !kr_str_eq(old->part_of, now->part_of) || old->order != now->order);
     set_bit_if(bits, GRAPH_BIT_OWNED,
@@ -751,8 +769,8 @@ static void tell(struct model *m, struct model_object *o, struct kr_rec *old, st
     const struct graph_read *needs = graph_parent_needs(&needs_n);
 
     if (is_parent(m, o)) {
-        if (diff(&a, old, now, m->rev ? m->rev->parent_reads : needs, m->rev ? m->rev->parent_reads_n : needs_n,
-                 &bits))
+        if (diff(&a, old, now, m->rev ? m->rev->parent_reads : needs,
+                 m->rev ? m->rev->parent_reads_n : needs_n, &bits))
             graph_inst_parent(m->inst, now, &bits);
         return;
     }
@@ -839,7 +857,7 @@ static void deliver_all(struct model *m)
     kr_free(taken);
 }
 
-/* --- the trace ---------------------------------------------------------------------------------------- */
+/* --- the trace -------------------------------------------------------------------------------- */
 
 static void print_text(struct kr_buf *b, kr_str message)
 {
@@ -853,14 +871,17 @@ static void print_text(struct kr_buf *b, kr_str message)
 
 static void print_status(struct model *m, kr_val status)
 {
-    kr_val user = kr_with_key(&m->a, kr_with_key(&m->a, status, KR_S("conditions"), KR_V_NONE), KR_S("state"), KR_V_NONE);
+    kr_val user = kr_with_key(&m->a, kr_with_key(&m->a, status, KR_S("conditions"), KR_V_NONE),
+                              KR_S("state"), KR_V_NONE);
 
-    KR_LIST_EACH(c, kr_get(status, KR_S("conditions")))
-    {
-        if (kr_is_str(kr_get(*c, KR_S("status")), KR_S("True")) || kr_is_str(kr_get(*c, KR_S("type")), KR_S("Ready")))
+    KR_LIST_EACH (c, kr_get(status, KR_S("conditions"))) {
+        if (kr_is_str(kr_get(*c, KR_S("status")), KR_S("True")) ||
+            kr_is_str(kr_get(*c, KR_S("type")), KR_S("Ready")))
             continue;
-        kr_buf_fmt(&m->trace, "  " KR_FMT " " KR_FMT " " KR_FMT ": ", KR_ARG(kr_text(kr_get(*c, KR_S("type")))),
-                   KR_ARG(kr_text(kr_get(*c, KR_S("status")))), KR_ARG(kr_text(kr_get(*c, KR_S("reason")))));
+        kr_buf_fmt(&m->trace, "  " KR_FMT " " KR_FMT " " KR_FMT ": ",
+                   KR_ARG(kr_text(kr_get(*c, KR_S("type")))),
+                   KR_ARG(kr_text(kr_get(*c, KR_S("status")))),
+                   KR_ARG(kr_text(kr_get(*c, KR_S("reason")))));
         print_text(&m->trace, kr_text(kr_get(*c, KR_S("message"))));
         kr_buf_chr(&m->trace, '\n');
     }
@@ -879,7 +900,7 @@ static void print_plan(struct model *m, const struct graph_plan *plan)
     }
 }
 
-/* --- turns -------------------------------------------------------------------------------------------- */
+/* --- turns ------------------------------------------------------------------------------------ */
 
 static void step(struct model *m)
 {
@@ -949,7 +970,7 @@ void model_rest(struct model *m)
         model_wait(m, m->wake_ms > m->env.now_ms ? m->wake_ms - m->env.now_ms : 1);
 }
 
-/* --- life ---------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void known(struct model *m)
 {
@@ -970,7 +991,8 @@ struct model *model_new(const struct cel_kinds *kinds, struct graph_rev *rev, kr
     m->env = (struct graph_env){.now_ms = 1000000, .wall_s = 1780000000, .version = KR_S("v0.9.3")};
     m->wake_ms = UINT64_MAX;
     m->version = 100;
-    gvk = gvk_of(m, kr_cstr(&m->a, kr_at_str(instance, "apiVersion")), kr_cstr(&m->a, kr_at_str(instance, "kind")));
+    gvk = gvk_of(m, kr_cstr(&m->a, kr_at_str(instance, "apiVersion")),
+                 kr_cstr(&m->a, kr_at_str(instance, "kind")));
     m->parent = (kr_ref){.gvr = {gvk.group, gvk.version, KR_S("instances")},
                          .namespace = kr_at_str(instance, "metadata.namespace"),
                          .name = kr_at_str(instance, "metadata.name")};
@@ -1047,14 +1069,16 @@ void model_restart(struct model *m)
     tell_all(m);
 }
 
-/* Objects in the stores are listed again with the new projection, and told as the store tells them. */
+/* Objects in the stores are listed again with the new projection, and told as the store tells them.
+ */
 void model_set_revision(struct model *m, struct graph_rev *rev, const char *problem)
 {
     if (rev)
         graph_rev_hold(rev);
     graph_rev_drop(m->rev);
     m->rev = rev;
-    for (uint32_t i = 0; i < m->queue_n; i++) { /* events under way hold what the new projection keeps */
+    for (uint32_t i = 0; i < m->queue_n;
+         i++) { /* events under way hold what the new projection keeps */
         struct model_delivery *d = &m->queue[i];
         struct model_object *o = &m->objects[d->object];
 
@@ -1079,15 +1103,17 @@ void model_set_revision(struct model *m, struct graph_rev *rev, const char *prob
         if (is_parent(m, o))
             graph_inst_parent(m->inst, o->seen, NULL);
         else if (is_ours(m, old) || is_ours(m, o->seen))
-            graph_inst_child(m->inst, is_ours(m, old) ? old : NULL, is_ours(m, o->seen) ? o->seen : NULL, NULL);
+            graph_inst_child(m->inst, is_ours(m, old) ? old : NULL,
+                             is_ours(m, o->seen) ? o->seen : NULL, NULL);
         kr_rec_drop(old);
     }
     for (uint32_t w = 0; w < m->watches_n; w++)
-        graph_inst_external(m->inst, m->watches[w].rank, object_find(m, m->watches[w].ref)->seen, NULL);
+        graph_inst_external(m->inst, m->watches[w].rank, object_find(m, m->watches[w].ref)->seen,
+                            NULL);
     known(m);
 }
 
-/* --- comparing ----------------------------------------------------------------------------------------- */
+/* --- comparing -------------------------------------------------------------------------------- */
 
 static int by_name(const void *x, const void *y)
 {
@@ -1101,8 +1127,7 @@ static kr_val timeless(struct kr_arena *a, kr_val status)
 {
     struct kr_listb list = KR_LISTB(a);
 
-    KR_LIST_EACH(c, kr_get(status, KR_S("conditions")))
-    {
+    KR_LIST_EACH (c, kr_get(status, KR_S("conditions"))) {
         kr_listb_add(&list, kr_with_key(a, *c, KR_S("lastTransitionTime"), KR_V_NONE));
     }
     return kr_with_key(a, status, KR_S("conditions"), kr_listb_done(&list));
@@ -1161,8 +1186,10 @@ uint32_t model_applies_max(const struct model *m)
 
 /* ObjectMeta as far as the definitions here use it. */
 static const char metadata_schema[] =
-    "{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"namespace\":{\"type\":\"string\"},"
-    "\"uid\":{\"type\":\"string\"},\"resourceVersion\":{\"type\":\"string\"},\"generation\":{\"type\":\"integer\"},"
+    "{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"namespace\":{\"type\":"
+    "\"string\"},"
+    "\"uid\":{\"type\":\"string\"},\"resourceVersion\":{\"type\":\"string\"},\"generation\":{"
+    "\"type\":\"integer\"},"
     "\"labels\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}},"
     "\"annotations\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}},"
     "\"finalizers\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}}}";
@@ -1178,13 +1205,13 @@ struct cel_kinds *model_kinds(const char *path)
     if (!test_file(&a, path, &text))
         fail_test("no file of kinds");
     EXPECT_OK(kr_yaml_parse(&a, text, &docs, &err), &err);
-    KR_LIST_EACH(d, docs)
-    {
+    KR_LIST_EACH (d, docs) {
         kr_gvk gvk = {.kind = kr_at_str(*d, "kind")};
 
         if (!kr_api_version(kr_at_str(*d, "apiVersion"), &gvk.group, &gvk.version))
             fail_test("kinds: bad apiVersion");
-        EXPECT_OK(cel_kinds_add_schema(kinds, gvk, kr_at_str(*d, "resource"), !kr_is_true(kr_at(*d, "cluster")),
+        EXPECT_OK(cel_kinds_add_schema(kinds, gvk, kr_at_str(*d, "resource"),
+                                       !kr_is_true(kr_at(*d, "cluster")),
                                        kr_with(&a, kr_at(*d, "schema"), "properties.metadata",
                                                test_json(&a, metadata_schema)),
                                        &err),

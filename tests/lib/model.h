@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* model.h - one instance machine against a tiny model of a cluster, without kube/ and reactor/.
  *
- * The model keeps objects and who owns their fields as an API server does for server-side apply (maps
- * merge, lists are atomic), answers the actions of plans, and delivers answers and watch events as
- * records made of what the revision reads, with the changed bits that a store would give. Time is
- * virtual.
+ * The model keeps objects and who owns their fields as an API server does for server-side apply
+ * (maps merge, lists are atomic), answers the actions of plans, and delivers answers and watch
+ * events as records made of what the revision reads, with the changed bits that a store would give.
+ * Time is virtual.
  *
  *   plan --execute--> objects --queue--> deliver --> events of graph_inst --> step --> plan
  *
@@ -20,12 +20,12 @@
 struct model_object {
     kr_ref ref;
     kr_gvk gvk;
-    kr_val live;             /* KR_NONE: absent */
-    kr_val owned[3];         /* fields of the three managers, in the form of fieldsV1 */
-    uint64_t version;        /* of live, or of the deletion */
-    uint64_t store_version;  /* the newest the store has seen */
-    struct kr_rec *seen;     /* the store's record */
-    uint32_t applies;        /* APPLYs of it since model_count */
+    kr_val live;            /* KR_NONE: absent */
+    kr_val owned[3];        /* fields of the three managers, in the form of fieldsV1 */
+    uint64_t version;       /* of live, or of the deletion */
+    uint64_t store_version; /* the newest the store has seen */
+    struct kr_rec *seen;    /* the store's record */
+    uint32_t applies;       /* APPLYs of it since model_count */
 };
 
 struct model_answer { /* how the next writes of a kind end */
@@ -39,20 +39,20 @@ struct model_answer { /* how the next writes of a kind end */
 struct model_delivery;
 
 struct model {
-    struct kr_arena a;        /* all values of the model */
-    struct kr_buf trace;      /* printed plans and statuses */
+    struct kr_arena a;             /* all values of the model */
+    struct kr_buf trace;           /* printed plans and statuses */
     const struct cel_kinds *kinds; /* borrowed */
-    struct graph_rev *rev;    /* held */
-    struct graph_inst *inst;  /* owned */
+    struct graph_rev *rev;         /* held */
+    struct graph_inst *inst;       /* owned */
     struct graph_env env;
     kr_ref parent;
     uint64_t wake_ms;
-    uint64_t *seed;           /* NULL: in order */
+    uint64_t *seed;                   /* NULL: in order */
     uint32_t writes[GRAPH_ACTIONS_N]; /* actions executed, by kind */
     struct model_answer answers[8];
     uint32_t answers_n;
-    bool webhook;             /* data.norm of every object becomes "n-" + what was written */
-    bool types_hang;          /* TYPES is not answered */
+    bool webhook;    /* data.norm of every object becomes "n-" + what was written */
+    bool types_hang; /* TYPES is not answered */
 
     struct kr_fieldset_pool *pool;
     struct model_object *objects;
@@ -87,10 +87,11 @@ kr_val model_instance(const struct model *m);
 void model_answer(struct model *m, enum graph_action_kind kind, enum graph_outcome outcome,
                   const char *message, bool effect, uint32_t times);
 
-/* Delivers one turn (all that is queued; with a seed: one), steps if due, executes the plan. Returns
- * whether anything is left to deliver. */
+/* Delivers one turn (all that is queued; with a seed: one), steps if due, executes the plan.
+ * Returns whether anything is left to deliver. */
 bool model_turn(struct model *m);
-/* Turns until nothing is queued and nothing due now. Fails the test when it does not come to rest. */
+/* Turns until nothing is queued and nothing due now. Fails the test when it does not come to rest.
+ */
 void model_run(struct model *m);
 /* Lets time pass, stepping when timers are due. */
 void model_wait(struct model *m, uint64_t ms);
@@ -99,11 +100,11 @@ void model_rest(struct model *m);
 /* The process dies and starts again: what was in flight has happened, its answers are lost. */
 void model_restart(struct model *m);
 void model_set_revision(struct model *m, struct graph_rev *rev, const char *problem);
-/* All objects but the instance, then the instance's status, without versions and times: what must be
- * equal after different histories. Lives in a. */
+/* All objects but the instance, then the instance's status, without versions and times: what must
+ * be equal after different histories. Lives in a. */
 kr_str model_state(const struct model *m, struct kr_arena *a);
-uint32_t model_writes_n(const struct model *m); /* all requests so far */
-void model_count(struct model *m);              /* begins to count anew */
+uint32_t model_writes_n(const struct model *m);    /* all requests so far */
+void model_count(struct model *m);                 /* begins to count anew */
 uint32_t model_applies_max(const struct model *m); /* of one object */
 /* The kinds of a file like tests/scenario/kinds.yaml. Returns owned. */
 struct cel_kinds *model_kinds(const char *path);

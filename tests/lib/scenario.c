@@ -24,7 +24,7 @@ static void broken(const struct run *r, const char *what)
     fail();
 }
 
-/* --- patches ------------------------------------------------------------------------------------------ */
+/* --- patches ---------------------------------------------------------------------------------- */
 
 static uint32_t split_path(kr_str path, kr_str names[PATH_MAX_STEPS])
 {
@@ -77,11 +77,12 @@ kr_val scenario_patch(struct kr_arena *a, kr_str words)
     return patch;
 }
 
-/* --- files -------------------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 static kr_val read_yaml(struct run *r, kr_str name)
 {
-    const char *path = kr_cstr(&r->a, kr_fmt(&r->a, KR_FMT "/" KR_FMT, KR_ARG(r->folder), KR_ARG(name)));
+    const char *path =
+        kr_cstr(&r->a, kr_fmt(&r->a, KR_FMT "/" KR_FMT, KR_ARG(r->folder), KR_ARG(name)));
     kr_str text;
 
     if (!test_file(&r->a, path, &text)) {
@@ -117,7 +118,7 @@ struct graph_rev *scenario_revision(const struct cel_kinds *kinds, const char *y
     return build(kinds, test_yaml(&a, yaml));
 }
 
-/* --- lines -------------------------------------------------------------------------------------------- */
+/* --- lines ------------------------------------------------------------------------------------ */
 
 static kr_str word(kr_str *rest)
 {
@@ -126,7 +127,8 @@ static kr_str word(kr_str *rest)
 }
 
 struct name {
-    char api_version[NAME_MAX_BYTES], kind[NAME_MAX_BYTES], namespace[NAME_MAX_BYTES], name[NAME_MAX_BYTES];
+    char api_version[NAME_MAX_BYTES], kind[NAME_MAX_BYTES], namespace[NAME_MAX_BYTES],
+        name[NAME_MAX_BYTES];
 };
 
 static void copy(char out[NAME_MAX_BYTES], kr_str s)
@@ -151,8 +153,12 @@ static const struct {
     enum graph_outcome code;
     bool effect;
 } outcomes[] = {
-    {"ok", GRAPH_O_OK, true},          {"retry", GRAPH_O_RETRY, false},      {"lost", GRAPH_O_RETRY, true},
-    {"invalid", GRAPH_O_INVALID, false}, {"conflict", GRAPH_O_CONFLICT, false}, {"foreign", GRAPH_O_FOREIGN, false},
+    {"ok", GRAPH_O_OK, true},
+    {"retry", GRAPH_O_RETRY, false},
+    {"lost", GRAPH_O_RETRY, true},
+    {"invalid", GRAPH_O_INVALID, false},
+    {"conflict", GRAPH_O_CONFLICT, false},
+    {"foreign", GRAPH_O_FOREIGN, false},
     {"not-found", GRAPH_O_NOT_FOUND, false},
 };
 
@@ -167,8 +173,8 @@ static void do_answer(struct run *r, kr_str rest)
         for (uint32_t i = 0; i < KR_N(outcomes); i++) {
             if (kr_str_eq(action, kr_str_c(graph_action_word((enum graph_action_kind)k))) &&
                 kr_str_eq(outcome, kr_str_c(outcomes[i].word))) {
-                model_answer(r->m, (enum graph_action_kind)k, outcomes[i].code, kr_cstr(&r->m->a, kr_str_trim(rest)),
-                             outcomes[i].effect, (uint32_t)n);
+                model_answer(r->m, (enum graph_action_kind)k, outcomes[i].code,
+                             kr_cstr(&r->m->a, kr_str_trim(rest)), outcomes[i].effect, (uint32_t)n);
                 return;
             }
         }

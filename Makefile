@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+# The front door. CMake does the building: cmake --preset dev|release|fuzz|cover.
+JOBS ?= 2
+SECONDS_EACH ?= 60
+PYTHON ?= python3
+C_SOURCES = $(shell find cel graph kube reactor tests -name '*.c' -o -name '*.h')
+
+.PHONY: all run test bench fuzz format lint image deploy-kind clean help
+.DEFAULT_GOAL := all
+
+all: ## build the program: build/release/kroc
+	@deploy/packages.sh
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release -j $(JOBS) --target kroc
+
+run: all ## the program at work on a real control plane (ONCE=1 ends by itself)
+	@bin=$$(tests/cluster/build.sh) && exec $(PYTHON) tests/cluster/demo.py --bin "$$bin"
+
+test: ## every test; TESTS=regex runs some
+	@JOBS=$(JOBS) tests/run.sh
+
+bench: all ## the benches, in release
+	@cmake --build --preset release -j $(JOBS) --target tests/bench/all
+	@for b in build/release/tests/bench/bench_*; do [ -x "$$b" ] || continue; echo "== $${b##*/}"; "$$b" || exit 1; done
+
+fuzz: ## each fuzzer for SECONDS_EACH=60
+	@deploy/packages.sh --dev
+	@cmake --preset fuzz >/dev/null
+	@cmake --build --preset fuzz -j $(JOBS) --target tests/fuzz/all
+	@for f in build/fuzz/tests/fuzz/fuzz_*; do [ -x "$$f" ] || continue; n=$${f##*/fuzz_}; echo "== $$n"; \
+	    mkdir -p build/fuzz/work/$$n && "$$f" -max_total_time=$(SECONDS_EACH) -print_final_stats=1 \
+	    -artifact_prefix=build/fuzz/work/ build/fuzz/work/$$n tests/fuzz/corpus/$$n || exit 1; done
+
+format: ## lay out the C sources
+	@clang-format -i $(C_SOURCES)
+
+lint: ## clang's warnings and clang-tidy
+	@deploy/packages.sh --dev
+	@cmake -S . -B build/lint -G Ninja -DCMAKE_BUILD_TYPE=Debug -DKROC_WERROR=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON \
+	    -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ >/dev/null
+	@cmake --build build/lint -j $(JOBS)
+	@run-clang-tidy -quiet -j $(JOBS) -p build/lint '/(cel|graph|kube|reactor)/.*\.c$$'
+
+image: all ## an OCI archive: build/kroc-image.tar
+	@deploy/image.sh
+
+deploy-kind: all ## into a kind cluster
+	@deploy/deploy-kind.sh
+
+clean: ## remove what was built (the control plane in the cache stays)
+	@rm -rf build
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'

@@ -1,0 +1,62 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# run.sh - `make test`: everything, from a machine without the packages to one closing line.
+#
+#   packages -> control plane -> dev build (sanitizers, warnings are errors) and its tests
+#            -> release build and the end-to-end tests on the control plane
+#
+#   JOBS=2       how many at once
+#   TESTS=regex  only tests whose names match
+#
+# Each stage is tried even if an earlier one failed, as far as that makes sense; a stage that fails counts
+# as one failed test. The last line is "N passed, N failed, N skipped"; the exit code is 1 if any failed.
+set -u
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root" || exit 1
+jobs=${JOBS:-2}
+results=$root/build/results
+rm -rf "$results"
+mkdir -p "$results"
+
+# stage NAME COMMAND...: runs it, remembers a failure.
+stage() {
+    name=$1
+    shift
+    echo "== $name"
+    "$@" && return 0
+    echo "run.sh: FAILED: $name" >&2
+    echo "$name" >>"$results/failed-stages"
+    return 1
+}
+
+control_plane() {
+    bin=$(tests/cluster/build.sh) && KROC_CLUSTER_BIN=$bin && export KROC_CLUSTER_BIN
+}
+
+# build PRESET [TARGET...]
+build() {
+    preset=$1
+    shift
+    cmake --preset "$preset" -DKROC_CLUSTER_BIN="${KROC_CLUSTER_BIN:-}" >"$results/configure-$preset.log" 2>&1 || {
+        cat "$results/configure-$preset.log"
+        return 1
+    }
+    cmake --build --preset "$preset" -j "$jobs" ${1:+--target "$@"}
+}
+
+# run_tests PRESET CTEST-ARGS...: what failed stands in the results; without results the stage failed.
+run_tests() {
+    preset=$1
+    shift
+    ctest --preset "$preset" -j "$jobs" --no-tests=ignore --output-junit "$results/$preset.xml" \
+        ${TESTS:+-R "$TESTS"} "$@"
+    [ -s "$results/$preset.xml" ]
+}
+
+stage "packages" deploy/packages.sh
+stage "control plane" control_plane
+stage "dev build" build dev && stage "tests" run_tests dev -LE e2e
+stage "release build" build release kroc && stage "end-to-end tests" run_tests release -L e2e
+exec python3 tests/summary.py "$results"
