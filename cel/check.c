@@ -107,8 +107,8 @@ static const struct cel__fn *find_function(struct checker *c, kr_str name)
         return cel__env_function(c->env, kr_str_sub(name, 1, name.n));
     while (in.n) {
         ptrdiff_t dot = kr_str_rchr(in, '.');
-        const struct cel__fn *fn = cel__env_function(
-            c->env, kr_fmt(c->a, KR_FMT "." KR_FMT, KR_ARG(in), KR_ARG(name)));
+        const struct cel__fn *fn =
+            cel__env_function(c->env, kr_fmt(c->a, KR_FMT "." KR_FMT, KR_ARG(in), KR_ARG(name)));
 
         if (fn)
             return fn;
@@ -253,7 +253,8 @@ static void no_matching_overload(struct checker *c, const struct cel__node *e,
         kr_buf_fmt(&b, "%s" KR_FMT, i > first ? ", " : "", KR_ARG(t));
     }
     kr_buf_chr(&b, ')');
-    cel__diag(c->diags, e->pos, "found no matching overload for '" KR_FMT "' applied to '" KR_FMT "'",
+    cel__diag(c->diags, e->pos,
+              "found no matching overload for '" KR_FMT "' applied to '" KR_FMT "'",
               KR_ARG(e->fn->name), KR_ARG(kr_buf_view(&b)));
 }
 
@@ -375,8 +376,7 @@ static void check_format(struct checker *c, struct cel__node *e)
         return;
     wrong = cel__format_check(c->a, kr_text(e->target->value), list, &arg);
     if (wrong.n)
-        cel__diag(c->diags, arg >= 0 ? list->args[arg]->pos : e->pos, KR_FMT,
-                  KR_ARG(wrong));
+        cel__diag(c->diags, arg >= 0 ? list->args[arg]->pos : e->pos, KR_FMT, KR_ARG(wrong));
 }
 
 static void check_call(struct checker *c, struct cel__node *e)
@@ -640,8 +640,7 @@ static void settle(struct checker *c, struct cel__node *e)
 void cel__check(struct kr_arena *a, const struct cel_env *env, struct cel__diags *diags,
                 struct cel__node *root, bool untyped)
 {
-    struct checker c = {
-        .a = a, .env = env, .diags = diags, .subst = {.a = a}, .untyped = untyped};
+    struct checker c = {.a = a, .env = env, .diags = diags, .subst = {.a = a}, .untyped = untyped};
 
     check(&c, root);
     if (!diags->n)

@@ -36,7 +36,7 @@ struct local {
 };
 
 struct compiler {
-    struct kr_arena *a;   /* of the program */
+    struct kr_arena *a; /* of the program */
     struct kr_arena *tmp;
     const struct cel_env *env;
     struct cel_prog *p;
@@ -72,7 +72,8 @@ static void *grown(struct compiler *c, void *v, uint32_t n, uint32_t *cap, size_
     return more;
 }
 
-#define GROW(c, what, cap) ((c)->what = grown((c), (c)->what, (c)->what##_n, &(c)->cap, sizeof(*(c)->what)))
+#define GROW(c, what, cap)                                                                         \
+    ((c)->what = grown((c), (c)->what, (c)->what##_n, &(c)->cap, sizeof(*(c)->what)))
 
 static uint32_t emit(struct compiler *c, enum cel__op op, uint32_t dst, uint32_t a, uint32_t b)
 {
@@ -108,7 +109,8 @@ static uint32_t key_new(struct compiler *c, kr_str name)
     return c->keys_n++;
 }
 
-static void handler_new(struct compiler *c, uint32_t from, uint32_t to, uint32_t target, uint32_t reg)
+static void handler_new(struct compiler *c, uint32_t from, uint32_t to, uint32_t target,
+                        uint32_t reg)
 {
     if (from == to)
         return;
@@ -165,8 +167,7 @@ static bool constant_map(struct compiler *c, struct cel__node *e, kr_val *out)
     pairs = kr_new_n(c->a, struct kr_pair, e->args_n / 2);
     for (uint32_t i = 0; i < e->args_n; i += 2) {
         if (!constant(c, e->args[i], &pairs[i / 2].key) ||
-            !constant(c, e->args[i + 1], &pairs[i / 2].val) ||
-            pairs[i / 2].key.kind == KR_BYTES)
+            !constant(c, e->args[i + 1], &pairs[i / 2].val) || pairs[i / 2].key.kind == KR_BYTES)
             return false;
     }
     *out = cel__map_make(c->a, pairs, e->args_n / 2);
@@ -357,11 +358,11 @@ static enum cel__op binary_op(kr_str name)
         kr_str name;
         uint8_t op;
     } ops[] = {
-        {{"_+_", 3}, OP_ADD},      {{"_-_", 3}, OP_SUB},       {{"_*_", 3}, OP_MUL},
-        {{"_/_", 3}, OP_DIV},      {{"_%_", 3}, OP_MOD},       {{"_==_", 4}, OP_EQ},
-        {{"_!=_", 4}, OP_NE},      {{"_<_", 3}, OP_LT},        {{"_<=_", 4}, OP_LE},
-        {{"_>_", 3}, OP_GT},       {{"_>=_", 4}, OP_GE},       {{"@in", 3}, OP_IN},
-        {{"_[_]", 4}, OP_INDEX},   {{"_[?_]", 5}, OP_OPT_INDEX}, {{"!_", 2}, OP_NOT},
+        {{"_+_", 3}, OP_ADD},    {{"_-_", 3}, OP_SUB},         {{"_*_", 3}, OP_MUL},
+        {{"_/_", 3}, OP_DIV},    {{"_%_", 3}, OP_MOD},         {{"_==_", 4}, OP_EQ},
+        {{"_!=_", 4}, OP_NE},    {{"_<_", 3}, OP_LT},          {{"_<=_", 4}, OP_LE},
+        {{"_>_", 3}, OP_GT},     {{"_>=_", 4}, OP_GE},         {{"@in", 3}, OP_IN},
+        {{"_[_]", 4}, OP_INDEX}, {{"_[?_]", 5}, OP_OPT_INDEX}, {{"!_", 2}, OP_NOT},
         {{"-_", 2}, OP_NEGATE},
     };
 
@@ -393,8 +394,7 @@ static void call_fill(struct compiler *c, struct cel__call *call, struct cel__no
     call->name = kr_str_c(e->fn->overloads[0].row->name);
     call->member = e->member;
     for (uint32_t i = 0; i < n; i++)
-        overload_copy(c, &own[i],
-                      e->overloads_n == 1 ? e->overloads[0] : &e->fn->overloads[i]);
+        overload_copy(c, &own[i], e->overloads_n == 1 ? e->overloads[0] : &e->fn->overloads[i]);
     call->overloads = own;
     call->overloads_n = n;
 }
@@ -496,8 +496,7 @@ static void compile_call(struct compiler *c, struct cel__node *e, uint32_t dst)
     enum cel__op op = binary_op(e->name);
 
     if (kr_str_is(e->name, "_?._")) {
-        emit(c, OP_OPT_SELECT, dst, operand(c, e->args[0]),
-             key_new(c, kr_text(e->args[1]->value)));
+        emit(c, OP_OPT_SELECT, dst, operand(c, e->args[0]), key_new(c, kr_text(e->args[1]->value)));
     } else if (kr_str_is(e->name, "_&&_") || kr_str_is(e->name, "_||_")) {
         compile_logical(c, e, dst);
     } else if (kr_str_is(e->name, "_?_:_")) {
@@ -766,9 +765,10 @@ static bool build_types(struct compiler *c)
 }
 
 #define KEEP(c, what)                                                                              \
-    ((c)->p->what = (c)->what##_n ? memcpy(kr_arena_alloc((c)->a, (c)->what##_n * sizeof(*(c)->what)), \
-                                           (c)->what, (c)->what##_n * sizeof(*(c)->what))          \
-                                  : NULL)
+    ((c)->p->what = (c)->what##_n                                                                  \
+                        ? memcpy(kr_arena_alloc((c)->a, (c)->what##_n * sizeof(*(c)->what)),       \
+                                 (c)->what, (c)->what##_n * sizeof(*(c)->what))                    \
+                        : NULL)
 
 static void keep_all(struct compiler *c)
 {
@@ -787,9 +787,9 @@ static void keep_all(struct compiler *c)
     KEEP(c, calls);
     KEEP(c, operands);
     KEEP(c, handlers);
-    p->optionals = c->operands_n ? memcpy(kr_arena_alloc(c->a, c->operands_n), c->optionals,
-                                          c->operands_n)
-                                 : NULL;
+    p->optionals = c->operands_n
+                       ? memcpy(kr_arena_alloc(c->a, c->operands_n), c->optionals, c->operands_n)
+                       : NULL;
 }
 
 int cel__compile(struct kr_arena *a, struct kr_arena *tmp, const struct cel_env *env, kr_str text,
@@ -803,7 +803,8 @@ int cel__compile(struct kr_arena *a, struct kr_arena *tmp, const struct cel_env 
     p->reads = cel__reads(a, tmp, root, &p->reads_n);
     p->constant = p->reads_n == 0;
     if (!build_types(&c))
-        return kr_fail(err, KR_E_LIMIT, "the expression reads more than %d schema nodes", UINT16_MAX);
+        return kr_fail(err, KR_E_LIMIT, "the expression reads more than %d schema nodes",
+                       UINT16_MAX);
     emit(&c, OP_RETURN, 0, operand(&c, root), 0);
     if (c.bad.n)
         return kr_fail(err, KR_E_INPUT, KR_FMT, KR_ARG(c.bad));

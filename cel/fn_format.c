@@ -162,8 +162,7 @@ kr_str cel__format_check(struct kr_arena *a, kr_str format, const struct cel__no
         used++;
     }
     if (used < list->args_n)
-        return kr_fmt(a,
-                      "too many arguments supplied to string.format (expected %u, got %u)", used,
+        return kr_fmt(a, "too many arguments supplied to string.format (expected %u, got %u)", used,
                       list->args_n);
     return (kr_str){0};
 }
@@ -218,8 +217,7 @@ static int print_map(struct printer *p, kr_val v)
 
     for (uint32_t i = 0; i < v.n; i++) {
         KR_TRY(print_string(p, cel__typed_key(p->vm, v, v.map[i].key)));
-        entries[i].key =
-            kr_strdup(p->vm->a, kr_str_sub(kr_buf_view(&p->b), from, p->b.n));
+        entries[i].key = kr_strdup(p->vm->a, kr_str_sub(kr_buf_view(&p->b), from, p->b.n));
         entries[i].val = cel__typed_entry(p->vm, v, i);
         p->b.n = from;
     }

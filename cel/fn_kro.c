@@ -63,7 +63,8 @@ int fn_json_marshal(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *
     if (cel__to_go(vm->a, cel__typed_finish(vm, args[0]), &v, &err) < 0)
         return cel__raise(vm, "json.marshal failed to convert value: %s", err.text);
     if (kr_json_write(&b, v, KR_JSON_HTML, &err) < 0)
-        return cel__raise(vm, "json.marshal failed to encode value: json: unsupported value: " KR_FMT,
+        return cel__raise(vm,
+                          "json.marshal failed to encode value: json: unsupported value: " KR_FMT,
                           KR_ARG(cel__odd_double(v)));
     if (b.full)
         return cel__over_limit(vm);
@@ -207,10 +208,9 @@ int fn_new_condition(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val 
         return cel__raise(vm, "runtime.newCondition: type must not be empty");
     if (!kr_str_is(c->status, "True") && !kr_str_is(c->status, "False") &&
         !kr_str_is(c->status, "Unknown"))
-        return cel__raise(vm,
-                          "runtime.newCondition: status must be one of True, False, Unknown (got " KR_FMT
-                          ")",
-                          KR_ARG(cel__quote_go(vm->a, c->status)));
+        return cel__raise(
+            vm, "runtime.newCondition: status must be one of True, False, Unknown (got " KR_FMT ")",
+            KR_ARG(cel__quote_go(vm->a, c->status)));
     return give_condition(out, c);
 }
 
@@ -253,8 +253,7 @@ int fn_condition(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out
         kr_val v = cel__item(vm, list, i);
 
         if (v.kind == KR_OPAQUE && v.obj->type == &cel__condition_type) {
-            const struct cel__condition *given =
-                (const struct cel__condition *)(const void *)v.obj;
+            const struct cel__condition *given = (const struct cel__condition *)(const void *)v.obj;
 
             if (kr_str_eq(given->type, kr_text(args[2]))) {
                 *out = v;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fn_lists.c - list functions of cel-go's extension, of Kubernetes' library and of kro's.
  *
- * Source: cel-go ext/lists.go; k8s.io/apiserver pkg/cel/library/lists.go; kro:pkg/cel/library/lists.go.
+ * Source: cel-go ext/lists.go; k8s.io/apiserver pkg/cel/library/lists.go;
+ * kro:pkg/cel/library/lists.go.
  */
 #include "cel/functions.h"
 
@@ -184,8 +185,9 @@ static int sort_by(struct cel__vm *vm, kr_val list, kr_val keys, kr_val *out)
     KR_TRY(plain_items(vm, keys, &key_items));
     KR_TRY(cel__charge(vm, 20 * (uint64_t)list.n));
     if (list.n != keys.n)
-        return cel__raise(vm, "@sortByAssociatedKeys() expected a list of the same size as the "
-                              "associated keys list, but got %u and %u elements respectively",
+        return cel__raise(vm,
+                          "@sortByAssociatedKeys() expected a list of the same size as the "
+                          "associated keys list, but got %u and %u elements respectively",
                           list.n, keys.n);
     for (uint32_t i = 0; i < list.n; i++) {
         if (key_items[i].kind != key_items[0].kind)
@@ -204,7 +206,8 @@ static int sort_by(struct cel__vm *vm, kr_val list, kr_val keys, kr_val *out)
 int fn_sort(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
 {
     if (args[0].kind != KR_LIST)
-        return cel__raise(vm, "no such overload: sort(" KR_FMT ")", KR_ARG(cel__type_name(args[0])));
+        return cel__raise(vm, "no such overload: sort(" KR_FMT ")",
+                          KR_ARG(cel__type_name(args[0])));
     return sort_by(vm, args[0], args[0], out);
 }
 

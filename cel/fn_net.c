@@ -79,8 +79,9 @@ static int parse_ip(struct cel__vm *vm, kr_str s, struct cel__addr *out)
     kr_str q = cel__quote_go(vm->a, s);
 
     if (bad.n)
-        return cel__raise(vm, "IP Address " KR_FMT " parse error during conversion from string: " KR_FMT,
-                          KR_ARG(q), KR_ARG(bad));
+        return cel__raise(
+            vm, "IP Address " KR_FMT " parse error during conversion from string: " KR_FMT,
+            KR_ARG(q), KR_ARG(bad));
     if (out->zone)
         return cel__raise(vm, "IP address " KR_FMT " with zone value is not allowed", KR_ARG(q));
     if (cel__addr_is_mapped(out))
@@ -224,8 +225,7 @@ int fn_cidr_string(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *o
 {
     const struct cel__prefix *p = prefix_of(args[0]);
 
-    *out = kr_string(
-        kr_fmt(vm->a, KR_FMT "/%u", KR_ARG(cel__addr_text(vm->a, &p->addr)), p->bits));
+    *out = kr_string(kr_fmt(vm->a, KR_FMT "/%u", KR_ARG(cel__addr_text(vm->a, &p->addr)), p->bits));
     return 0;
 }
 

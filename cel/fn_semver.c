@@ -80,8 +80,8 @@ static int compare(const struct semver *x, const struct semver *y)
 
 static bool equal(const struct kr_opaque *x, const struct kr_opaque *y)
 {
-    return compare((const struct semver *)(const void *)x, (const struct semver *)(const void *)y) ==
-           0;
+    return compare((const struct semver *)(const void *)x,
+                   (const struct semver *)(const void *)y) == 0;
 }
 
 static const struct kr_opaque_type semver_type = {.name = "kubernetes.Semver", .equal = equal};

@@ -70,7 +70,8 @@ static kr_val code_point_index(kr_val s, ptrdiff_t byte)
 {
     if (byte < 0)
         return kr_int(-1);
-    return kr_int(ascii(s) ? byte : (int64_t)kr_utf8_count(kr_str_sub(kr_text(s), 0, (size_t)byte)));
+    return kr_int(ascii(s) ? byte
+                           : (int64_t)kr_utf8_count(kr_str_sub(kr_text(s), 0, (size_t)byte)));
 }
 
 int fn_index_of(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
@@ -111,8 +112,8 @@ int fn_last_index_of(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val 
     if (n > 2 && from >= size)
         return 0;
     KR_TRY(cel__charge(vm, args[0].n / 8));
-    *out = code_point_index(args[0], find_last(kr_text(args[0]), kr_text(args[1]),
-                                               byte_of(args[0], from)));
+    *out = code_point_index(args[0],
+                            find_last(kr_text(args[0]), kr_text(args[1]), byte_of(args[0], from)));
     return 0;
 }
 
@@ -180,8 +181,8 @@ static uint32_t rune_len(kr_str s, size_t i)
     return len;
 }
 
-/* Where the next replacement goes at or behind `at`; -1: nowhere. An empty `old` stands before every
- * code point and at the end. */
+/* Where the next replacement goes at or behind `at`; -1: nowhere. An empty `old` stands before
+ * every code point and at the end. */
 static ptrdiff_t next_old(kr_str s, kr_str old, size_t at)
 {
     ptrdiff_t found;

@@ -66,8 +66,7 @@ static bool should_escape(char c, enum mode mode)
 
 static kr_str bad_escape(struct kr_arena *a, kr_str s)
 {
-    return kr_fmt(a, "invalid URL escape " KR_FMT,
-                  KR_ARG(cel__quote_go(a, kr_str_sub(s, 0, 3))));
+    return kr_fmt(a, "invalid URL escape " KR_FMT, KR_ARG(cel__quote_go(a, kr_str_sub(s, 0, 3))));
 }
 
 /* Is the escape at s[i] one that may stand there? */
@@ -202,8 +201,8 @@ static kr_str parse_authority(struct kr_arena *a, struct url *u, kr_str authorit
     ptrdiff_t at = kr_str_rchr(authority, '@');
     kr_str user = kr_str_sub(authority, 0, at < 0 ? 0 : (size_t)at);
     kr_str ignored;
-    kr_str bad = parse_host(
-        a, u->scheme, kr_str_sub(authority, (size_t)(at + 1), authority.n), &u->host);
+    kr_str bad =
+        parse_host(a, u->scheme, kr_str_sub(authority, (size_t)(at + 1), authority.n), &u->host);
 
     if (bad.n || at < 0)
         return bad;
@@ -372,8 +371,9 @@ static int parse_url(struct cel__vm *vm, kr_str s, struct url *u)
         }
     }
     if (bad.n)
-        return cel__raise(vm, "URL parse error during conversion from string: parse " KR_FMT ": " KR_FMT,
-                          KR_ARG(cel__quote_go(vm->a, named)), KR_ARG(bad));
+        return cel__raise(
+            vm, "URL parse error during conversion from string: parse " KR_FMT ": " KR_FMT,
+            KR_ARG(cel__quote_go(vm->a, named)), KR_ARG(bad));
     u->head.type = &url_type;
     u->text = text_of(vm->a, u);
     return 0;

@@ -66,8 +66,8 @@ enum cel__field_found {
     CEL__FIELD_UNDEFINED, /* the type has no such field */
     CEL__FIELD_NO_TYPE,   /* nothing is known of the type's fields */
 };
-enum cel__field_found cel__type_field(struct kr_arena *a, const struct cel_type *object, kr_str name,
-                                      const struct cel_type **out);
+enum cel__field_found cel__type_field(struct kr_arena *a, const struct cel_type *object,
+                                      kr_str name, const struct cel_type **out);
 
 /* Substitution of type variables: one entry per variable, with a trail to undo a failed attempt. */
 struct cel__subst {
@@ -80,7 +80,8 @@ struct cel__subst {
 };
 const struct cel_type *cel__subst_fresh(struct cel__subst *s);
 /* Binds variables so that from fits into to; on failure nothing is bound. */
-bool cel__subst_assign(struct cel__subst *s, const struct cel_type *from, const struct cel_type *to);
+bool cel__subst_assign(struct cel__subst *s, const struct cel_type *from,
+                       const struct cel_type *to);
 /* The same for lists of types, all or nothing. */
 bool cel__subst_assign_all(struct cel__subst *s, const struct cel_type *const *from,
                            const struct cel_type *const *to, uint32_t n);
@@ -203,7 +204,7 @@ struct cel__node;
 /* A comprehension as cel-go builds it (the checker walks this), and what it means (the compiler
  * walks pred and body). */
 struct cel__fold {
-    uint8_t kind; /* enum cel__fold_kind */
+    uint8_t kind;      /* enum cel__fold_kind */
     kr_str var1, var2; /* var2 empty: one variable */
     kr_str accu;
     struct cel__node *range, *init, *cond, *step, *result;
@@ -212,14 +213,14 @@ struct cel__fold {
 };
 
 struct cel__node {
-    uint8_t kind; /* enum cel__node_kind */
-    bool member;    /* call: has a target */
-    bool test_only; /* select: has(e.f) */
-    uint16_t depth; /* of counted nodes below and with this one */
-    uint32_t pos;   /* byte offset for diagnostics */
-    uint32_t args_n; /* map: two per entry */
-    kr_str name;     /* ident, field, function, struct type */
-    kr_val value;    /* const */
+    uint8_t kind;             /* enum cel__node_kind */
+    bool member;              /* call: has a target */
+    bool test_only;           /* select: has(e.f) */
+    uint16_t depth;           /* of counted nodes below and with this one */
+    uint32_t pos;             /* byte offset for diagnostics */
+    uint32_t args_n;          /* map: two per entry */
+    kr_str name;              /* ident, field, function, struct type */
+    kr_val value;             /* const */
     struct cel__node *target; /* operand of a select; target of a member call */
     struct cel__node **args;
     const bool *optional; /* list, map: per element or entry; NULL: none is optional */
@@ -254,8 +255,8 @@ struct cel__parser {
 };
 
 /* Parses and expands macros. NULL: diags has errors. */
-struct cel__node *cel__parse(struct kr_arena *a, const struct cel_env *env, struct cel__diags *diags,
-                             kr_str text);
+struct cel__node *cel__parse(struct kr_arena *a, const struct cel_env *env,
+                             struct cel__diags *diags, kr_str text);
 struct cel__node *cel__node_new(struct cel__parser *p, enum cel__node_kind kind, uint32_t pos);
 /* The expansion of a call, or NULL when it is no macro. */
 struct cel__node *cel__macro(struct cel__parser *p, kr_str name, struct cel__node *target,
@@ -284,7 +285,7 @@ struct cel__row {
     uint8_t style; /* enum cel__style */
     uint8_t flags; /* FN_* */
     const char *name;
-    const char *id; /* cel-go's overload id */
+    const char *id;        /* cel-go's overload id */
     const char *signature; /* "string, list(A) -> int" */
     cel__impl *impl;
 };
@@ -438,8 +439,8 @@ struct cel__call {
     kr_str name;
     bool member;
     uint32_t args_n;
-    const uint32_t *args;   /* operands */
-    uint32_t overloads_n;   /* one: called if its guard lets; more: the first whose guard lets */
+    const uint32_t *args; /* operands */
+    uint32_t overloads_n; /* one: called if its guard lets; more: the first whose guard lets */
     const struct cel__overload *overloads;
     const struct cel__regex *regex; /* compiled constant pattern, or NULL */
 };
@@ -492,22 +493,23 @@ struct cel__vm {
     const kr_val *slots;
     uint32_t slots_n;
     uint64_t cost, cost_max;
-    size_t bytes_max; /* of a->used_bytes */
-    kr_val raised; /* KR_ERROR */
-    uint32_t depth; /* of recursive walks over values */
+    size_t bytes_max;             /* of a->used_bytes */
+    kr_val raised;                /* KR_ERROR */
+    uint32_t depth;               /* of recursive walks over values */
     const struct cel__call *call; /* the call that runs */
 };
 
 enum {
-    CEL__VALUE_DEPTH_MAX = 1000,       /* nesting of values that equality and JSON walk */
-    CEL__TEXT_MAX = 64 * 1024 * 1024, /* bytes of one string made by an evaluation */
+    CEL__VALUE_DEPTH_MAX = 1000,            /* nesting of values that equality and JSON walk */
+    CEL__TEXT_MAX = 64 * 1024 * 1024,       /* bytes of one string made by an evaluation */
     CEL__RUN_BYTES_MAX = 256 * 1024 * 1024, /* bytes of all that one evaluation makes */
 };
 
 /* cel_eval without the last step: lists in the result may have handles, which vm can read. */
 int cel__eval_raw(const struct cel_prog *p, struct cel_run *r, struct cel__vm *vm, kr_val *out,
                   struct kr_err *err);
-/* Makes an error value. Texts of the four pending kinds are recognised by their words, as kro does. */
+/* Makes an error value. Texts of the four pending kinds are recognised by their words, as kro does.
+ */
 kr_val cel__error(struct cel__vm *vm, const char *fmt, ...) KR_PRINTF(2, 3);
 /* Sets vm->raised; returns KR_E_EVAL. */
 int cel__raise(struct cel__vm *vm, const char *fmt, ...) KR_PRINTF(2, 3);
@@ -574,12 +576,12 @@ kr_str cel__odd_double(kr_val v);
 
 /* Raw values as error texts print them (Go's %v of the CEL value). */
 kr_str cel__print(struct kr_arena *a, kr_val v);
-kr_str cel__quote_go(struct kr_arena *a, kr_str s); /* strconv.Quote */
+kr_str cel__quote_go(struct kr_arena *a, kr_str s);     /* strconv.Quote */
 kr_str cel__double_text(struct kr_arena *a, double d);  /* string(double) */
 kr_str cel__double_fixed(struct kr_arena *a, double d); /* shortest digits, never an exponent */
 kr_str cel__duration_text(struct kr_arena *a, int64_t nanos); /* string(duration) */
-kr_str cel__timestamp_text(struct kr_arena *a, kr_val ts);   /* string(timestamp) */
-kr_val cel__str(struct kr_arena *a, kr_str s); /* a string value; borrows */
+kr_str cel__timestamp_text(struct kr_arena *a, kr_val ts);    /* string(timestamp) */
+kr_val cel__str(struct kr_arena *a, kr_str s);                /* a string value; borrows */
 static inline kr_val cel__timestamp(int64_t s, uint32_t ns, int16_t zone)
 {
     return (kr_val){.kind = KR_TIMESTAMP, .i = s, .n = ns, .aux = (uint16_t)zone};
@@ -595,8 +597,8 @@ static inline kr_val cel__bytes(kr_str s)
 #define CEL__SECONDS_MIN INT64_C(-62135596800)
 #define CEL__SECONDS_MAX INT64_C(253402300799)
 
-/* The compiled pattern: the call's own, if it is constant; else made for this evaluation. Errors get
- * prefix in front. */
+/* The compiled pattern: the call's own, if it is constant; else made for this evaluation. Errors
+ * get prefix in front. */
 struct cel__regex;
 int cel__regex_get(struct cel__vm *vm, kr_val pattern, const char *prefix,
                    const struct cel__regex **out);

@@ -82,7 +82,8 @@ static int convert_nested(struct converter *c, kr_val v, kr_val *out)
     int rc;
 
     if (c->depth >= CEL__VALUE_DEPTH_MAX)
-        return kr_fail(c->err, KR_E_LIMIT, "value nests deeper than %d levels", CEL__VALUE_DEPTH_MAX);
+        return kr_fail(c->err, KR_E_LIMIT, "value nests deeper than %d levels",
+                       CEL__VALUE_DEPTH_MAX);
     c->depth++;
     rc = v.kind == KR_LIST  ? convert_list(c, v, out)
          : v.kind == KR_MAP ? convert_map(c, v, out)

@@ -57,8 +57,7 @@ static void skip_blanks(struct cel__lexer *lx)
 
 static struct cel__token cut(struct cel__lexer *lx, enum cel__token_kind kind, size_t n)
 {
-    struct cel__token t = {
-        .kind = (uint8_t)kind, .pos = lx->at, .text = {lx->text.s + lx->at, n}};
+    struct cel__token t = {.kind = (uint8_t)kind, .pos = lx->at, .text = {lx->text.s + lx->at, n}};
 
     lx->at += (uint32_t)n;
     return t;
@@ -162,7 +161,8 @@ static size_t quoted_len(const struct cel__lexer *lx, size_t start, bool raw)
     return 0;
 }
 
-/* A literal with its prefix, or a token of kind TOK_BAD; n of prefix bytes stand before the quote. */
+/* A literal with its prefix, or a token of kind TOK_BAD; n of prefix bytes stand before the quote.
+ */
 static struct cel__token lex_quoted(struct cel__lexer *lx, size_t prefix)
 {
     bool bytes = prefix && (ahead(lx, 0) == 'b' || ahead(lx, 0) == 'B');
@@ -226,12 +226,12 @@ static struct cel__token lex_operator(struct cel__lexer *lx)
         char text[3];
         uint8_t kind;
     } ops[] = {
-        {"==", TOK_EQ},      {"!=", TOK_NE},      {"<=", TOK_LE},       {">=", TOK_GE},
-        {"&&", TOK_AND},     {"||", TOK_OR},      {"<", TOK_LT},        {">", TOK_GT},
-        {"[", TOK_LBRACKET}, {"]", TOK_RBRACKET}, {"{", TOK_LBRACE},    {"}", TOK_RBRACE},
-        {"(", TOK_LPAREN},   {")", TOK_RPAREN},   {".", TOK_DOT},       {",", TOK_COMMA},
-        {"-", TOK_MINUS},    {"!", TOK_NOT},      {"?", TOK_QUESTION},  {":", TOK_COLON},
-        {"+", TOK_PLUS},     {"*", TOK_STAR},     {"/", TOK_SLASH},     {"%", TOK_PERCENT},
+        {"==", TOK_EQ},      {"!=", TOK_NE},      {"<=", TOK_LE},      {">=", TOK_GE},
+        {"&&", TOK_AND},     {"||", TOK_OR},      {"<", TOK_LT},       {">", TOK_GT},
+        {"[", TOK_LBRACKET}, {"]", TOK_RBRACKET}, {"{", TOK_LBRACE},   {"}", TOK_RBRACE},
+        {"(", TOK_LPAREN},   {")", TOK_RPAREN},   {".", TOK_DOT},      {",", TOK_COMMA},
+        {"-", TOK_MINUS},    {"!", TOK_NOT},      {"?", TOK_QUESTION}, {":", TOK_COLON},
+        {"+", TOK_PLUS},     {"*", TOK_STAR},     {"/", TOK_SLASH},    {"%", TOK_PERCENT},
     };
 
     for (size_t i = 0; i < KR_N(ops); i++) {

@@ -106,7 +106,8 @@ static struct cel__node *fold_new(struct expansion *x, enum cel__fold_kind kind,
 static struct cel__node *bind(struct expansion *x, kr_str name, struct cel__node *init,
                               struct cel__node *body)
 {
-    struct cel__node *e = fold_new(x, FOLD_BIND, list_of(x, NULL), KR_S("#unused"), (kr_str){0}, name);
+    struct cel__node *e =
+        fold_new(x, FOLD_BIND, list_of(x, NULL), KR_S("#unused"), (kr_str){0}, name);
 
     e->fold->init = init;
     e->fold->cond = literal(x, kr_bool(false));
@@ -226,9 +227,9 @@ static struct cel__node *expand_exists_one(struct expansion *x)
     e->fold->pred = x->args[x->n - 1];
     e->fold->init = literal(x, kr_int(0));
     e->fold->cond = literal(x, kr_bool(true));
-    e->fold->step = call(x, KR_S("_?_:_"), 3, e->fold->pred,
-                         call(x, KR_S("_+_"), 2, ident(x, ACCU), literal(x, kr_int(1)), NULL),
-                         ident(x, ACCU));
+    e->fold->step =
+        call(x, KR_S("_?_:_"), 3, e->fold->pred,
+             call(x, KR_S("_+_"), 2, ident(x, ACCU), literal(x, kr_int(1)), NULL), ident(x, ACCU));
     e->fold->result = call(x, KR_S("_==_"), 2, ident(x, ACCU), literal(x, kr_int(1)), NULL);
     return e;
 }
@@ -300,8 +301,7 @@ static struct cel__node *expand_transform_map(struct expansion *x)
     if (entry)
         e->fold->step = call(x, KR_S("cel.@mapInsert"), 2, ident(x, ACCU), body, NULL);
     else
-        e->fold->step =
-            call(x, KR_S("cel.@mapInsert"), 3, ident(x, ACCU), ident(x, var1), body);
+        e->fold->step = call(x, KR_S("cel.@mapInsert"), 3, ident(x, ACCU), ident(x, var1), body);
     if (e->fold->pred)
         e->fold->step = call(x, KR_S("_?_:_"), 3, e->fold->pred, e->fold->step, ident(x, ACCU));
     e->fold->result = ident(x, ACCU);
@@ -321,8 +321,8 @@ static struct cel__node *expand_bind(struct expansion *x)
 /* o.hasValue() ? optional.of(x = o.value() in t) : optional.none() */
 static struct cel__node *optional_map(struct expansion *x, kr_str target, bool flat)
 {
-    struct cel__node *body = bind(x, x->args[0]->name,
-                                  method(x, ident(x, target), KR_S("value"), NULL), x->args[1]);
+    struct cel__node *body =
+        bind(x, x->args[0]->name, method(x, ident(x, target), KR_S("value"), NULL), x->args[1]);
 
     if (!flat)
         body = call(x, KR_S("optional.of"), 1, body, NULL, NULL);
@@ -391,25 +391,28 @@ static struct cel__node *expand_new_condition(struct expansion *x)
         int f;
 
         if (key->kind != NK_IDENT)
-            return fail_at(x, key->pos,
-                           KR_S("runtime.newCondition: keys must be bare identifiers (type, status, "
-                                "reason, message); quoted or computed keys are not allowed"));
+            return fail_at(
+                x, key->pos,
+                KR_S("runtime.newCondition: keys must be bare identifiers (type, status, "
+                     "reason, message); quoted or computed keys are not allowed"));
         f = condition_field(key->name);
         if (f < 0)
             return fail_at(x, key->pos,
-                           kr_fmt(x->p->a, "runtime.newCondition: unknown key \"" KR_FMT
-                                           "\" (allowed: type, status, reason, message)",
+                           kr_fmt(x->p->a,
+                                  "runtime.newCondition: unknown key \"" KR_FMT
+                                  "\" (allowed: type, status, reason, message)",
                                   KR_ARG(key->name)));
         if (seen[f])
-            return fail_at(x, key->pos, kr_fmt(x->p->a,
-                                               "runtime.newCondition: duplicate key \"" KR_FMT "\"",
-                                               KR_ARG(key->name)));
+            return fail_at(x, key->pos,
+                           kr_fmt(x->p->a, "runtime.newCondition: duplicate key \"" KR_FMT "\"",
+                                  KR_ARG(key->name)));
         seen[f] = true;
     }
     for (int i = 0; i < 2; i++) {
         if (!seen[i])
-            return fail_at(x, map->pos, kr_fmt(x->p->a, "runtime.newCondition: '%s' is required",
-                                               i ? "status" : "type"));
+            return fail_at(
+                x, map->pos,
+                kr_fmt(x->p->a, "runtime.newCondition: '%s' is required", i ? "status" : "type"));
     }
     for (uint32_t i = 0; i < map->args_n; i += 2) {
         struct cel__node *key = cel__node_new(x->p, NK_CONST, map->args[i]->pos);
@@ -455,8 +458,7 @@ static const struct {
 struct cel__node *cel__macro(struct cel__parser *p, kr_str name, struct cel__node *target,
                              struct cel__node **args, uint32_t n, uint32_t pos)
 {
-    struct expansion x = {
-        .p = p, .name = name, .pos = pos, .target = target, .args = args, .n = n};
+    struct expansion x = {.p = p, .name = name, .pos = pos, .target = target, .args = args, .n = n};
 
     for (size_t i = 0; i < KR_N(macros); i++) {
         struct cel__node *e;

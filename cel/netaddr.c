@@ -227,8 +227,8 @@ kr_str cel__prefix_parse(struct kr_arena *a, kr_str s, struct cel__prefix *out)
         return wrong_prefix(a, s, KR_S("IPv6 zones cannot be present in a prefix"));
     bits = kr_str_sub(s, (size_t)slash + 1, s.n);
     if ((bits.n > 1 && (bits.s[0] < '1' || bits.s[0] > '9')) || !cel__parse_int(bits, &n))
-        return wrong_prefix(a, s, kr_fmt(a, "bad bits after slash: " KR_FMT,
-                                         KR_ARG(cel__quote_go(a, bits))));
+        return wrong_prefix(
+            a, s, kr_fmt(a, "bad bits after slash: " KR_FMT, KR_ARG(cel__quote_go(a, bits))));
     if (n < 0 || n > (out->addr.is4 ? 32 : 128))
         return wrong_prefix(a, s, KR_S("prefix length out of range"));
     out->bits = (uint32_t)n;

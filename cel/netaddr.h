@@ -7,7 +7,7 @@
 
 struct cel__addr {
     bool is4;
-    bool zone; /* was written with a zone */
+    bool zone;     /* was written with a zone */
     uint8_t b[16]; /* an IPv4 address in the first four bytes */
 };
 

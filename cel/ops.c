@@ -31,7 +31,7 @@ static int cmp_int_double(int64_t i, double d)
         return 1;
     if (d > 0x1p63 - 1)
         return -1;
-    return sign_of((double)i < d, (double)i > d);
+    return sign_of((double)i<d, (double)i> d);
 }
 
 static int cmp_uint_double(uint64_t u, double d)
@@ -42,14 +42,14 @@ static int cmp_uint_double(uint64_t u, double d)
         return 1;
     if (d > 0x1p64 - 1)
         return -1;
-    return sign_of((double)u < d, (double)u > d);
+    return sign_of((double)u<d, (double)u> d);
 }
 
 static int cmp_int_uint(int64_t i, uint64_t u)
 {
     if (i < 0)
         return -1;
-    return sign_of((uint64_t)i < u, (uint64_t)i > u);
+    return sign_of((uint64_t)i<u, (uint64_t)i> u);
 }
 
 static int flip(int c)
@@ -66,11 +66,11 @@ static bool is_number(kr_val v)
 static int cmp_numbers(kr_val x, kr_val y)
 {
     if (x.kind == KR_INT && y.kind == KR_INT)
-        return sign_of(x.i < y.i, x.i > y.i);
+        return sign_of(x.i<y.i, x.i> y.i);
     if (x.kind == KR_UINT && y.kind == KR_UINT)
-        return sign_of(x.u < y.u, x.u > y.u);
+        return sign_of(x.u<y.u, x.u> y.u);
     if (x.kind == KR_DOUBLE && y.kind == KR_DOUBLE)
-        return isnan(x.d) || isnan(y.d) ? 2 : sign_of(x.d < y.d, x.d > y.d);
+        return isnan(x.d) || isnan(y.d) ? 2 : sign_of(x.d<y.d, x.d> y.d);
     if (x.kind == KR_INT)
         return y.kind == KR_UINT ? cmp_int_uint(x.i, y.u) : cmp_int_double(x.i, y.d);
     if (x.kind == KR_UINT)
@@ -87,7 +87,7 @@ static int cmp_times(kr_val x, kr_val y)
 {
     if (x.i != y.i)
         return sign_of(x.i < y.i, true);
-    return sign_of(x.n < y.n, x.n > y.n);
+    return sign_of(x.n<y.n, x.n> y.n);
 }
 
 int cel__compare(kr_val x, kr_val y)
@@ -102,11 +102,11 @@ int cel__compare(kr_val x, kr_val y)
     case KR_STRING:
     case KR_BYTES:
         c = cmp_bytes(x, y);
-        return sign_of(c < 0, c > 0);
+        return sign_of(c<0, c> 0);
     case KR_BOOL:
         return (int)x.b - (int)y.b;
     case KR_DURATION:
-        return sign_of(x.i < y.i, x.i > y.i);
+        return sign_of(x.i<y.i, x.i> y.i);
     case KR_TIMESTAMP:
         return cmp_times(x, y);
     }
@@ -153,7 +153,7 @@ int cel__key_cmp(kr_val x, kr_val y)
         return (int)x.kind - (int)y.kind;
     if (x.kind == KR_TIMESTAMP)
         return cmp_times(x, y);
-    return x.kind == KR_NULL ? 0 : sign_of(x.i < y.i, x.i > y.i);
+    return x.kind == KR_NULL ? 0 : sign_of(x.i<y.i, x.i> y.i);
 }
 
 static void merge_pairs(struct kr_pair *to, const struct kr_pair *x, uint32_t xn,
@@ -772,8 +772,7 @@ int cel__concat(struct cel__vm *vm, kr_val x, kr_val y, kr_val *out)
 static int arith_other(struct cel__vm *vm, enum cel__op op, kr_val x, kr_val y, kr_val *out)
 {
     if (x.kind == KR_DURATION && y.kind == KR_DURATION)
-        return arith_int(vm, op, x.i, y.i, out) < 0 ? KR_E_EVAL
-                                                    : (*out = cel__duration(out->i), 0);
+        return arith_int(vm, op, x.i, y.i, out) < 0 ? KR_E_EVAL : (*out = cel__duration(out->i), 0);
     if (x.kind == KR_TIMESTAMP && y.kind == KR_DURATION)
         return shift_time(vm, x, y.i, op == OP_SUB, out);
     if (op == OP_SUB && x.kind == KR_TIMESTAMP && y.kind == KR_TIMESTAMP)
@@ -1012,10 +1011,10 @@ const char *cel__go_val_type(kr_val v)
 bool cel__guard(struct cel__vm *vm, const struct cel_type *t, kr_val v)
 {
     static const uint8_t kinds[] = {
-        [TK_NULL] = KR_NULL,         [TK_BOOL] = KR_BOOL,           [TK_INT] = KR_INT,
-        [TK_UINT] = KR_UINT,         [TK_DOUBLE] = KR_DOUBLE,       [TK_STRING] = KR_STRING,
-        [TK_BYTES] = KR_BYTES,       [TK_DURATION] = KR_DURATION,   [TK_TIMESTAMP] = KR_TIMESTAMP,
-        [TK_LIST] = KR_LIST,         [TK_MAP] = KR_MAP,             [TK_TYPE] = KR_TYPE,
+        [TK_NULL] = KR_NULL,   [TK_BOOL] = KR_BOOL,         [TK_INT] = KR_INT,
+        [TK_UINT] = KR_UINT,   [TK_DOUBLE] = KR_DOUBLE,     [TK_STRING] = KR_STRING,
+        [TK_BYTES] = KR_BYTES, [TK_DURATION] = KR_DURATION, [TK_TIMESTAMP] = KR_TIMESTAMP,
+        [TK_LIST] = KR_LIST,   [TK_MAP] = KR_MAP,           [TK_TYPE] = KR_TYPE,
     };
 
     switch (t->kind) {
@@ -1025,14 +1024,12 @@ bool cel__guard(struct cel__vm *vm, const struct cel_type *t, kr_val v)
     case TK_ERROR:
         return v.kind != KR_ERROR;
     case TK_LIST:
-        return v.kind == KR_LIST &&
-               (!v.n || t->params[0]->kind == TK_VAR ||
-                cel__guard(vm, t->params[0], cel__item(vm, v, 0)));
+        return v.kind == KR_LIST && (!v.n || t->params[0]->kind == TK_VAR ||
+                                     cel__guard(vm, t->params[0], cel__item(vm, v, 0)));
     case TK_MAP:
-        return v.kind == KR_MAP &&
-               (!v.n || t->params[0]->kind == TK_VAR ||
-                (cel__guard(vm, t->params[0], v.map[0].key) &&
-                 cel__guard(vm, t->params[1], cel__typed_entry(vm, v, 0))));
+        return v.kind == KR_MAP && (!v.n || t->params[0]->kind == TK_VAR ||
+                                    (cel__guard(vm, t->params[0], v.map[0].key) &&
+                                     cel__guard(vm, t->params[1], cel__typed_entry(vm, v, 0))));
     case TK_OPAQUE:
         if (kr_str_is(t->name, "optional_type"))
             return v.kind == KR_OPTIONAL;

@@ -489,7 +489,8 @@ static struct cel__node *parse_map(struct cel__parser *p)
     return e;
 }
 
-/* Type{field: value, ...}: no message type exists here, so only the name is kept for the message. */
+/* Type{field: value, ...}: no message type exists here, so only the name is kept for the message.
+ */
 static struct cel__node *parse_struct(struct cel__parser *p, kr_str type)
 {
     struct cel__node *e = cel__node_new(p, NK_STRUCT, p->tok.pos);
@@ -837,16 +838,17 @@ static struct cel__node *parse_expr(struct cel__parser *p)
     return e ? e : error_node(p, p->tok.pos);
 }
 
-struct cel__node *cel__parse(struct kr_arena *a, const struct cel_env *env, struct cel__diags *diags,
-                             kr_str text)
+struct cel__node *cel__parse(struct kr_arena *a, const struct cel_env *env,
+                             struct cel__diags *diags, kr_str text)
 {
     struct cel__parser p = {.a = a, .diags = diags, .env = env, .lx = {.text = text}};
     size_t points = kr_utf8_count(text);
     struct cel__node *e;
 
     if (points > CEL_SOURCE_MAX) {
-        cel__diag(diags, CEL__POS_NONE, "expression code point size exceeds limit: size: %zu, limit %d",
-                  points, CEL_SOURCE_MAX);
+        cel__diag(diags, CEL__POS_NONE,
+                  "expression code point size exceeds limit: size: %zu, limit %d", points,
+                  CEL_SOURCE_MAX);
         return NULL;
     }
     advance(&p);

@@ -109,7 +109,8 @@ static bool printable(uint32_t r)
 {
     if (r < 0x20 || (r >= 0x7f && r < 0xa1) || r == 0xad)
         return false;
-    if ((r >= 0x2000 && r <= 0x200f) || (r >= 0x2028 && r <= 0x202f) || (r >= 0x205f && r <= 0x206f))
+    if ((r >= 0x2000 && r <= 0x200f) || (r >= 0x2028 && r <= 0x202f) ||
+        (r >= 0x205f && r <= 0x206f))
         return false;
     if (r == 0x1680 || r == 0x3000 || r == 0xfeff || (r >= 0xe000 && r <= 0xf8ff))
         return false;

@@ -197,11 +197,11 @@ static const struct {
     uint8_t format;
     int8_t exponent; /* of ten, or of two */
 } suffixes[] = {
-    {"", CEL__Q_DECIMAL, 0},    {"n", CEL__Q_DECIMAL, -9}, {"u", CEL__Q_DECIMAL, -6},
-    {"m", CEL__Q_DECIMAL, -3},  {"k", CEL__Q_DECIMAL, 3},  {"M", CEL__Q_DECIMAL, 6},
-    {"G", CEL__Q_DECIMAL, 9},   {"T", CEL__Q_DECIMAL, 12}, {"P", CEL__Q_DECIMAL, 15},
-    {"E", CEL__Q_DECIMAL, 18},  {"Ki", CEL__Q_BINARY, 10}, {"Mi", CEL__Q_BINARY, 20},
-    {"Gi", CEL__Q_BINARY, 30},  {"Ti", CEL__Q_BINARY, 40}, {"Pi", CEL__Q_BINARY, 50},
+    {"", CEL__Q_DECIMAL, 0},   {"n", CEL__Q_DECIMAL, -9}, {"u", CEL__Q_DECIMAL, -6},
+    {"m", CEL__Q_DECIMAL, -3}, {"k", CEL__Q_DECIMAL, 3},  {"M", CEL__Q_DECIMAL, 6},
+    {"G", CEL__Q_DECIMAL, 9},  {"T", CEL__Q_DECIMAL, 12}, {"P", CEL__Q_DECIMAL, 15},
+    {"E", CEL__Q_DECIMAL, 18}, {"Ki", CEL__Q_BINARY, 10}, {"Mi", CEL__Q_BINARY, 20},
+    {"Gi", CEL__Q_BINARY, 30}, {"Ti", CEL__Q_BINARY, 40}, {"Pi", CEL__Q_BINARY, 50},
     {"Ei", CEL__Q_BINARY, 60},
 };
 
@@ -216,8 +216,7 @@ static bool read_suffix(kr_str s, uint8_t *format, int32_t *exponent)
             return true;
         }
     }
-    if (s.n < 2 || (s.s[0] != 'e' && s.s[0] != 'E') ||
-        !cel__parse_int(kr_str_sub(s, 1, s.n), &e))
+    if (s.n < 2 || (s.s[0] != 'e' && s.s[0] != 'E') || !cel__parse_int(kr_str_sub(s, 1, s.n), &e))
         return false;
     *format = CEL__Q_EXPONENT;
     *exponent = (int32_t)(uint32_t)(uint64_t)e;
@@ -368,9 +367,8 @@ static bool quantity_comparable(const struct kr_opaque *y)
     return !((const struct cel__quantity *)(const void *)y)->sum;
 }
 
-const struct kr_opaque_type cel__quantity_type = {.name = "kubernetes.Quantity",
-                                                  .equal = quantity_equal,
-                                                  .comparable = quantity_comparable};
+const struct kr_opaque_type cel__quantity_type = {
+    .name = "kubernetes.Quantity", .equal = quantity_equal, .comparable = quantity_comparable};
 
 bool cel__quantity_int(const struct cel__quantity *q, int64_t *out)
 {

@@ -12,7 +12,7 @@
 #include "cel/internal.h"
 
 enum {
-    CEL__BIG_LIMBS = 96,           /* nine digits each */
+    CEL__BIG_LIMBS = 96,            /* nine digits each */
     CEL__QUANTITY_DIGITS_MAX = 400, /* digits of one quantity */
 };
 
@@ -27,12 +27,12 @@ struct cel__quantity {
     struct kr_opaque head;
     uint8_t format;
     bool negative;
-    int32_t scale;       /* value = +-digits * 10^scale */
+    int32_t scale; /* value = +-digits * 10^scale */
     struct cel__big digits;
-    bool small;          /* held as (value, small_scale) */
+    bool small; /* held as (value, small_scale) */
     int64_t value;
     int32_t small_scale;
-    bool sum;            /* made by add or sub */
+    bool sum; /* made by add or sub */
 };
 
 extern const struct kr_opaque_type cel__quantity_type;

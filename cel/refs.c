@@ -14,7 +14,10 @@
 
 #include "cel/base/banned.h"
 
-enum { CHAIN_MAX = 2 * CEL_DEPTH_MAX };
+enum {
+    CHAIN_MAX = 2 * CEL_DEPTH_MAX,
+    READS_MAX = 512, /* paths of one expression; beyond it, variables are read as a whole */
+};
 
 /* --- read-set --------------------------------------------------------------------------------- */
 
@@ -87,8 +90,7 @@ static bool chain_of(struct walker *w, const struct cel__node *e, struct chain *
     if (e->kind == NK_IDENT && e->local != CEL__NO_LOCAL)
         return alias_chain(w, e->local, c);
     if (e->kind == NK_SELECT && e->slot == CEL__SLOT_NONE)
-        return chain_of(w, e->target, c) &&
-               extend(c, data_key(w->a, e->target->type, e->name));
+        return chain_of(w, e->target, c) && extend(c, data_key(w->a, e->target->type, e->name));
     if (e->kind == NK_CALL && e->args_n == 2 && e->args[1]->kind == NK_CONST &&
         e->args[1]->value.kind == KR_STRING &&
         (kr_str_is(e->name, "_[_]") || kr_str_is(e->name, "_[?_]") || kr_str_is(e->name, "_?._")))
@@ -119,7 +121,8 @@ static struct cel_read read_copy(struct kr_arena *a, const struct cel_read *r)
 
 static void add_read(struct walker *w, const struct chain *c)
 {
-    struct cel_read r = {.slot = c->slot, .names_n = c->n, .names = c->names};
+    struct cel_read r = {
+        .slot = c->slot, .names_n = w->n < READS_MAX ? c->n : 0, .names = c->names};
     uint32_t kept = 0;
 
     for (uint32_t i = 0; i < w->n; i++) {
@@ -160,8 +163,8 @@ static void walk_fold(struct walker *w, const struct cel__fold *f, uint32_t loca
         return;
     }
     if (chain_of(w, f->init, c)) {
-        path = read_copy(
-            w->a, &(struct cel_read){.slot = c->slot, .names_n = c->n, .names = c->names});
+        path = read_copy(w->a,
+                         &(struct cel_read){.slot = c->slot, .names_n = c->n, .names = c->names});
         al.path = &path;
     } else {
         walk(w, f->init);

@@ -107,8 +107,8 @@ extern "C" void cel__regex_free(void *re)
     delete static_cast<cel__regex *>(re);
 }
 
-extern "C" bool cel__regex_find(const struct cel__regex *re, const char *text, size_t n, size_t from,
-                                size_t *start, size_t *end)
+extern "C" bool cel__regex_find(const struct cel__regex *re, const char *text, size_t n,
+                                size_t from, size_t *start, size_t *end)
 {
     re2::StringPiece input(text, n);
     re2::StringPiece match;

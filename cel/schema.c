@@ -22,9 +22,9 @@
 bool cel__reserved_word(kr_str s)
 {
     static const char *const words[] = {
-        "true",   "false", "null",     "in",  "as",        "break",   "const",
-        "continue", "else", "for",     "function", "if",   "import",  "let",
-        "loop",   "package", "namespace", "return", "var", "void",    "while",
+        "true",     "false",   "null",      "in",       "as",  "break",  "const",
+        "continue", "else",    "for",       "function", "if",  "import", "let",
+        "loop",     "package", "namespace", "return",   "var", "void",   "while",
     };
 
     for (size_t i = 0; i < KR_N(words); i++) {
@@ -167,9 +167,9 @@ static enum cel_schema_type type_from(kr_val v)
         kr_str name;
         uint8_t type;
     } names[] = {
-        {{"object", 6}, CEL_S_OBJECT},   {{"array", 5}, CEL_S_ARRAY},
-        {{"string", 6}, CEL_S_STRING},   {{"integer", 7}, CEL_S_INTEGER},
-        {{"number", 6}, CEL_S_NUMBER},   {{"boolean", 7}, CEL_S_BOOLEAN},
+        {{"object", 6}, CEL_S_OBJECT}, {{"array", 5}, CEL_S_ARRAY},
+        {{"string", 6}, CEL_S_STRING}, {{"integer", 7}, CEL_S_INTEGER},
+        {{"number", 6}, CEL_S_NUMBER}, {{"boolean", 7}, CEL_S_BOOLEAN},
     };
     kr_val first = v.kind == KR_LIST ? kr_item(v, 0) : v;
 
@@ -186,8 +186,10 @@ static enum cel_schema_format format_from(kr_val v)
         kr_str name;
         uint8_t format;
     } names[] = {
-        {{"byte", 4}, CEL_F_BYTE},           {{"date", 4}, CEL_F_DATE},
-        {{"date-time", 9}, CEL_F_DATE_TIME}, {{"duration", 8}, CEL_F_DURATION},
+        {{"byte", 4}, CEL_F_BYTE},
+        {{"date", 4}, CEL_F_DATE},
+        {{"date-time", 9}, CEL_F_DATE_TIME},
+        {{"duration", 8}, CEL_F_DURATION},
         {{"int-or-string", 13}, CEL_F_INT_OR_STRING},
     };
 
@@ -358,12 +360,12 @@ struct component {
 
 struct cel_kinds {
     struct kr_arena a;
-    struct kr_map components; /* name -> struct component */
-    struct kr_map by_gvk;     /* gvk key -> struct component */
-    struct kr_map kinds;      /* gvk key -> struct cel_kind */
+    struct kr_map components;     /* name -> struct component */
+    struct kr_map by_gvk;         /* gvk key -> struct component */
+    struct kr_map kinds;          /* gvk key -> struct cel_kind */
     const struct cel_kind **list; /* the same, in order of addition; lives in a */
     uint32_t list_n, list_cap;
-    uint32_t nodes_n;         /* made by resolving */
+    uint32_t nodes_n; /* made by resolving */
 };
 
 struct cel_kinds *cel_kinds_new(void)
@@ -621,8 +623,14 @@ static const struct cel_schema s_string_map = {.type = CEL_S_OBJECT, .additional
 static const struct cel_schema s_string_set = {
     .type = CEL_S_ARRAY, .items = &s_string, .list_type = CEL_L_SET};
 
-#define FIELD(text, s) {.name = {text, sizeof(text) - 1}, .schema = &(s)}
-#define MUST_FIELD(text, s) {.name = {text, sizeof(text) - 1}, .schema = &(s), .required = true}
+#define FIELD(text, s)                                                                             \
+    {                                                                                              \
+        .name = {text, sizeof(text) - 1}, .schema = &(s)                                           \
+    }
+#define MUST_FIELD(text, s)                                                                        \
+    {                                                                                              \
+        .name = {text, sizeof(text) - 1}, .schema = &(s), .required = true                         \
+    }
 
 static const struct cel_field managed_fields[] = {
     FIELD("apiVersion", s_string), FIELD("fieldsType", s_string), FIELD("fieldsV1", s_object),

@@ -120,10 +120,10 @@ struct layout_step {
 kr_str cel__date_error(struct kr_arena *a, kr_str s, bool with_time)
 {
     static const struct layout_step steps[] = {
-        {"2006", 4, 0, 0, NULL},         {"-", 0, 0, 0, NULL}, {"01", 2, 1, 12, "month"},
-        {"-", 0, 0, 0, NULL},            {"02", 2, 0, 99, NULL}, {"T", 0, 0, 0, NULL},
-        {"15", 2, 0, 23, "hour"},        {":", 0, 0, 0, NULL}, {"04", 2, 0, 59, "minute"},
-        {":", 0, 0, 0, NULL},            {"05", 2, 0, 59, "second"},
+        {"2006", 4, 0, 0, NULL},  {"-", 0, 0, 0, NULL},       {"01", 2, 1, 12, "month"},
+        {"-", 0, 0, 0, NULL},     {"02", 2, 0, 99, NULL},     {"T", 0, 0, 0, NULL},
+        {"15", 2, 0, 23, "hour"}, {":", 0, 0, 0, NULL},       {"04", 2, 0, 59, "minute"},
+        {":", 0, 0, 0, NULL},     {"05", 2, 0, 59, "second"},
     };
     const char *layout = with_time ? "2006-01-02T15:04:05" : "2006-01-02";
     kr_str q = cel__quote_go(a, s);

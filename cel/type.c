@@ -9,7 +9,8 @@
  * either succeeds or is rolled back by the trail. The rules and their order are cel-go's, since the
  * order shows in what is inferred.
  *
- * Source: cel-go checker/types.go; kro:pkg/cel/{schemas,compatibility}.go; reference sections 6, 15.
+ * Source: cel-go checker/types.go; kro:pkg/cel/{schemas,compatibility}.go; reference sections
+ * 6, 15.
  */
 #include "cel/internal.h"
 
@@ -118,9 +119,8 @@ const struct cel_type *cel__type_copy(struct kr_arena *a, const struct cel_type 
 /* --- reading signatures ----------------------------------------------------------------------- */
 
 static const struct cel_type *const basic_types[] = {
-    &cel__t_dyn,    &cel__t_any,    &cel__t_bool,  &cel__t_int,  &cel__t_uint,
-    &cel__t_double, &cel__t_string, &cel__t_bytes, &cel__t_type, &cel__t_condition,
-    &cel__t_runtime,
+    &cel__t_dyn,    &cel__t_any,   &cel__t_bool, &cel__t_int,       &cel__t_uint,    &cel__t_double,
+    &cel__t_string, &cel__t_bytes, &cel__t_type, &cel__t_condition, &cel__t_runtime,
 };
 
 static const struct cel_type *named_type(struct kr_arena *a, kr_str name)
@@ -539,8 +539,8 @@ static bool stands_for(struct cel__subst *s, const struct cel_type *t, const str
 
 static bool takes_null(const struct cel_type *t)
 {
-    return t->kind == TK_NULL || t->kind == TK_OPAQUE || t->kind == TK_OBJECT || t->kind == TK_ANY ||
-           t->kind == TK_DURATION || t->kind == TK_TIMESTAMP;
+    return t->kind == TK_NULL || t->kind == TK_OPAQUE || t->kind == TK_OBJECT ||
+           t->kind == TK_ANY || t->kind == TK_DURATION || t->kind == TK_TIMESTAMP;
 }
 
 static bool is_wild(const struct cel_type *t)
@@ -608,8 +608,8 @@ bool cel_type_assignable(const struct cel_type *from, const struct cel_type *to)
     return assign(NULL, from, to, 0);
 }
 
-static const struct cel_type *apply(struct cel__subst *s, const struct cel_type *t, bool free_to_dyn,
-                                    uint32_t depth)
+static const struct cel_type *apply(struct cel__subst *s, const struct cel_type *t,
+                                    bool free_to_dyn, uint32_t depth)
 {
     struct cel_type *copy;
     const struct cel_type **params;
@@ -648,8 +648,9 @@ const struct cel_type *cel__subst_apply(struct cel__subst *s, const struct cel_t
 static int kinds_differ(struct kr_err *err, const struct cel_type *o, const struct cel_type *e)
 {
     struct kr_arena a = {0};
-    int rc = kr_fail(err, KR_E_INPUT, "type kind mismatch: got \"" KR_FMT "\", expected \"" KR_FMT "\"",
-                     KR_ARG(cel_type_print(&a, o)), KR_ARG(cel_type_print(&a, e)));
+    int rc =
+        kr_fail(err, KR_E_INPUT, "type kind mismatch: got \"" KR_FMT "\", expected \"" KR_FMT "\"",
+                KR_ARG(cel_type_print(&a, o)), KR_ARG(cel_type_print(&a, e)));
 
     kr_arena_fini(&a);
     return rc;
@@ -808,8 +809,8 @@ struct on_path {
 static int to_openapi(struct kr_arena *a, const struct cel_type *t, const struct on_path *path,
                       kr_val *out, struct kr_err *err);
 
-static int object_to_openapi(struct kr_arena *a, const struct cel_type *t,
-                             const struct on_path *up, kr_val *out, struct kr_err *err)
+static int object_to_openapi(struct kr_arena *a, const struct cel_type *t, const struct on_path *up,
+                             kr_val *out, struct kr_err *err)
 {
     struct on_path path = {.up = up, .name = t->name};
     struct kr_mapb props = KR_MAPB(a);
@@ -885,9 +886,8 @@ static int to_openapi(struct kr_arena *a, const struct cel_type *t, const struct
         *out = scalar_schema(a, KR_S("string"), KR_S("date-time"),
                              KR_S("Timestamp representing a creation time"));
     else
-        *out = scalar_schema(
-            a, KR_S(""), KR_S(""),
-            kr_fmt(a, "unknown CEL type: " KR_FMT, KR_ARG(cel_type_print(a, t))));
+        *out = scalar_schema(a, KR_S(""), KR_S(""),
+                             kr_fmt(a, "unknown CEL type: " KR_FMT, KR_ARG(cel_type_print(a, t))));
     return 0;
 }
 

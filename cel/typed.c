@@ -149,8 +149,7 @@ uint16_t cel__rt_paths(struct cel__rt_builder *b, const struct cel_schema *s,
                 continue;
             m = matching(reads, n, &reads[i], depth, some);
             fields[fields_n].name = kr_strdup(b->a, s->fields[f].name);
-            fields[fields_n++].type =
-                cel__rt_paths(b, s->fields[f].schema, some, m, depth + 1);
+            fields[fields_n++].type = cel__rt_paths(b, s->fields[f].schema, some, m, depth + 1);
             break;
         }
     }
@@ -220,8 +219,9 @@ static kr_val typed_string(struct cel__vm *vm, const struct cel__rt *t, kr_val r
         return typed_date_time(vm, s);
     case CEL_F_DURATION:
         if (!cel__parse_loose_duration(s, &nanos))
-            return cel__error(vm, "Invalid duration " KR_FMT ": unable to parse " KR_FMT
-                                  " as duration", KR_ARG(s), KR_ARG(s));
+            return cel__error(vm,
+                              "Invalid duration " KR_FMT ": unable to parse " KR_FMT " as duration",
+                              KR_ARG(s), KR_ARG(s));
         return cel__duration(nanos);
     }
     return raw;
@@ -259,7 +259,8 @@ static kr_val typed_number(struct cel__vm *vm, kr_val raw)
 static kr_val typed_object(struct cel__vm *vm, const struct cel__rt *t, kr_val raw, uint16_t h)
 {
     if (raw.kind != KR_MAP)
-        return cel__error(vm, "invalid data, expected a map for the provided schema with type=object");
+        return cel__error(vm,
+                          "invalid data, expected a map for the provided schema with type=object");
     raw.aux = t->object_like || t->is_map ? h : 0;
     return raw;
 }
@@ -267,8 +268,8 @@ static kr_val typed_object(struct cel__vm *vm, const struct cel__rt *t, kr_val r
 static kr_val typed_array(struct cel__vm *vm, const struct cel__rt *t, kr_val raw, uint16_t h)
 {
     if (raw.kind != KR_LIST)
-        return cel__error(vm,
-                          "invalid data, expected an array for the provided schema with type=array");
+        return cel__error(
+            vm, "invalid data, expected an array for the provided schema with type=array");
     if (!t->items)
         return cel__error(vm, "invalid array type, expected Items with a non-empty Schema");
     raw.aux = h;
@@ -310,9 +311,10 @@ kr_val cel__typed(struct cel__vm *vm, kr_val raw, uint16_t h)
     }
     if (t->preserve)
         return raw;
-    return cel__error(vm, "invalid type, expected object, array, number, integer, boolean or string, "
-                          "or no type with x-kubernetes-int-or-string or "
-                          "x-kubernetes-preserve-unknown-fields is true, got ");
+    return cel__error(vm,
+                      "invalid type, expected object, array, number, integer, boolean or string, "
+                      "or no type with x-kubernetes-int-or-string or "
+                      "x-kubernetes-preserve-unknown-fields is true, got ");
 }
 
 static uint16_t field_handle(const struct cel__rt *t, kr_str raw)

@@ -279,7 +279,8 @@ static int make_map(struct cel__vm *vm, const kr_val *regs, const struct cel__in
         if (k.kind == KR_ERROR || v.kind == KR_ERROR)
             return cel__raise_val(vm, k.kind == KR_ERROR ? k : v);
         if (k.kind == KR_BYTES)
-            return cel__raise(vm, "internal error: runtime error: hash of unhashable type types.Bytes");
+            return cel__raise(vm,
+                              "internal error: runtime error: hash of unhashable type types.Bytes");
         if (in->flag && vm->p->optionals[in->a + 2 * i]) {
             if (v.kind != KR_OPTIONAL)
                 return cel__raise(vm,

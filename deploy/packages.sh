@@ -38,7 +38,7 @@ dev    clang-format       clang-tools-extra      clang-extra-tools
 dev    clang-tidy         clang-tools-extra      clang-extra-tools
 dev    libclang-rt-dev    compiler-rt            compiler-rt
 dev    valgrind           valgrind               valgrind
-dev    python3-yaml       python3-pyyaml         py3-yaml
+build  python3-yaml       python3-pyyaml         py3-yaml
 ROWS
 }
 

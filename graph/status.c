@@ -5,9 +5,10 @@
  * is compared with the wire as JSON; equal means nothing is sent. At most one PUT is in flight;
  * changes that come meanwhile are taken up when it is answered.
  *
- *   requests for children or the parent in flight   the answer will change it: not now (a second
- * long) ACTIVE, refused, suspended, ...                  at once something is waited for when the
- * difference is a second old, and a second after the last write
+ *   ACTIVE, suspended, no revision       at once
+ *   refused, or something is waited for  at once, and a second after the last write
+ *   answers to our own requests          not before they have taken a second, and then once: they tell
+ *                                        the rest; the same for errors that may pass by themselves
  *
  * So an instance whose children are ready at once gets one write, one that waits gets two.
  *

@@ -148,6 +148,8 @@ void reactor__defs_crd(struct reactor *r, const struct kube_change *c)
     }
     if (c->store == r->crds->store && r->crds->known)
         kind_changed(r, rec);
+    if (c->store == r->crds->store && !c->now)
+        reactor__served_crd_gone(r, rec->ref.name);
 }
 
 void reactor__defs_known(struct reactor *r)

@@ -525,6 +525,22 @@ static void served_free(struct reactor_served *s)
     kr_free(s);
 }
 
+void reactor__served_crd_gone(struct reactor *r, kr_str crd_name)
+{
+    kr_map_each(e, &r->served)
+    {
+        struct reactor_served *s = e->val;
+        struct kr_arena a = {0};
+        kr_str name = kr_fmt(&a, KR_FMT "." KR_FMT, KR_ARG(s->gvr.resource), KR_ARG(s->gvr.group));
+
+        if (!s->rev && kr_str_eq(name, crd_name)) {
+            kr_map_del(&r->served, s->key);
+            served_free(s);
+        }
+        kr_arena_fini(&a);
+    }
+}
+
 void reactor__insts_fini(struct reactor *r)
 {
     kr_map_each(e, &r->served)

@@ -171,6 +171,8 @@ struct reactor_kin {
 void reactor__serve(struct reactor *r, struct graph_rev *rev);
 void reactor__unserve(struct reactor *r, kr_gvr gvr, kr_str problem);
 void reactor__served_known(struct reactor_served *s); /* some watch of it became known or broke */
+/* A CRD is gone, and with it all its objects: nothing is left to follow, unless a revision serves. */
+void reactor__served_crd_gone(struct reactor *r, kr_str crd_name);
 struct reactor_inst *reactor__inst_of(struct reactor *r, struct reactor_served *s,
                                       const struct kr_rec *rec, bool create);
 void reactor__inst_queue(struct reactor_inst *inst, enum reactor_prio prio);

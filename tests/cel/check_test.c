@@ -65,10 +65,11 @@ TEST(check, tells_mistakes_in_cel_gos_words)
 {
     struct kr_arena a = {0};
 
-    EXPECT_TEXT(check(&a, "1 == 1.0"),
-                "ERROR: <input>:1:3: found no matching overload for '_==_' applied to '(int, double)'\n"
-                " | 1 == 1.0\n"
-                " | ..^");
+    EXPECT_TEXT(
+        check(&a, "1 == 1.0"),
+        "ERROR: <input>:1:3: found no matching overload for '_==_' applied to '(int, double)'\n"
+        " | 1 == 1.0\n"
+        " | ..^");
     EXPECT_TEXT(check(&a, "s.nope"), "ERROR: <input>:1:2: undefined field 'nope'\n"
                                      " | s.nope\n"
                                      " | .^");
@@ -79,15 +80,17 @@ TEST(check, tells_mistakes_in_cel_gos_words)
                 "ERROR: <input>:2:2: undeclared reference to 'y' (in container '')\n"
                 " |  y\n"
                 " | .^");
-    EXPECT_TEXT(check(&a, "'\xc3\xa9' + 1"),
-                "ERROR: <input>:1:5: found no matching overload for '_+_' applied to '(string, int)'\n"
-                " | '\xc3\xa9' + 1\n"
-                " | .\xef\xbc\x8e..^");
-    EXPECT_TEXT(check(&a, "1.map(x, x)"),
-                "ERROR: <input>:1:1: expression of type 'int' cannot be range of a comprehension (must "
-                "be list, map, or dynamic)\n"
-                " | 1.map(x, x)\n"
-                " | ^");
+    EXPECT_TEXT(
+        check(&a, "'\xc3\xa9' + 1"),
+        "ERROR: <input>:1:5: found no matching overload for '_+_' applied to '(string, int)'\n"
+        " | '\xc3\xa9' + 1\n"
+        " | .\xef\xbc\x8e..^");
+    EXPECT_TEXT(
+        check(&a, "1.map(x, x)"),
+        "ERROR: <input>:1:1: expression of type 'int' cannot be range of a comprehension (must "
+        "be list, map, or dynamic)\n"
+        " | 1.map(x, x)\n"
+        " | ^");
     EXPECT_TEXT(check(&a, "true && 1"), "ERROR: <input>:1:9: expected type 'bool' but found 'int'\n"
                                         " | true && 1\n"
                                         " | ........^");
@@ -122,7 +125,8 @@ TEST(check, stops_deep_nests_of_macros)
     kr_buf_str(&b, KR_S("d"));
     for (int i = 0; i < 240; i++)
         kr_buf_chr(&b, ')');
-    assert_true(strncmp(check(&a, b.s), "list(list(", 10) == 0 || strncmp(check(&a, b.s), "ERROR", 5) == 0);
+    assert_true(strncmp(check(&a, b.s), "list(list(", 10) == 0 ||
+                strncmp(check(&a, b.s), "ERROR", 5) == 0);
     kr_arena_fini(&a);
 }
 

@@ -27,7 +27,7 @@ struct fixture {
     struct kr_arena env_arena;
     struct cel_env *root;
     struct cel_env *plain; /* for building opaque values */
-    bool kro; /* the case's `kro` outcome counts */
+    bool kro;              /* the case's `kro` outcome counts */
     bool spec;
     kr_str why;
 };
@@ -55,8 +55,10 @@ static kr_val parse_object(struct fixture *f, kr_val v)
     static const struct {
         const char *type, *fn;
     } makers[] = {
-        {"kubernetes.Quantity", "quantity"}, {"kubernetes.URL", "url"},
-        {"kubernetes.Semver", "semver"},     {"net.IP", "ip"},
+        {"kubernetes.Quantity", "quantity"},
+        {"kubernetes.URL", "url"},
+        {"kubernetes.Semver", "semver"},
+        {"net.IP", "ip"},
         {"net.CIDR", "cidr"},
     };
     kr_val fields = kr_get(v, KR_S("fields"));
@@ -461,9 +463,9 @@ static void declare(struct fixture *f, struct cel_env *env, kr_val c, kr_val *sl
         kr_str name = kr_text(p->key);
 
         assert_int_equal(cel_schema_read(&f->a, p->val, &s, &err), 0);
-        slots[cel_env_var(env, name,
-                          cel_type_of_schema(&f->a, s, kr_fmt(&f->a, "__type_" KR_FMT, KR_ARG(name))),
-                          s)] = kr_get(objects, name);
+        slots[cel_env_var(
+            env, name, cel_type_of_schema(&f->a, s, kr_fmt(&f->a, "__type_" KR_FMT, KR_ARG(name))),
+            s)] = kr_get(objects, name);
     }
     KR_MAP_EACH (p, kr_get(c, KR_S("bindings"))) {
         if (cel_env_find(env, kr_text(p->key)) < 0)
@@ -490,12 +492,12 @@ static enum outcome run_eval(struct fixture *f, kr_val c)
     if (kr_get(want, KR_S("check_error")).kind == KR_LIST ||
         kr_get(want, KR_S("parse_error")).kind == KR_LIST)
         return failed(f, KR_S("compiles"));
-    if (!unchecked && deduced.n &&
-        !kr_str_eq(deduced, cel_type_print(&f->a, cel_prog_type(p))))
-        return failed(f, kr_fmt(&f->a, "type is " KR_FMT,
-                                KR_ARG(cel_type_print(&f->a, cel_prog_type(p)))));
+    if (!unchecked && deduced.n && !kr_str_eq(deduced, cel_type_print(&f->a, cel_prog_type(p))))
+        return failed(
+            f, kr_fmt(&f->a, "type is " KR_FMT, KR_ARG(cel_type_print(&f->a, cel_prog_type(p)))));
     if (kr_is_true(kr_get(c, KR_S("check_only"))) ||
-        (kr_get(want, KR_S("value")).kind == KR_NONE && kr_get(want, KR_S("error")).kind == KR_NONE &&
+        (kr_get(want, KR_S("value")).kind == KR_NONE &&
+         kr_get(want, KR_S("error")).kind == KR_NONE &&
          kr_get(want, KR_S("program_error")).kind == KR_NONE))
         return PASSED;
     return judge_run(f, c, want, p, slots, cel_env_slots_n(env));
@@ -589,8 +591,8 @@ static void report(struct fixture *f, enum outcome o, kr_val c)
         kr_buf_str(&want, KR_S(" (deep)"));
     printf("%s %.*s/%.*s/%.*s\n    %.*s\n    want " KR_FMT "\n    " KR_FMT "\n",
            o == FAILED ? "FAILED " : "SKIPPED", KR_ARG(kr_at_str(c, "file")),
-           KR_ARG(kr_at_str(c, "section")), KR_ARG(kr_at_str(c, "name")), expr.n > 300 ? 300 : (int)expr.n,
-           expr.s, KR_ARG(kr_buf_view(&want)), KR_ARG(f->why));
+           KR_ARG(kr_at_str(c, "section")), KR_ARG(kr_at_str(c, "name")),
+           expr.n > 300 ? 300 : (int)expr.n, expr.s, KR_ARG(kr_buf_view(&want)), KR_ARG(f->why));
 }
 
 static void run_file(const char *name, uint32_t count[3])
@@ -641,8 +643,8 @@ TEST(cel, conforms)
         uint32_t count[3] = {0};
 
         run_file(files[i].name, count);
-        printf("%s: %u passed, %u failed, %u skipped by missing function\n", files[i].name, count[0],
-               count[1], count[2]);
+        printf("%s: %u passed, %u failed, %u skipped by missing function\n", files[i].name,
+               count[0], count[1], count[2]);
         assert_true(count[PASSED] >= files[i].floor);
     }
 }

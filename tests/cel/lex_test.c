@@ -37,7 +37,8 @@ TEST(lex, takes_the_longest_match)
     struct kr_arena a = {0};
     char want[256];
 
-    snprintf(want, sizeof(want), "%d:1@0 %d:.@1 %d:a@2 %d:@3", TOK_INT, TOK_DOT, TOK_IDENT, TOK_END);
+    snprintf(want, sizeof(want), "%d:1@0 %d:.@1 %d:a@2 %d:@3", TOK_INT, TOK_DOT, TOK_IDENT,
+             TOK_END);
     EXPECT_TEXT(tokens(&a, "1.a").s, want);
     snprintf(want, sizeof(want), "%d:1.5e-3@0 %d:0x1Fu@7 %d:.5@13 %d:@15", TOK_FLOAT, TOK_UINT,
              TOK_FLOAT, TOK_END);
@@ -71,7 +72,8 @@ TEST(lex, unescapes_strings_by_code_point_and_bytes_by_byte)
     kr_val v = literal(&a, "'\\xff\\101\\u00e9\\n'", &wrong);
 
     assert_null(wrong);
-    assert_true(kr_is_str(v, KR_S("\xc3\xbf" "A\xc3\xa9\n")));
+    assert_true(kr_is_str(v, KR_S("\xc3\xbf"
+                                  "A\xc3\xa9\n")));
     v = literal(&a, "b'\\xff\\101'", &wrong);
     assert_true(v.kind == KR_BYTES && v.n == 2 && (uint8_t)v.s[0] == 0xff && v.s[1] == 'A');
     v = literal(&a, "r'\\n'", &wrong);

@@ -26,9 +26,10 @@ static void print(struct kr_buf *b, const struct cel__node *e)
         kr_buf_chr(b, ')');
         return;
     }
-    kr_buf_fmt(b, "(" KR_FMT, KR_ARG(e->kind == NK_CALL ? e->name
-                                     : e->kind == NK_LIST ? KR_S("list")
-                                                          : KR_S("map")));
+    kr_buf_fmt(b, "(" KR_FMT,
+               KR_ARG(e->kind == NK_CALL   ? e->name
+                      : e->kind == NK_LIST ? KR_S("list")
+                                           : KR_S("map")));
     if (e->target) {
         kr_buf_chr(b, ' ');
         print(b, e->target);

@@ -12,8 +12,10 @@ static const char *const document =
     "\"tree\":{\"$ref\":\"#/components/schemas/v1.Tree\"},"
     "\"mem\":{\"$ref\":\"#/components/schemas/io.k8s.apimachinery.pkg.api.resource.Quantity\"}}},"
     "\"v1.PodSpec\":{\"type\":\"object\",\"properties\":{\"names\":{\"type\":\"array\",\"items\":{"
-    "\"type\":\"string\"},\"x-kubernetes-list-type\":\"set\"},\"ports\":{\"type\":\"array\",\"items\":{"
-    "\"type\":\"object\"},\"x-kubernetes-list-type\":\"map\",\"x-kubernetes-list-map-keys\":[\"port\"]"
+    "\"type\":\"string\"},\"x-kubernetes-list-type\":\"set\"},\"ports\":{\"type\":\"array\","
+    "\"items\":{"
+    "\"type\":\"object\"},\"x-kubernetes-list-type\":\"map\",\"x-kubernetes-list-map-keys\":["
+    "\"port\"]"
     "}}},"
     "\"v1.Tree\":{\"type\":\"object\",\"properties\":{\"child\":{\"$ref\":\"#/components/schemas/"
     "v1.Tree\"},\"leaf\":{\"type\":\"integer\"}}},"
@@ -41,7 +43,8 @@ TEST(schema, kinds_are_read_from_documents_and_references_resolved)
     s = cel_schema_at(kind->schema, (kr_str[]){KR_S("spec"), KR_S("names"), KR_S("[]")}, 3);
     assert_true(s && s->type == CEL_S_STRING);
     s = cel_schema_at(kind->schema, (kr_str[]){KR_S("spec"), KR_S("ports")}, 2);
-    assert_true(s->list_type == CEL_L_MAP && s->map_keys_n == 1 && kr_str_is(s->map_keys[0], "port"));
+    assert_true(s->list_type == CEL_L_MAP && s->map_keys_n == 1 &&
+                kr_str_is(s->map_keys[0], "port"));
     s = cel_schema_at(kind->schema, (kr_str[]){KR_S("mem")}, 1);
     assert_true(s->format == CEL_F_QUANTITY && s->string_or_number);
     assert_ptr_equal(cel_kinds_next(k, &at), kind);
@@ -103,16 +106,18 @@ TEST(schema, types_go_back_to_openapi)
     EXPECT_TEXT(openapi(&a, cel_type_list(&a, CEL_T_STRING)),
                 "{\"items\":{\"type\":\"string\"},\"type\":\"array\"}");
     EXPECT_TEXT(openapi(&a, CEL_T_DYN), "{\"x-kubernetes-preserve-unknown-fields\":true}");
-    EXPECT_TEXT(openapi(&a, type_of(&a,
-                                    "{\"type\":\"object\",\"properties\":{\"a-b\":{\"type\":"
-                                    "\"boolean\"},\"t\":{\"type\":\"string\",\"format\":\"date-time\"}}}",
-                                    "__type_x")),
-                "{\"properties\":{\"a__dash__b\":{\"type\":\"boolean\"},\"t\":{\"x-kubernetes-preserve-"
-                "unknown-fields\":true}},\"type\":\"object\"}");
+    EXPECT_TEXT(
+        openapi(&a, type_of(&a,
+                            "{\"type\":\"object\",\"properties\":{\"a-b\":{\"type\":"
+                            "\"boolean\"},\"t\":{\"type\":\"string\",\"format\":\"date-time\"}}}",
+                            "__type_x")),
+        "{\"properties\":{\"a__dash__b\":{\"type\":\"boolean\"},\"t\":{\"x-kubernetes-preserve-"
+        "unknown-fields\":true}},\"type\":\"object\"}");
     kr_arena_fini(&a);
 }
 
-static const char *compatible(struct kr_arena *a, const struct cel_type *o, const struct cel_type *e)
+static const char *compatible(struct kr_arena *a, const struct cel_type *o,
+                              const struct cel_type *e)
 {
     struct kr_err err = KR_ERR_NONE;
 
@@ -122,8 +127,8 @@ static const char *compatible(struct kr_arena *a, const struct cel_type *o, cons
 TEST(schema, output_types_are_compared_by_structure)
 {
     struct kr_arena a = {0};
-    const struct cel_type *small =
-        type_of(&a, "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"}}}", "__type_s");
+    const struct cel_type *small = type_of(
+        &a, "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"}}}", "__type_s");
     const struct cel_type *large = type_of(&a,
                                            "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":"
                                            "\"string\"},\"b\":{\"type\":\"integer\"}}}",
@@ -134,12 +139,14 @@ TEST(schema, output_types_are_compared_by_structure)
                 "field \"b\" exists in output but not in expected type");
     EXPECT_TEXT(compatible(&a, CEL_T_INT, CEL_T_STRING),
                 "type kind mismatch: got \"int\", expected \"string\"");
-    EXPECT_TEXT(compatible(&a, cel_type_list(&a, CEL_T_INT), cel_type_list(&a, CEL_T_STRING)),
-                "list element type incompatible: type kind mismatch: got \"int\", expected \"string\"");
+    EXPECT_TEXT(
+        compatible(&a, cel_type_list(&a, CEL_T_INT), cel_type_list(&a, CEL_T_STRING)),
+        "list element type incompatible: type kind mismatch: got \"int\", expected \"string\"");
     EXPECT_TEXT(compatible(&a, cel_type_map(&a, CEL_T_STRING, CEL_T_STRING), small), "ok");
-    EXPECT_TEXT(compatible(&a, cel_type_map(&a, CEL_T_STRING, CEL_T_STRING), large),
-                "map value incompatible with struct field \"b\": type kind mismatch: got \"string\", "
-                "expected \"int\"");
+    EXPECT_TEXT(
+        compatible(&a, cel_type_map(&a, CEL_T_STRING, CEL_T_STRING), large),
+        "map value incompatible with struct field \"b\": type kind mismatch: got \"string\", "
+        "expected \"int\"");
     EXPECT_TEXT(compatible(&a, CEL_T_DYN, large), "ok");
     kr_arena_fini(&a);
 }
@@ -185,11 +192,9 @@ TEST(schema, object_meta_is_known)
 
 int main(void)
 {
-    return RUN(T(schema, kinds_are_read_from_documents_and_references_resolved),
-               T(schema, a_cycle_of_references_is_cut),
-               T(schema, a_bad_schema_is_refused_with_its_path),
-               T(schema, types_go_back_to_openapi),
-               T(schema, output_types_are_compared_by_structure),
-               T(schema, quantities_have_the_api_servers_normal_form),
-               T(schema, object_meta_is_known));
+    return RUN(
+        T(schema, kinds_are_read_from_documents_and_references_resolved),
+        T(schema, a_cycle_of_references_is_cut), T(schema, a_bad_schema_is_refused_with_its_path),
+        T(schema, types_go_back_to_openapi), T(schema, output_types_are_compared_by_structure),
+        T(schema, quantities_have_the_api_servers_normal_form), T(schema, object_meta_is_known));
 }

@@ -33,8 +33,8 @@ static const char *eval(struct fixture *f, const char *schema, const char *json,
     kr_val v;
 
     f->slot = json ? test_json(&f->a, json) : KR_V_NONE;
-    f->run = (struct cel_run){
-        .slots = &f->slot, .slots_n = 1, .a = &f->a, .cost_max = f->run.cost_max};
+    f->run =
+        (struct cel_run){.slots = &f->slot, .slots_n = 1, .a = &f->a, .cost_max = f->run.cost_max};
     if (cel_eval(p, &f->run, &v, &f->err) < 0 || cel_to_json(&f->a, v, &v, &f->err) < 0)
         return kr_fmt(&f->a, "error: %s", f->err.text).s;
     return kr_json_str(&f->a, v).s;
@@ -100,7 +100,8 @@ static const char *const typed =
     "\"data\":{\"type\":\"string\",\"format\":\"byte\"},"
     "\"n\":{\"type\":\"number\"},\"opt\":{\"type\":\"string\",\"nullable\":true},"
     "\"port\":{\"x-kubernetes-int-or-string\":true},"
-    "\"set\":{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"x-kubernetes-list-type\":\"set\"},"
+    "\"set\":{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"x-kubernetes-list-type\":"
+    "\"set\"},"
     "\"times\":{\"type\":\"array\",\"items\":{\"type\":\"string\",\"format\":\"date-time\"}},"
     "\"open\":{\"type\":\"object\",\"x-kubernetes-preserve-unknown-fields\":true}}}";
 
@@ -154,10 +155,11 @@ TEST(vm, programs_outlive_schemas_and_environments)
 
     EXPECT_OK(cel_schema_read(&tmp, test_json(&tmp, typed), &s, &f.err), &f.err);
     cel_env_var(env, KR_S("v"), cel_type_of_schema(&tmp, s, KR_S("__type_v")), s);
-    EXPECT_OK(cel_compile(&f.a, env,
-                          KR_S("v.set.map(x, x.matches('^[a-b]$')) + [dyn(v).n == 2] + [v.when.getHours() "
-                               "== 8]"),
-                          &p, &f.err),
+    EXPECT_OK(cel_compile(
+                  &f.a, env,
+                  KR_S("v.set.map(x, x.matches('^[a-b]$')) + [dyn(v).n == 2] + [v.when.getHours() "
+                       "== 8]"),
+                  &p, &f.err),
               &f.err);
     kr_arena_fini(&tmp);
     EXPECT_OK(cel_eval(p, &run, &v, &f.err), &f.err);
@@ -169,13 +171,14 @@ TEST(vm, cost_and_memory_are_limited)
 {
     struct fixture f = {.run = {.cost_max = 100000}};
 
-    EXPECT_TEXT(eval(&f, NULL, "1000",
-                     "lists.range(v).map(a, lists.range(v).map(b, lists.range(v).map(c, a + b + c)))"),
-                "error: evaluation cost limit exceeded");
+    EXPECT_TEXT(
+        eval(&f, NULL, "1000",
+             "lists.range(v).map(a, lists.range(v).map(b, lists.range(v).map(c, a + b + c)))"),
+        "error: evaluation cost limit exceeded");
     assert_int_equal(f.run.fail, CEL_FAIL_LIMIT);
-    EXPECT_TEXT(eval(&f, NULL, "1000",
-                     "lists.range(v).all(a, lists.range(v).all(b, a + b >= 0)) || true"),
-                "error: evaluation cost limit exceeded");
+    EXPECT_TEXT(
+        eval(&f, NULL, "1000", "lists.range(v).all(a, lists.range(v).all(b, a + b >= 0)) || true"),
+        "error: evaluation cost limit exceeded");
     f.run.cost_max = UINT64_MAX;
     EXPECT_TEXT(eval(&f, NULL, "\"0123456789012345678901234567890123456789\"",
                      "cel.bind(a, v+v+v+v+v+v+v+v, cel.bind(b, a+a+a+a+a+a+a+a, cel.bind(c, "
@@ -191,8 +194,9 @@ TEST(vm, a_warm_evaluation_allocates_nothing)
 {
     struct fixture f = {0};
     struct kr_arena warm = {0};
-    const struct cel_prog *p = compile(
-        &f, typed, "has(v.opt) ? v.opt : v.set.map(x, x + '!').filter(x, x.matches('a')).join(',') + string(v.n)");
+    const struct cel_prog *p = compile(&f, typed,
+                                       "has(v.opt) ? v.opt : v.set.map(x, x + '!').filter(x, "
+                                       "x.matches('a')).join(',') + string(v.n)");
     uint64_t before = 0;
     kr_val v;
 
@@ -214,12 +218,12 @@ TEST(vm, a_warm_evaluation_allocates_nothing)
 int main(void)
 {
     return RUN(T(vm, errors_say_whether_data_is_pending),
-               T(vm, logic_absorbs_errors_on_either_side), T(vm, bindings_are_lazy_and_evaluated_once),
-               T(vm, data_is_read_through_its_schema),
+               T(vm, logic_absorbs_errors_on_either_side),
+               T(vm, bindings_are_lazy_and_evaluated_once), T(vm, data_is_read_through_its_schema),
                T(vm, untouched_objects_come_out_as_they_went_in),
                T(vm, programs_outlive_schemas_and_environments), T(vm, cost_and_memory_are_limited)
 #ifndef KR_DEV
-                   ,
+                                                                     ,
                T(vm, a_warm_evaluation_allocates_nothing)
 #endif
     );

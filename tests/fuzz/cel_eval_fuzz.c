@@ -9,8 +9,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static const char schema_text[] =
     "{\"type\":\"object\",\"properties\":{\"s\":{\"type\":\"string\"},\"i\":{\"type\":\"integer\"},"
-    "\"t\":{\"type\":\"string\",\"format\":\"date-time\"},\"b\":{\"type\":\"string\",\"format\":\"byte\"},"
-    "\"d\":{\"type\":\"string\",\"format\":\"duration\"},\"l\":{\"type\":\"array\",\"items\":{\"type\":"
+    "\"t\":{\"type\":\"string\",\"format\":\"date-time\"},\"b\":{\"type\":\"string\",\"format\":"
+    "\"byte\"},"
+    "\"d\":{\"type\":\"string\",\"format\":\"duration\"},\"l\":{\"type\":\"array\",\"items\":{"
+    "\"type\":"
     "\"number\"},\"x-kubernetes-list-type\":\"set\"},\"m\":{\"type\":\"object\","
     "\"additionalProperties\":{\"type\":\"string\",\"nullable\":true}},\"o\":{\"type\":\"object\","
     "\"x-kubernetes-preserve-unknown-fields\":true}}}";

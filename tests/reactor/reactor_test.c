@@ -678,6 +678,7 @@ TEST(reactor, the_name_of_an_external_object_may_change)
     world_open(&w, NULL);
     world_start(&w);
     world_apply(&w, reader_rgd);
+    world_rest(&w);
     make_reader(&w, 1);
     make_reader(&w, 2);
     world_rest(&w);
@@ -780,8 +781,8 @@ TEST(reactor, a_bad_definition_is_told_and_the_good_one_is_served)
                               "spec:\n"
                               "  schema: {apiVersion: v1alpha1, kind: Bad, spec: {v: string}}\n"
                               "  resources:\n"
-                              "    - {id: x, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: '${y.metadata.name}'}}}\n"
-                              "    - {id: y, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: '${x.metadata.name}'}}}\n";
+                              "    - {id: one, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: '${two.metadata.name}'}}}\n"
+                              "    - {id: two, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: '${one.metadata.name}'}}}\n";
     struct world w;
 
     open_defined(&w, NULL);
@@ -851,9 +852,28 @@ TEST(reactor, a_deleted_definition_leaves_nothing_of_its_own)
     world_delete(&w, DEFINITIONS "webapp");
     world_rest(&w);
     assert_int_equal(world_get(&w, DEFINITIONS "webapp").kind, KR_NONE);
+    /* The garbage collector's part. */
+    world_delete(&w, "/apis/internal.kro.run/v1alpha1/graphrevisions/webapp-r00001");
+    world_rest(&w);
+    assert_int_equal(fakeapi_objects_n(w.api, "graphrevisions", "internal.kro.run"), 0);
     assert_int_equal(stats(&w).definitions, 0);
     world_apply_file(&w, "examples/webapp/rgd.yaml");
     world_rest(&w);
+    world_apply_file(&w, "examples/webapp/instance.yaml");
+    world_rest(&w);
+    expect_state(&w, shop, "ACTIVE");
+    world_close(&w);
+}
+
+TEST(reactor, a_crd_that_somebody_deletes_is_made_again)
+{
+    struct world w;
+
+    open_defined(&w, NULL);
+    world_delete(&w, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/webapps.kro.run");
+    world_rest(&w);
+    assert_int_equal(world_writes_n(&w, "POST"), 1);
+    EXPECT_TEXT(world_text(&w, DEFINITIONS "webapp", "status.state"), "Active");
     world_apply_file(&w, "examples/webapp/instance.yaml");
     world_rest(&w);
     expect_state(&w, shop, "ACTIVE");
@@ -1091,6 +1111,7 @@ TEST(reactor, equal_input_gives_an_equal_trace)
         world_start(&w);
         world_apply_file(&w, "examples/webapp/rgd.yaml");
         world_apply_file(&w, "examples/webapp/settings.yaml");
+        world_rest(&w);
         world_apply_file(&w, "examples/webapp/instance.yaml");
         world_rest(&w);
         world_delete(&w, shop);
@@ -1105,8 +1126,9 @@ TEST(reactor, equal_input_gives_an_equal_trace)
     kr_arena_fini(&a);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return RUN(
         T(reactor, creation_of_the_example_costs_k_plus_2_writes_and_at_most_2_of_status),
         T(reactor, creation_costs_the_same_when_answers_take_their_time),
@@ -1133,6 +1155,7 @@ int main(void)
         T(reactor, a_bad_definition_is_told_and_the_good_one_is_served),
         T(reactor, a_definition_waits_for_a_kind_that_comes_late),
         T(reactor, a_deleted_definition_leaves_nothing_of_its_own),
+        T(reactor, a_crd_that_somebody_deletes_is_made_again),
         T(reactor, of_two_instances_that_claim_a_child_one_gets_it),
         T(reactor, a_claim_is_taken_over_when_the_owner_goes),
         T(reactor, one_namespace_is_all_it_sees), T(reactor, sidecar),
