@@ -367,8 +367,11 @@ static int template_refs(struct build *b, struct unit *u, struct kr_err *err)
     for (uint32_t i = 0; i < u->finds.n; i++) {
         struct refs refs;
 
-        if (refs_of_unit(b, u, u->finds.items[i].cel, u->r, &refs, err) < 0)
+        if (refs_of_unit(b, u, u->finds.items[i].cel, u->r, &refs, err) < 0) {
+            kr_err_at(err, "resource " KR_FMT ", " KR_FMT, KR_ARG(u->r->id),
+                      KR_ARG(u->finds.items[i].path_text));
             return kr_wrap(err, "failed to extract dependencies");
+        }
         u->found_nodes[i] = refs.nodes;
         if (at_identity(u, &u->finds.items[i]))
             kr_bits_or(&used, &refs.iterators);
@@ -383,9 +386,11 @@ static int dim_refs(struct build *b, struct unit *u, struct kr_err *err)
         KR_AUTO(kr_buf) names = KR_BUF(KR_ERR_MAX);
         struct refs refs;
 
-        if (refs_of_unit(b, u, u->dims[i], u->r, &refs, err) < 0)
+        if (refs_of_unit(b, u, u->dims[i], u->r, &refs, err) < 0) {
+            kr_err_at(err, "resource " KR_FMT ", forEach[%u]", KR_ARG(u->r->id), i);
             return kr_wrap(err, "failed to extract dependencies from forEach iterator " KR_FMT,
                            KR_ARG(graph__go_quote(b->a, u->r->dims[i].name)));
+        }
         kr_bits_each (k, &refs.iterators)
             kr_buf_fmt(&names, "%s" KR_FMT, names.n ? " " : "", KR_ARG(u->r->dims[k].name));
         if (names.n)
@@ -407,8 +412,10 @@ static int include_refs(struct build *b, struct unit *u, struct kr_err *err)
     for (uint32_t i = 0; i < u->include_n; i++) {
         struct refs refs;
 
-        if (refs_of_unit(b, u, u->include[i], NULL, &refs, err) < 0)
+        if (refs_of_unit(b, u, u->include[i], NULL, &refs, err) < 0) {
+            kr_err_at(err, "resource " KR_FMT ", includeWhen[%u]", KR_ARG(u->r->id), i);
             return kr_wrap(err, "failed to extract dependencies from includeWhen");
+        }
         u->include_nodes[i] = refs.nodes;
     }
     return 0;

@@ -271,6 +271,7 @@ void graph_def_free(struct graph_def *def)
     graph_rev_drop(def->serving);
     graph_rev_drop(def->offered);
     kr_free(def->failure);
+    kr_free(def->place);
     kr_free(def->shape);
     kr_free(def->refusal);
     kr_free(def->problem);
@@ -294,6 +295,11 @@ const char *graph_def_state(const struct graph_def *def)
 {
     return def->active ? "Active" : "Inactive";
 }
+kr_str graph_def_place(const struct graph_def *def)
+{
+    return kr_str_c(def->place);
+}
+
 bool graph_def_waiting(const struct graph_def *def)
 {
     return def->sm.cur != DEF_SERVING && def->sm.cur != DEF_INACTIVE;
@@ -925,6 +931,7 @@ static bool in_build(struct graph_def *def, const struct graph_env *env, struct 
     } else {
         def->failed_key = def->key;
         set_text(&def->failure, kr_err_str(&err));
+        set_text(&def->place, kr_str_c(err.at));
         reject_build(def, kr_str_c(def->failure));
     }
     drop_kinds(def);

@@ -88,6 +88,7 @@ struct graph_def {
     struct graph_rev *built;       /* for built_key */
     uint64_t built_key, failed_key;
     char *failure; /* why failed_key does not compile */
+    char *place;   /* where in the spec, when the failure does not say */
     char *shape;   /* sidecar: what is wrong with the CRD that is there; NULL: nothing */
     bool stale;    /* a kind changed since */
     bool expected; /* the CRD of a wanted kind came or changed: discovery may lag behind it */

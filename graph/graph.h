@@ -308,6 +308,8 @@ void graph_def_step(struct graph_def *def, const struct graph_env *env, struct g
 /* "Active", "Inactive"; and why it does not serve (for logs), empty when it does. Borrowed. */
 const char *graph_def_state(const struct graph_def *def);
 kr_str graph_def_problem(const struct graph_def *def);
+/* Where in the spec the problem is, when its text (kro's words) does not say; may be empty. */
+kr_str graph_def_place(const struct graph_def *def);
 /* The problem is only that something has not come yet. */
 bool graph_def_waiting(const struct graph_def *def);
 

@@ -219,6 +219,8 @@ struct inst_stray *inst__stray_add(struct graph_inst *inst, struct kr_rec *rec)
         stray->sent = false;
         stray->retry = (struct inst_retry){0};
     }
+    if (rec->terminating) /* what was asked for is under way, whoever asked */
+        inst__text(&stray->error, KR_S(""));
     kr_rec_hold(rec);
     kr_rec_drop(stray->rec);
     stray->rec = rec;

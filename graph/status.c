@@ -7,8 +7,8 @@
  *
  *   ACTIVE, suspended, no revision       at once
  *   refused, or something is waited for  at once, and a second after the last write
- *   answers to our own requests          not before they have taken a second, and then once: they tell
- *                                        the rest; the same for errors that may pass by themselves
+ *   answers to our own requests          only when they take a second, and then once: they tell
+ *                                        the rest; so do errors that may pass by themselves
  *
  * So an instance whose children are ready at once gets one write, one that waits gets two.
  *
@@ -475,7 +475,9 @@ static enum inst_phase set_resources(struct inst_step *s, struct graph_conds *c,
 static enum urgency urgency_of(struct inst_step *s, const struct summary *sum)
 {
     const struct graph_inst *inst = s->inst;
-    bool flying = sum->flight.n || inst->labeller.token || inst->applyset.token;
+    /* What is held because a child is being deleted waits for others. */
+    bool flying =
+        !sum->deleting.n && (sum->flight.n || inst->labeller.token || inst->applyset.token);
 
     if ((inst->phase == INST_ERROR && sum->retrying) || inst->labeller.retrying ||
         inst->applyset.retrying)

@@ -97,12 +97,13 @@ static void watch_step(struct kube_watch *w);
 static void set_trouble(struct kube_watch *w, const struct kr_err *err)
 {
     bool was = w->err.code != 0;
+    bool news = was != (err != NULL) || (err && !kr_str_eq(kr_err_str(err), kr_err_str(&w->err)));
 
     if (err)
         w->err = *err;
     else
         w->err.code = 0;
-    if (was != (w->err.code != 0) && w->trouble)
+    if (news && w->trouble)
         w->trouble(w, w->trouble_arg);
 }
 

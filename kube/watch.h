@@ -59,7 +59,7 @@ const struct kr_err *kube_watch_error(const struct kube_watch *w);
 uint32_t kube_watch_failures_n(const struct kube_watch *w);
 kr_str kube_watch_version(const struct kube_watch *w); /* resourceVersion reached */
 const char *kube_watch_state(const struct kube_watch *w);
-/* Called from the loop when kube_watch_error changes between NULL and a reason; may be NULL. */
+/* Called from the loop when the text of kube_watch_error changes (to NULL too); fn may be NULL. */
 void kube_watch_on_trouble(struct kube_watch *w, void (*fn)(struct kube_watch *w, void *arg), void *arg);
 
 #endif

@@ -288,7 +288,8 @@ static void log_problem(struct reactor_def *def)
     if (now.n && graph_def_waiting(def->core))
         kr_log(KR_DBG, "definition waits", KV("rgd", def->key), KV("reason", now));
     else if (now.n)
-        kr_log(KR_ERROR, "definition refused", KV("rgd", def->key), KV("reason", now));
+        kr_log(KR_ERROR, "definition refused", KV("rgd", def->key),
+               KV("at", graph_def_place(def->core)), KV("reason", now));
     kr_free(def->problem);
     def->problem = kr_cstrdup(now);
 }

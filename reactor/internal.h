@@ -71,7 +71,7 @@ struct reactor_watch {
     uint32_t users_n;   /* closes at 0 */
     bool stale;         /* the projection became wider: not known until the next list */
     bool known;         /* as last told to the users */
-    bool told_error;
+    uint64_t told_error; /* hash of the reason last told to the users; 0: none */
     struct kr_link uses; /* struct reactor_use.link */
     struct kr_map exts;  /* "namespace/name" -> struct reactor_ext */
     struct kr_link todo; /* in r->watch_todo: known, error or users changed */

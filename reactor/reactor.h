@@ -33,7 +33,7 @@ enum {
     REACTOR_TURN_STEPS = 256,       /* steps in one turn, then back to the sockets */
     REACTOR_TURN_MS = 5,
     REACTOR_EXTERNAL_SINGLES = 16,  /* external objects of one type followed one by one; more share a watch */
-    REACTOR_STOP_MS = 10 * 1000,    /* how long a stop waits for requests under way */
+    REACTOR_STOP_MS = 60 * 1000,    /* how long a stop waits for requests under way, if not told */
     REACTOR_RGD_FILE_MAX = 16 * 1024 * 1024, /* bytes of a definition file */
 };
 
@@ -54,6 +54,7 @@ struct reactor_opts {
     uint32_t revisions_max;
     uint32_t dimensions_max; /* 0: GRAPH_DIMENSIONS_MAX */
     bool omit;               /* gate CELOmitFunction */
+    uint64_t stop_ms;        /* how long a stop waits for requests under way; 0: REACTOR_STOP_MS */
     struct reactor_metrics *metrics; /* borrowed; NULL: nothing is counted */
     reactor_trace_fn *trace;    /* NULL: no trace */
     void *trace_arg;

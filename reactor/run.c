@@ -288,6 +288,9 @@ static void open_reactor(struct run *run, const struct reactor_flags *f)
                                  f->max_revisions > 0 ? (uint32_t)f->max_revisions : 0,
                              .dimensions_max = (uint32_t)f->max_dimensions,
                              .omit = f->gates.cel_omit_function,
+                             .stop_ms = f->shutdown_timeout_ms > 0
+                                            ? (uint64_t)f->shutdown_timeout_ms
+                                            : 1,
                              .trace = run->trace ? on_trace : NULL,
                              .trace_arg = run->trace};
 

@@ -183,12 +183,14 @@ static void on_stop_timer(struct kube_timer *timer)
 
 void reactor_stop(struct reactor *r)
 {
+    uint64_t wait_ms = r->opts.stop_ms ? r->opts.stop_ms : REACTOR_STOP_MS;
+
     if (r->stopping)
         return;
     r->stopping = true;
-    r->stop_by_ms = kube_now_ms(r->clock) + REACTOR_STOP_MS;
+    r->stop_by_ms = kube_now_ms(r->clock) + wait_ms;
     r->stop_timer.fn = on_stop_timer;
-    r->clock->ops->timer_start(r->clock, &r->stop_timer, REACTOR_STOP_MS);
+    r->clock->ops->timer_start(r->clock, &r->stop_timer, wait_ms);
 }
 
 bool reactor_stopped(const struct reactor *r)

@@ -383,14 +383,15 @@ static void log_trouble(struct reactor_watch *w, const struct kr_err *err)
 static void watch_look(struct reactor_watch *w)
 {
     bool known = reactor__watch_known(w);
-    bool error = kube_watch_error(w->watch) != NULL;
+    const struct kr_err *err = kube_watch_error(w->watch);
+    uint64_t error = err ? kr_str_hash(kr_err_str(err)) | 1 : 0;
 
     if (w->users_n == 0) {
         watch_close(w);
         return;
     }
     if (error != w->told_error && !w->r->stopping)
-        log_trouble(w, kube_watch_error(w->watch));
+        log_trouble(w, err);
     if (known != w->known || error != w->told_error) {
         w->known = known;
         w->told_error = error;

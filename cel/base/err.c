@@ -38,6 +38,7 @@ int kr_fail(struct kr_err *err, int code, const char *fmt, ...)
     va_end(ap);
     KR_ASSERT(n >= 0);
     err->code = code;
+    err->at[0] = 0;
     close_text(err, (size_t)n);
     return code;
 }
@@ -63,5 +64,20 @@ int kr_wrap(struct kr_err *err, const char *fmt, ...)
         err->text[at] = i < 2 ? ": "[i] : old[i - 2];
     err->text[n < KR_ERR_MAX ? n : KR_ERR_MAX - 1] = 0;
     close_text(err, n);
+    return err->code;
+}
+
+int kr_err_at(struct kr_err *err, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (!err)
+        return KR_E_INPUT;
+    KR_ASSERT(err->code < 0);
+    if (err->at[0])
+        return err->code;
+    va_start(ap, fmt);
+    vsnprintf(err->at, sizeof(err->at), fmt, ap);
+    va_end(ap);
     return err->code;
 }

@@ -21,21 +21,24 @@ enum kr_code {
     KR_E_EVAL = -6,     /* an expression failed while it was evaluated */
 };
 
-enum { KR_ERR_MAX = 2048 };
+enum { KR_ERR_MAX = 2048, KR_ERR_AT_MAX = 256 };
 
 struct kr_err {
     int code;              /* enum kr_code; 0 as long as nothing failed */
     uint32_t n;            /* bytes of text */
     char text[KR_ERR_MAX]; /* NUL-terminated; never holds a secret */
+    char at[KR_ERR_AT_MAX]; /* where in the user's document, when the text does not say; cut when longer */
 };
 
-#define KR_ERR_NONE {.code = 0, .n = 0, .text = ""}
+#define KR_ERR_NONE {.code = 0, .n = 0, .text = "", .at = ""}
 
 /* Sets code and text; returns code. err may be NULL (the caller does not care for the text). */
 int kr_fail(struct kr_err *err, int code, const char *fmt, ...) KR_PRINTF(3, 4);
 /* Puts "context: " in front of the text; returns the code already set (KR_E_INPUT when err is
  * NULL). */
 int kr_wrap(struct kr_err *err, const char *fmt, ...) KR_PRINTF(2, 3);
+/* Says where, unless somebody further down has; returns the code already set. */
+int kr_err_at(struct kr_err *err, const char *fmt, ...) KR_PRINTF(2, 3);
 static inline kr_str kr_err_str(const struct kr_err *err)
 {
     return (kr_str){err->text, err->n};

@@ -569,7 +569,7 @@ static bool vector_passes(struct kr_arena *a, const char *name)
     add_generated(a, kinds, name);
     if (cases_build(a, rgd_of(a, name), kinds, false, 0, &rev, &err) == 0)
         ok = same_bytes(a, "crd", rev->crd,
-                        cases_json(a, kr_fmt(a, "vectors/crd/%s.json", name).s)) &
+                        cases_json(a, kr_fmt(a, "vectors/crd/%s.json", name).s)) &&
              same_graph(a, cases_json(a, kr_fmt(a, "vectors/graph/%s.json", name).s), rev);
     else
         fprintf(stderr, "%s: %s\n", name, err.text);

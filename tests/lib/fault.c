@@ -24,7 +24,7 @@ struct twin {
     struct kube_exchange inner; /* ours */
     struct kube_timer timer;
     struct fault_rule rule;
-    bool ruled, flying, canceled, cut;
+    bool ruled, flying, canceled, cut, replaced;
     size_t bytes_n;
 };
 
@@ -53,9 +53,28 @@ static void twin_end(struct twin *t, int rc, const char *why, bool unsent)
 /* --- what comes from the inner transport
  * ---------------------------------------------------------------- */
 
+static bool is_ruled(const struct twin *t, enum fault_kind kind)
+{
+    return t->ruled && t->rule.kind == kind;
+}
+
 static bool deaf(const struct twin *t)
 {
-    return t->canceled || (t->ruled && t->rule.kind == FAULT_EFFECT);
+    return t->canceled || t->replaced || is_ruled(t, FAULT_EFFECT);
+}
+
+/* The server has handled it: what it says is not heard any more. */
+static void replace_body(struct twin *t)
+{
+    const char *body = t->rule.message ? t->rule.message : "";
+
+    t->replaced = true;
+    t->x->status = 200;
+    t->x->on_head(t->x, 200, -1);
+    if (body[0] && !t->canceled && !t->x->on_bytes(t->x, body, strlen(body)))
+        t->cut = true;
+    if (!t->canceled)
+        t->f->inner->ops->cancel(t->f->inner, &t->inner);
 }
 
 static void on_head(struct kube_exchange *x, int status, int64_t retry_after_ms)
@@ -64,6 +83,10 @@ static void on_head(struct kube_exchange *x, int status, int64_t retry_after_ms)
 
     if (deaf(t))
         return;
+    if (is_ruled(t, FAULT_BODY)) {
+        replace_body(t);
+        return;
+    }
     t->x->status = status;
     t->x->on_head(t->x, status, retry_after_ms);
 }
@@ -74,7 +97,8 @@ static bool on_bytes(struct kube_exchange *x, const char *bytes, size_t n)
 
     if (deaf(t))
         return true;
-    if (t->ruled && t->rule.kind == FAULT_CUT && t->bytes_n + n >= t->rule.bytes) {
+    if ((is_ruled(t, FAULT_CUT) || is_ruled(t, FAULT_SHORT)) &&
+        t->bytes_n + n >= t->rule.bytes) {
         n = t->rule.bytes - t->bytes_n;
         t->cut = true;
     }
@@ -103,10 +127,14 @@ static void on_end(struct kube_exchange *x, int rc, const struct kr_err *err)
     snprintf(why, sizeof why, "%s", rc < 0 ? err->text : "");
     if (t->canceled)
         twin_end(t, KR_E_CANCELED, "canceled", t->inner.unsent);
-    else if (t->ruled && t->rule.kind == FAULT_EFFECT) {
+    else if (is_ruled(t, FAULT_EFFECT)) {
         t->timer.fn = on_lost;
         t->f->clock->ops->timer_start(t->f->clock, &t->timer, t->rule.delay_ms);
-    } else if (t->cut)
+    } else if (t->replaced && t->cut)
+        twin_end(t, KR_E_LIMIT, "the response was refused", false);
+    else if (t->replaced || (t->cut && is_ruled(t, FAULT_SHORT)))
+        twin_end(t, 0, NULL, false);
+    else if (t->cut)
         twin_end(t, KR_E_IO, "injected: the connection broke within the response", false);
     else
         twin_end(t, rc, why, t->inner.unsent);
@@ -218,7 +246,8 @@ static void transport_start(struct kube_transport *tr, struct kube_exchange *x)
     x->status = 0;
     x->unsent = x->refused = false;
     t->ruled = decide(f, x, &t->rule);
-    if (!t->ruled || t->rule.kind == FAULT_CUT || t->rule.kind == FAULT_EFFECT)
+    if (!t->ruled || is_ruled(t, FAULT_CUT) || is_ruled(t, FAULT_SHORT) ||
+        is_ruled(t, FAULT_BODY) || is_ruled(t, FAULT_EFFECT))
         pass(t);
     else if (t->rule.kind != FAULT_HANG)
         f->clock->ops->timer_start(f->clock, &t->timer, t->rule.delay_ms);

@@ -17,6 +17,8 @@ enum fault_kind {
                    */
     FAULT_HANG,   /* the server never sees it, and no answer ever comes */
     FAULT_CUT,    /* the answer's body breaks off after `bytes` bytes */
+    FAULT_SHORT,  /* the same, but it ends as if it were whole */
+    FAULT_BODY,   /* the server handles it, but 200 and `message` come as its answer */
     FAULT_STATUS, /* the server never sees it: `status` with a Status body comes instead */
     FAULT_DELAY,  /* passes through, delay_ms later */
 };
@@ -31,7 +33,7 @@ struct fault_rule {
     size_t bytes;
     int status;
     int retry_after_s;
-    const char *message; /* of the Status; NULL: "injected" */
+    const char *message; /* of the Status (NULL: "injected"), or the body; borrowed */
     uint32_t delay_ms;
 };
 

@@ -40,9 +40,10 @@ static kr_val fields_at(struct kr_arena *a, kr_val desired, int depth, bool meta
         kr_str key = kr_text(p->key);
         bool skip = depth == 0 ? kr_str_is(key, "apiVersion") || kr_str_is(key, "kind")
                                : metadata && depth == 1 &&
-                                     (kr_str_is(key, "name") || kr_str_is(key, "namespace"));
+                                     (kr_str_is(key, "name") || kr_str_is(key, "namespace") ||
+                                      kr_str_is(key, "uid"));
 
-        if (skip)
+        if (skip) /* the server never records these */
             continue;
         kr_mapb_put(&m, kr_fmt(a, "f:" KR_FMT, KR_ARG(key)),
                     is_branch(p->val)
@@ -205,22 +206,22 @@ static kr_val sparse(struct kr_arena *a, kr_val live, const struct graph_read *c
 static uint32_t reads_of(const struct model *m, const struct model_object *o, struct kr_arena *a,
                          const struct graph_read ***out)
 {
-    uint32_t n = 0, needs_n;
+    uint32_t n = 0, needs_n, nodes_n = m->rev ? m->rev->nodes_n : 0;
     const struct graph_read *needs = graph_parent_needs(&needs_n);
-    const struct graph_read **reads = kr_new_n(a, const struct graph_read *, 4096);
+    uint32_t parent_n = m->rev ? m->rev->parent_reads_n : 0, max = parent_n + needs_n;
+    const struct graph_read **reads;
 
-    if (is_parent(m, o)) {
-        for (uint32_t i = 0; m->rev && i < m->rev->parent_reads_n; i++)
-            reads[n++] = &m->rev->parent_reads[i];
-        for (uint32_t i = 0; i < needs_n; i++)
-            reads[n++] = &needs[i];
-    }
-    for (uint32_t r = 0; m->rev && r < m->rev->nodes_n; r++) {
+    for (uint32_t r = 0; r < nodes_n; r++)
+        max += m->rev->nodes[r].reads_n;
+    reads = kr_new_n(a, const struct graph_read *, max);
+    for (uint32_t i = 0; is_parent(m, o) && i < parent_n; i++)
+        reads[n++] = &m->rev->parent_reads[i];
+    for (uint32_t i = 0; is_parent(m, o) && i < needs_n; i++)
+        reads[n++] = &needs[i];
+    for (uint32_t r = 0; r < nodes_n; r++) {
         const struct graph_node *node = &m->rev->nodes[r];
 
-        if (!kr_gvr_eq(node->gvr, o->ref.gvr))
-            continue;
-        for (uint32_t i = 0; i < node->reads_n && n < 4000; i++)
+        for (uint32_t i = 0; kr_gvr_eq(node->gvr, o->ref.gvr) && i < node->reads_n; i++)
             reads[n++] = &node->reads[i];
     }
     *out = reads;

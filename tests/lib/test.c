@@ -2,7 +2,7 @@
 /* test.c - text comparison with a diff, values from text, files, random numbers; see test.h.
  *
  * The diff keeps the lines that both texts begin and end with (a few of them are shown) and prints
- * what lies between: first the lines wanted, then the lines got.
+ * what differs between; of very long texts first all lines wanted, then all lines got.
  */
 #include "tests/lib/test.h"
 
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CONTEXT_LINES = 3, FILE_MAX = 64 * 1024 * 1024 };
+enum { CONTEXT_LINES = 3, LCS_LINES_MAX = 2000, FILE_MAX = 64 * 1024 * 1024 };
 
 static kr_str cut_line(kr_str *rest)
 {
@@ -39,7 +39,36 @@ static void print_lines(char mark, const kr_str *line, uint32_t from, uint32_t t
         fprintf(stderr, "%c " KR_FMT "\n", mark, KR_ARG(line[i]));
 }
 
-static void print_diff(const char *got, const char *want)
+/* What lies between, by the longest common subsequence: rows are lines wanted. */
+static void print_middle(struct kr_arena *a, const kr_str *w, uint32_t w_n, const kr_str *g,
+                         uint32_t g_n)
+{
+    uint16_t *common = kr_new_n(a, uint16_t, (w_n + 1) * (g_n + 1)); /* of what is left */
+    uint32_t row = g_n + 1, i, k;
+
+    for (i = w_n; i-- > 0;)
+        for (k = g_n; k-- > 0;) {
+            uint16_t down = common[(i + 1) * row + k], right = common[i * row + k + 1];
+
+            common[i * row + k] = kr_str_eq(w[i], g[k])
+                                      ? (uint16_t)(common[(i + 1) * row + k + 1] + 1)
+                                      : (down > right ? down : right);
+        }
+    for (i = k = 0; i < w_n || k < g_n;) {
+        if (i < w_n && k < g_n && kr_str_eq(w[i], g[k])) {
+            i++;
+            k++;
+        } else if (k == g_n || (i < w_n && common[(i + 1) * row + k] >= common[i * row + k + 1])) {
+            print_lines('-', w, i, i + 1);
+            i++;
+        } else {
+            print_lines('+', g, k, k + 1);
+            k++;
+        }
+    }
+}
+
+void test_diff(const char *got, const char *want)
 {
     KR_AUTO(kr_arena) a = {0};
     kr_str *g, *w;
@@ -52,8 +81,12 @@ static void print_diff(const char *got, const char *want)
         tail++;
     fprintf(stderr, "texts differ from line %u on (- wanted, + got):\n", head + 1);
     print_lines(' ', w, head > CONTEXT_LINES ? head - CONTEXT_LINES : 0, head);
-    print_lines('-', w, head, w_n - tail);
-    print_lines('+', g, head, g_n - tail);
+    if (w_n - head - tail <= LCS_LINES_MAX && g_n - head - tail <= LCS_LINES_MAX) {
+        print_middle(&a, w + head, w_n - head - tail, g + head, g_n - head - tail);
+    } else {
+        print_lines('-', w, head, w_n - tail);
+        print_lines('+', g, head, g_n - tail);
+    }
     print_lines(' ', w, w_n - tail, w_n - (tail > CONTEXT_LINES ? tail - CONTEXT_LINES : 0));
 }
 
@@ -61,7 +94,7 @@ void test_text(const char *got, const char *want, const char *file, int line)
 {
     if (got && want && strcmp(got, want) == 0)
         return;
-    print_diff(got ? got : "(NULL)", want ? want : "(NULL)");
+    test_diff(got ? got : "(NULL)", want ? want : "(NULL)");
     _fail(file, line);
 }
 

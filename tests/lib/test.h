@@ -28,6 +28,7 @@
 
 /* Fails with a line diff when the texts differ. */
 #define EXPECT_TEXT(got, want) test_text((got), (want), __FILE__, __LINE__)
+void test_diff(const char *got, const char *want); /* prints it */
 void test_text(const char *got, const char *want, const char *file, int line);
 /* Fails and prints the error's text when rc is negative. */
 #define EXPECT_OK(rc, err) test_ok((rc), (err), __FILE__, __LINE__)

@@ -30,6 +30,7 @@ struct call {
     struct kube_exchange inner;
     struct kube_timer timer; /* ends x */
     struct kr_link link;
+    uint32_t at; /* in w->exchanges */
     bool flying, canceled;
 };
 
@@ -78,7 +79,11 @@ static bool on_call_bytes(struct kube_exchange *x, const char *bytes, size_t n)
 {
     struct call *c = KR_OWNER(x, struct call, inner);
 
-    return !c->x || c->line->dead || c->x->on_bytes(c->x, bytes, n);
+    if (!c->x || c->line->dead)
+        return true;
+    if (c->at < c->line->w->exchanges_n)
+        c->line->w->exchanges[c->at].bytes += n;
+    return c->x->on_bytes(c->x, bytes, n);
 }
 
 static void on_call_end(struct kube_exchange *x, int rc, const struct kr_err *err)
@@ -138,6 +143,20 @@ static struct world_line *line_of(struct kube_transport *t)
     return KR_OWNER(t, struct world_line, transport);
 }
 
+static void count_exchange(struct world *w, struct call *c)
+{
+    struct world_exchange *e;
+
+    if (w->exchanges_n == w->exchanges_cap) {
+        w->exchanges_cap = w->exchanges_cap ? 2 * w->exchanges_cap : 64;
+        w->exchanges = kr_realloc(w->exchanges, w->exchanges_cap * sizeof *e);
+    }
+    c->at = w->exchanges_n;
+    e = &w->exchanges[w->exchanges_n++];
+    *e = (struct world_exchange){.stream = c->x->stream};
+    snprintf(e->method, sizeof e->method, "%s", c->x->method);
+}
+
 static void line_start(struct kube_transport *t, struct kube_exchange *x)
 {
     struct world_line *line = line_of(t);
@@ -156,7 +175,8 @@ static void line_start(struct kube_transport *t, struct kube_exchange *x)
         w->clock.door.ops->timer_start(&w->clock.door, &c->timer, 0);
         return;
     }
-    last = ++w->exchanges_n == w->end_at;
+    count_exchange(w, c);
+    last = w->exchanges_n == w->end_at;
     if (!last || w->end == WORLD_END_SENT)
         call_pass(c);
     if (last) {
@@ -298,6 +318,7 @@ void world_close(struct world *w)
     kr_map_each(e, &w->fates)
         kr_free(e->val);
     kr_map_fini(&w->fates);
+    kr_free(w->exchanges);
     kr_buf_fini(&w->wrongs);
     kr_buf_fini(&w->trace);
     kr_arena_fini(&w->a);
@@ -542,7 +563,7 @@ void world_mark(struct world *w)
     fakeapi_log_reset(w->api);
     kr_buf_reset(&w->trace);
     w->exchanges_n = 0;
-    KR_ASSERT(w->end_at == 0);
+    w->end_at = 0;
 }
 
 uint32_t world_statuses_n(struct world *w)
@@ -701,15 +722,51 @@ static void put_value(struct dump *d, kr_val v)
     }
 }
 
+static kr_val sorted(struct dump *d, kr_val list, int (*order)(const void *x, const void *y))
+{
+    kr_val *items = kr_new_n(&d->a, kr_val, list.n + 1);
+
+    if (list.kind != KR_LIST || list.n == 0)
+        return list;
+    memcpy(items, list.list, list.n * sizeof list);
+    qsort(items, list.n, sizeof list, order);
+    return kr_list(items, list.n);
+}
+
+static int by_manager(const void *x, const void *y)
+{
+    static const char *const keys[] = {"manager", "operation", "subresource"};
+    int r = 0;
+
+    for (size_t i = 0; i < KR_N(keys) && r == 0; i++)
+        r = kr_str_cmp(kr_at_str(*(const kr_val *)x, keys[i]), kr_at_str(*(const kr_val *)y, keys[i]));
+    return r;
+}
+
 static void put_managers(struct dump *d, kr_val managers)
 {
-    KR_LIST_EACH(m, managers)
+    KR_LIST_EACH(m, sorted(d, managers, by_manager))
     {
         kr_buf_fmt(&d->b, "  owner " KR_FMT " " KR_FMT " " KR_FMT ": ", KR_ARG(kr_at_str(*m, "manager")),
                    KR_ARG(kr_at_str(*m, "operation")), KR_ARG(kr_at_str(*m, "subresource")));
         put_text(d, kr_json_str(&d->a, kr_get(*m, KR_S("fieldsV1"))));
         kr_buf_chr(&d->b, '\n');
     }
+}
+
+static int by_type(const void *x, const void *y)
+{
+    return kr_str_cmp(kr_at_str(*(const kr_val *)x, "type"), kr_at_str(*(const kr_val *)y, "type"));
+}
+
+/* Conditions are a set by type: their order says when they were first known. */
+static kr_val with_sorted_conditions(struct dump *d, kr_val v)
+{
+    kr_val list = kr_at(v, "status.conditions");
+
+    if (list.kind != KR_LIST || list.n == 0)
+        return v;
+    return kr_with(&d->a, v, "status.conditions", sorted(d, list, by_type));
 }
 
 static void put_object(struct dump *d, const struct fake_obj *o)
@@ -724,7 +781,7 @@ static void put_object(struct dump *d, const struct fake_obj *o)
                KR_ARG(o->name));
     for (size_t i = 0; i < KR_N(dropped); i++)
         v = kr_with(&d->a, v, dropped[i], KR_V_NONE);
-    put_value(d, v);
+    put_value(d, with_sorted_conditions(d, v));
     put_managers(d, kr_at(o->v, "metadata.managedFields"));
 }
 

@@ -46,6 +46,12 @@ struct world_opts {
 
 struct world_line;
 
+struct world_exchange {
+    char method[8];
+    bool stream;
+    size_t bytes; /* of the body, so far */
+};
+
 /* What the world has seen happen to one object. */
 struct world_fate {
     uint32_t created, changed, deleted;
@@ -62,7 +68,8 @@ struct world {
 
     struct world_opts opts;
     struct world_line *line;
-    uint32_t exchanges_n;
+    struct world_exchange *exchanges; /* since world_mark */
+    uint32_t exchanges_n, exchanges_cap;
     uint32_t end_at; /* exchange that is the process's last; 0: none */
     enum world_end end;
     bool ended;
