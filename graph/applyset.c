@@ -157,7 +157,7 @@ bool inst__in_sync(struct inst_step *s, uint32_t rank, struct inst_item *item, k
 
     if (item->ok_desired == item->desired && item->ok_set == rec->owned &&
         item->ok_owned == rec->owned_digest)
-        return rec->owned != NULL;
+        return true; /* also where the server told no ownership: else we would apply for ever */
     if (!rec->owned || !kr_fieldset_digest_desired(rec->owned, desired, &rules, s->a, &digest) ||
         digest != rec->owned_digest)
         return false;

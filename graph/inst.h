@@ -69,6 +69,7 @@ struct inst_item {
     char *namespace; /* where the wish lives, if not with the parent; NULL */
     bool retrying;   /* the error may pass by itself */
     bool deleting;   /* we sent a DELETE that is not seen yet */
+    uint8_t blind;   /* answers in a row that came without a record */
 };
 
 struct inst_node {

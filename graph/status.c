@@ -169,7 +169,8 @@ static void sum_node(struct inst_step *s, struct summary *sum, uint32_t rank)
 
 static kr_str prune_error(struct inst_step *s)
 {
-    for (uint32_t i = 0; i < s->inst->strays_n; i++) {
+    /* While prune is held back its former errors say nothing. */
+    for (uint32_t i = 0; i < s->inst->strays_n && inst__all_applied(s); i++) {
         const struct inst_stray *stray = &s->inst->strays[i];
 
         if (stray->error)

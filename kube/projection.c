@@ -314,14 +314,19 @@ static int read_metadata(struct kr_rec *r, kr_gvr gvr, kr_val metadata, struct k
     return 0;
 }
 
-static int read_owned(struct kr_rec *r, kr_val object, kr_str manager,
-                      struct kr_fieldset_pool *pool, struct kr_err *err)
+/* Ownership that cannot be read counts as none: such an object is never provably in sync and costs an
+ * apply, but one odd object must not stop the list of its type. */
+static void read_owned(struct kr_rec *r, kr_val object, kr_str manager, struct kr_fieldset_pool *pool)
 {
     kr_val fields = manager.n > 0 ? kr_fieldset_of_manager(object, manager) : KR_V_NONE;
+    struct kr_err err = KR_ERR_NONE;
 
     if (fields.kind == KR_NONE)
-        return 0;
-    return kr_fieldset_observe(pool, fields, object, &r->owned, &r->owned_digest, err);
+        return;
+    if (kr_fieldset_observe(pool, fields, object, &r->owned, &r->owned_digest, &err) < 0) {
+        r->owned = NULL;
+        r->owned_digest = 0;
+    }
 }
 
 int kube_project(const struct kube_projection *p, kr_gvr gvr, kr_val object, kr_str manager,
@@ -334,9 +339,7 @@ int kube_project(const struct kube_projection *p, kr_gvr gvr, kr_val object, kr_
 
     KR_TRY(read_metadata(&init, gvr, kr_get(object, KR_S("metadata")), err));
     read_identity(&init, kr_get(object, KR_S("metadata")));
-    if (read_owned(&init, object, manager, pool, err) < 0)
-        return kr_wrap(err, KR_FMT " " KR_FMT "/" KR_FMT, KR_ARG(gvr.resource),
-                       KR_ARG(init.ref.namespace), KR_ARG(init.ref.name));
+    read_owned(&init, object, manager, pool);
     digest_leaves(&b, &p->root, seen, false);
     init.root = keep(&b, &p->root, seen);
     *out = kr_rec_freeze(&init);

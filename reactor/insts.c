@@ -12,6 +12,8 @@
 #include "cel/base/log.h"
 #include "reactor/internal.h"
 
+static void inst_adopt_children(struct reactor *r, struct reactor_inst *inst);
+
 /* --- serving ------------------------------------------------------------------------------------ */
 
 static bool node_is_external(const struct graph_node *n)
@@ -107,6 +109,7 @@ void reactor__serve(struct reactor *r, struct graph_rev *rev)
         struct reactor_inst *inst = KR_OWNER(l, struct reactor_inst, link);
 
         inst_set_revision(inst);
+        inst_adopt_children(r, inst);
         reactor__subs_carry(inst, old);
     }
     reactor__use_free(old_parent);
@@ -208,13 +211,33 @@ static void kin_tidy(struct reactor *r, kr_str part_of, struct reactor_kin *kin)
     kr_free(kin);
 }
 
+/* One object may be followed in two versions of its type, each with the paths of other readers: a node
+ * hears only of its own version. What belongs to no node of the revision is heard of in any. */
+static bool other_version(const struct reactor_inst *inst, const struct kr_rec *rec)
+{
+    const struct graph_rev *rev = inst->served->rev;
+    int32_t rank = rev ? graph_rev_rank(rev, rec->node_id) : -1;
+    const kr_gvr *gvr = rank >= 0 ? &rev->nodes[rank].gvr : NULL;
+
+    return gvr && kr_str_eq(gvr->group, rec->ref.gvr.group) &&
+           kr_str_eq(gvr->resource, rec->ref.gvr.resource) &&
+           !kr_str_eq(gvr->version, rec->ref.gvr.version);
+}
+
+/* Children that came before the instance, or before its revision. */
 static void inst_adopt_children(struct reactor *r, struct reactor_inst *inst)
 {
     struct reactor_kin *kin = kin_of(r, graph_inst_part_of(inst->core));
 
     kin->inst = inst;
-    for (uint32_t i = 0; i < kin->n; i++)
-        graph_inst_child(inst->core, NULL, kin->recs[i], NULL);
+    for (uint32_t i = 0; i < kin->n; i++) {
+        if (other_version(inst, kin->recs[i]))
+            graph_inst_child(inst->core, kin->recs[i], NULL, NULL);
+    }
+    for (uint32_t i = 0; i < kin->n; i++) {
+        if (!other_version(inst, kin->recs[i]))
+            graph_inst_child(inst->core, NULL, kin->recs[i], NULL);
+    }
 }
 
 static struct reactor_inst *inst_new(struct reactor *r, struct reactor_served *s, kr_ref ref,
@@ -324,33 +347,48 @@ void reactor__inst_step(struct reactor_inst *inst)
 
 /* --- types that an inventory names ------------------------------------------------------------ */
 
-/* The kinds of a "Kind.group" list that the server has, as watches. false: discovery must be
- * refreshed first. A kind that the server does not have can have no live objects. */
+/* A version of the kind that is followed already, else the one the server prefers. */
+static kr_gvr version_of_kind(struct reactor *r, const struct kube_kind *k)
+{
+    kr_map_each(e, &r->watches)
+    {
+        const struct reactor_watch *w = e->val;
+
+        if (w->role == REACTOR_W_CHILDREN && kr_str_eq(w->gvr.group, k->gvk.group) &&
+            kr_str_eq(w->gvr.resource, k->resource))
+            return w->gvr;
+    }
+    return (kr_gvr){k->gvk.group, k->gvk.version, k->resource};
+}
+
+static const struct kube_kind *find_kind(struct reactor *r, kr_str group_kind)
+{
+    kr_str group = group_kind;
+    kr_str kind = kr_str_cut(&group, '.');
+
+    return kube_discovery_preferred(r->discovery, group, kind);
+}
+
+/* The kinds of a "Kind.group" list as watches. false: discovery must be refreshed first, for a kind that
+ * the server does not have can have no live objects, but one that we only do not know of can. */
 static bool types_resolve(struct reactor *r, struct reactor_inst *inst)
 {
-    struct reactor_watch **old = inst->types;
-    uint32_t old_n = inst->types_n;
+    bool fresh = kube_discovery_ready(r->discovery) && r->discovery_seq > inst->types_seq;
 
-    if (!kube_discovery_ready(r->discovery))
-        return false;
-    inst->types = kr_alloc((inst->types_wanted.n + 1) * sizeof(struct reactor_watch *));
-    inst->types_n = 0;
     KR_LIST_EACH(v, inst->types_wanted)
     {
-        kr_str group = kr_text(*v);
-        kr_str kind = kr_str_cut(&group, '.');
-        const struct kube_kind *k = kube_discovery_preferred(r->discovery, group, kind);
-        kr_gvr gvr;
-
-        if (!k)
-            continue;
-        gvr = (kr_gvr){k->gvk.group, k->gvk.version, k->resource};
-        inst->types[inst->types_n++] =
-            reactor__watch(r, REACTOR_W_CHILDREN, gvr, KR_S(""), KR_S(""));
+        if (!fresh && (!kube_discovery_ready(r->discovery) || !find_kind(r, kr_text(*v))))
+            return false;
     }
-    for (uint32_t i = 0; i < old_n; i++)
-        reactor__watch_release(old[i]);
-    kr_free(old);
+    inst->types = kr_alloc((inst->types_wanted.n + 1) * sizeof(struct reactor_watch *));
+    KR_LIST_EACH(v, inst->types_wanted)
+    {
+        const struct kube_kind *k = find_kind(r, kr_text(*v));
+
+        if (k)
+            inst->types[inst->types_n++] = reactor__watch(r, REACTOR_W_CHILDREN,
+                                                          version_of_kind(r, k), KR_S(""), KR_S(""));
+    }
     return true;
 }
 
@@ -380,23 +418,46 @@ static void on_discovery(struct kube_discovery *d, void *arg)
 {
     struct reactor *r = arg;
 
-    (void)d;
     r->discovering = false;
     r->types_dirty = true;
+    if (kube_discovery_rc(d) == 0)
+        r->discovery_seq++;
+    else if (!r->stopping)
+        r->clock->ops->timer_start(r->clock, &r->discovery_timer, REACTOR_DISCOVERY_RETRY_MS);
+}
+
+static void discover(struct reactor *r)
+{
+    if (r->discovering || r->stopping)
+        return;
+    r->discovering = true;
+    kube_discovery_refresh(r->discovery, on_discovery, r);
+}
+
+static void on_discovery_timer(struct kube_timer *timer)
+{
+    discover(KR_OWNER(timer, struct reactor, discovery_timer));
 }
 
 void reactor__inst_types(struct reactor_inst *inst, kr_val wanted)
 {
     struct reactor *r = inst->served->r;
+    struct reactor_watch **old = inst->types;
+    uint32_t old_n = inst->types_n;
 
     kr_arena_reset(&inst->types_arena);
     inst->types_wanted = kr_copy(&inst->types_arena, wanted);
+    inst->types = NULL;
+    inst->types_n = 0;
+    inst->types_seq = r->discovery_seq;
+    r->discovery_timer.fn = on_discovery_timer;
     if (kr_link_empty(&inst->types_link))
         kr_link_push(&r->types_waiting, &inst->types_link);
-    if (!types_resolve(r, inst) && !r->discovering) {
-        r->discovering = true;
-        kube_discovery_refresh(r->discovery, on_discovery, r);
-    }
+    if (!types_resolve(r, inst))
+        discover(r);
+    for (uint32_t i = 0; i < old_n; i++)
+        reactor__watch_release(old[i]); /* after the new ones came: what is followed stays so */
+    kr_free(old);
     r->types_dirty = true;
 }
 
@@ -404,32 +465,38 @@ void reactor__types_check(struct reactor *r)
 {
     struct kr_link list, *l;
 
-    if (!kube_discovery_ready(r->discovery))
-        return;
     kr_link_take(&list, &r->types_waiting);
     while ((l = kr_link_pop(&list)) != NULL) {
         struct reactor_inst *inst = KR_OWNER(l, struct reactor_inst, types_link);
 
         kr_link_push(&r->types_waiting, l);
-        if (!inst->types && !types_resolve(r, inst))
-            continue;
-        types_tell(inst);
+        if (inst->types || types_resolve(r, inst)) {
+            types_tell(inst);
+        } else if (!r->discovering && kube_discovery_rc(r->discovery) < 0) {
+            graph_inst_types_known(inst->core, false, kr_err_str(kube_discovery_error(r->discovery)));
+            reactor__inst_queue(inst, REACTOR_P_CHANGE);
+        } else {
+            discover(r);
+        }
     }
 }
 
 /* --- children ----------------------------------------------------------------------------------- */
 
-static void kin_replace(struct reactor_kin *kin, struct kr_rec *old, struct kr_rec *now)
+/* By name, not by address: a list that brings nothing new replaces the store's records silently. */
+static void kin_replace(struct reactor_kin *kin, const struct kr_rec *old, struct kr_rec *now)
 {
-    for (uint32_t i = 0; old && i < kin->n; i++) {
-        if (kin->recs[i] == old) {
-            kr_rec_drop(old);
-            if (now)
-                kin->recs[i] = kr_rec_hold(now);
-            else
-                kin->recs[i] = kin->recs[--kin->n];
-            return;
-        }
+    const struct kr_rec *rec = now ? now : old;
+
+    for (uint32_t i = 0; i < kin->n; i++) {
+        if (!kr_ref_eq(kin->recs[i]->ref, rec->ref))
+            continue;
+        kr_rec_drop(kin->recs[i]);
+        if (now)
+            kin->recs[i] = kr_rec_hold(now);
+        else
+            kin->recs[i] = kin->recs[--kin->n];
+        return;
     }
     if (!now)
         return;
@@ -452,6 +519,8 @@ static void kin_tell(struct reactor *r, struct reactor_inst *inst, const struct 
                kr_bits_has(&c->bits, KUBE_BIT_IDENTITY) ||
                s->node_uses[rank]->watch->store != c->store;
 
+    if (other_version(inst, rec))
+        return;
     if (!all)
         reactor__use_bits(s->node_uses[rank], &c->bits, &a, &bits);
     graph_inst_child(inst->core, old, now, all ? NULL : &bits);
@@ -468,12 +537,9 @@ static void kin_apply(struct reactor *r, kr_str part_of, const struct kube_chang
     if (part_of.n == 0)
         return;
     kin = kin_of(r, part_of);
-    if (old)
-        kr_rec_hold(old); /* kin_replace lets go of it */
     kin_replace(kin, old, now);
     if (kin->inst)
         kin_tell(r, kin->inst, c, old, now);
-    kr_rec_drop(old);
     kin_tidy(r, part_of, kin);
 }
 
@@ -500,7 +566,7 @@ void reactor__kin_forget(struct reactor *r, struct kube_store *store)
         if (!kin)
             continue;
         kin_replace(kin, rec, NULL);
-        if (kin->inst)
+        if (kin->inst && !other_version(kin->inst, rec))
             graph_inst_child(kin->inst->core, rec, NULL, NULL);
         kin_tidy(r, rec->part_of, kin);
     }

@@ -157,6 +157,7 @@ struct reactor_inst {
     struct reactor_watch **types; /* asked for by TYPES */
     uint32_t types_n;
     kr_val types_wanted;  /* list of "Kind.group"; lives in types_arena */
+    uint64_t types_seq;   /* discovery_seq when they were asked for */
     struct kr_arena types_arena;
     struct kr_link types_link; /* in r->types_waiting */
 };
@@ -292,7 +293,9 @@ struct reactor {
     uint64_t inst_ids;
     uint32_t closing_n;  /* watches that are closing */
     uint32_t fetching_n; /* loads of kinds under way */
-    bool started, stopping, watches_stopped, discovering, types_dirty;
+    bool started, stopping, watches_stopped, cancelled, discovering, types_dirty;
+    uint64_t discovery_seq; /* refreshes of discovery that succeeded */
+    struct kube_timer discovery_timer;
     struct kube_timer stop_timer;
     uint64_t stop_by_ms;
     char *trouble; /* owned: the last reason logged for a watch */

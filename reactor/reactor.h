@@ -34,6 +34,7 @@ enum {
     REACTOR_TURN_MS = 5,
     REACTOR_EXTERNAL_SINGLES = 16,  /* external objects of one type followed one by one; more share a watch */
     REACTOR_STOP_MS = 60 * 1000,    /* how long a stop waits for requests under way, if not told */
+    REACTOR_DISCOVERY_RETRY_MS = 5 * 1000, /* after a refresh of discovery that failed */
     REACTOR_RGD_FILE_MAX = 16 * 1024 * 1024, /* bytes of a definition file */
 };
 

@@ -322,6 +322,8 @@ int reactor_run(const struct reactor_flags *flags)
         kr_log(KR_INFO, "starting", KV_C("version", reactor_version), KV_C("server", run.config->server),
                KV_C("context", run.config->context ? run.config->context : ""),
                KV_C("namespace", flags->namespace));
+        if (flags->leader_elect)
+            kr_log(KR_WARN, "no Lease is taken in this version: run one replica");
         run_handles(&run);
         reactor_start(run.reactor);
     } else {

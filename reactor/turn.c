@@ -143,20 +143,19 @@ static void stop_watches(struct reactor *r)
     r->watches_stopped = true;
 }
 
-/* A stop waits for what is under way, then lets go of everything. */
+/* A stop waits for writes under way, no longer than told; what only reads is cancelled. */
 static void stop_turn(struct reactor *r)
 {
-    bool late = kube_now_ms(r->clock) >= r->stop_by_ms;
+    bool writing = !kr_link_empty(&r->ops);
 
-    if (!kr_link_empty(&r->ops) && !late)
+    if (writing && kube_now_ms(r->clock) < r->stop_by_ms)
         return;
-    if (!kr_link_empty(&r->ops)) {
-        for (struct kr_link *l = r->ops.next; l != &r->ops; l = l->next)
-            kube_req_cancel(&KR_OWNER(l, struct reactor_op, link)->req);
-        return;
-    }
-    if (!r->watches_stopped)
+    if (!writing && !r->watches_stopped)
         stop_watches(r);
+    if (!r->cancelled && kube_client_busy_n(r->client)) {
+        r->cancelled = true;
+        kube_client_cancel_all(r->client);
+    }
 }
 
 bool reactor_turn(struct reactor *r)
@@ -216,6 +215,7 @@ void reactor_free(struct reactor *r)
     KR_ASSERT(!r->started || reactor_stopped(r));
     reactor__count_fini(r);
     r->clock->ops->timer_stop(r->clock, &r->stop_timer);
+    r->clock->ops->timer_stop(r->clock, &r->discovery_timer);
     reactor__route_turn(r);
     kr_map_each(e, &r->kins)
         kin_free(e->val);

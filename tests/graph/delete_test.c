@@ -5,39 +5,37 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Compiled once: a chain one -> two -> three, a wave each. */
+static struct cel_kinds *kinds;
+static struct graph_rev *chain;
+
+static const char chain_text[] =
+    "metadata: {name: k}\nspec:\n  schema: {apiVersion: v1alpha1, kind: K, spec: {a: string}}\n"
+    "  resources:\n"
+    "    - {id: one, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: one}, "
+    "data: {a: \"${schema.spec.a}\"}}}\n"
+    "    - {id: two, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: two}, "
+    "data: {a: \"${one.data.a}\"}}}\n"
+    "    - {id: three, template: {apiVersion: v1, kind: Secret, metadata: {name: three}, "
+    "stringData: {a: \"${two.data.a}\"}}}\n";
+
 struct fixture {
-    struct cel_kinds *kinds;
     struct model *m;
 };
 
-/* A chain one -> two -> three; the last two waves have one member each. */
 static struct fixture setup(void)
 {
     KR_AUTO(kr_arena) a = {0};
-    struct fixture f = {.kinds = model_kinds(KROC_SOURCE "/tests/scenario/kinds.yaml")};
-    struct graph_rev *rev = scenario_revision(
-        f.kinds, "metadata: {name: k}\nspec:\n  schema: {apiVersion: v1alpha1, kind: K, spec: {a: "
-                 "string}}\n  resources:\n"
-                 "    - {id: one, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "
-                 "one}, data: {a: \"${schema.spec.a}\"}}}\n"
-                 "    - {id: two, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "
-                 "two}, data: {a: \"${one.data.a}\"}}}\n"
-                 "    - {id: three, template: {apiVersion: v1, kind: Secret, metadata: {name: "
-                 "three}, stringData: {a: \"${two.data.a}\"}}}\n");
 
-    f.m = model_new(
-        f.kinds, rev,
-        test_json(
-            &a, "{\"apiVersion\":\"kro.run/v1alpha1\",\"kind\":\"K\",\"metadata\":{\"name\":\"k\","
-                "\"namespace\":\"default\"},\"spec\":{\"a\":\"1\"}}"));
-    graph_rev_drop(rev);
-    return f;
+    return (struct fixture){model_new(
+        kinds, chain,
+        test_json(&a, "{\"apiVersion\":\"kro.run/v1alpha1\",\"kind\":\"K\",\"metadata\":{"
+                      "\"name\":\"k\",\"namespace\":\"default\"},\"spec\":{\"a\":\"1\"}}"))};
 }
 
 static void teardown(struct fixture *f)
 {
     model_free(f->m);
-    cel_kinds_free(f->kinds);
 }
 
 static void expect_gone(struct fixture *f)
@@ -145,10 +143,10 @@ TEST(delete, waits_for_an_apply_whose_outcome_nobody_told)
 TEST(delete, of_an_instance_that_was_never_managed_does_nothing)
 {
     KR_AUTO(kr_arena) a = {0};
-    struct fixture f = {.kinds = model_kinds(KROC_SOURCE "/tests/scenario/kinds.yaml")};
+    struct fixture f;
 
     f.m = model_new(
-        f.kinds, NULL,
+        kinds, NULL,
         test_json(
             &a, "{\"apiVersion\":\"kro.run/v1alpha1\",\"kind\":\"K\",\"metadata\":{\"name\":\"k\","
                 "\"namespace\":\"default\",\"finalizers\":[\"x/y\"]},\"spec\":{}}"));
@@ -196,12 +194,19 @@ TEST(delete, when_the_finalizer_was_taken_away_orphans_the_children)
 
 int main(void)
 {
-    return RUN(T(delete, costs_k_deletes_one_finalizer_and_one_status),
-               T(delete, without_a_revision_and_after_a_restart_is_the_same),
-               T(delete, at_any_moment_of_a_creation_leaves_nothing),
-               T(delete, in_random_order_of_events_leaves_nothing),
-               T(delete, waits_for_an_apply_whose_outcome_nobody_told),
-               T(delete, of_an_instance_that_was_never_managed_does_nothing),
-               T(delete, waits_for_the_types_of_the_inventory),
-               T(delete, when_the_finalizer_was_taken_away_orphans_the_children));
+    int failed;
+
+    kinds = model_kinds(KROC_SOURCE "/tests/scenario/kinds.yaml");
+    chain = scenario_revision(kinds, chain_text);
+    failed = RUN(T(delete, costs_k_deletes_one_finalizer_and_one_status),
+                 T(delete, without_a_revision_and_after_a_restart_is_the_same),
+                 T(delete, at_any_moment_of_a_creation_leaves_nothing),
+                 T(delete, in_random_order_of_events_leaves_nothing),
+                 T(delete, waits_for_an_apply_whose_outcome_nobody_told),
+                 T(delete, of_an_instance_that_was_never_managed_does_nothing),
+                 T(delete, waits_for_the_types_of_the_inventory),
+                 T(delete, when_the_finalizer_was_taken_away_orphans_the_children));
+    graph_rev_drop(chain);
+    cel_kinds_free(kinds);
+    return failed;
 }

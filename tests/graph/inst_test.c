@@ -123,9 +123,15 @@ TEST(inst, a_key_costs_its_readers)
 {
     struct fixture f = setup();
 
+    f.m->why = true;
+    kr_buf_reset(&f.m->trace);
     /* config reads the key; deployment reads config's version; two applies, each node once */
     write_as_other(&f, "v1", "ConfigMap", "settings", "data.level=\"2\"");
     expect_cost(&f, "templates 2, readyWhen 0, status 1; apply 2, parent 0, status 0, delete 0");
+    EXPECT_TEXT(f.m->trace.s, "apply   v1/ConfigMap default/demo-config\n"
+                              "  because of settings.data.level\n"
+                              "apply   apps/v1/Deployment default/demo\n"
+                              "  because of config.metadata.resourceVersion\n");
     teardown(&f);
 }
 
@@ -284,6 +290,26 @@ TEST(inst, what_the_server_makes_of_a_wish_is_accepted)
     cel_kinds_free(kinds);
 }
 
+TEST(inst, answers_without_records_and_objects_without_ownership_end_too)
+{
+    for (int i = 0; i < 3; i++) {
+        struct fixture f = setup();
+
+        f.m->blind = i != 1;
+        f.m->unowned = i != 0;
+        f.m->webhook = true;
+        model_edit(f.m, scenario_patch(&f.m->a, KR_S("spec.image=b spec.replicas=2")));
+        model_rest(f.m);
+        write_as_other(&f, "v1", "Service", "demo", "spec.selector.app=wrong");
+        model_rest(f.m);
+        assert_in_range(model_writes_n(f.m), 2, 40);
+        assert_string_equal(
+            kr_cstr(&f.m->a, kr_at_str(model_get(f.m, "ConfigMap", "demo-config"), "data.image")),
+            "b");
+        teardown(&f);
+    }
+}
+
 TEST(inst, copies_of_our_labels_are_not_our_objects)
 {
     struct fixture f = setup();
@@ -340,6 +366,7 @@ int main(void)
         T(inst, a_creation_is_k_applies_two_on_the_parent_and_one_status),
         T(inst, our_own_status_write_wakes_no_reader_of_the_version),
         T(inst, what_the_server_makes_of_a_wish_is_accepted),
+        T(inst, answers_without_records_and_objects_without_ownership_end_too),
         T(inst, copies_of_our_labels_are_not_our_objects), T(inst, one_of_five_nodes_is_small),
         T(inst, types_that_are_not_listed_hold_everything_and_an_error_is_named));
 }

@@ -260,7 +260,7 @@ static struct kr_rec *record(struct model *m, struct model_object *o)
         .root = sparse(&a, o->live, reads, n),
     };
 
-    if (is_branch(owned) &&
+    if (is_branch(owned) && !m->unowned &&
         kr_fieldset_observe(m->pool, owned, o->live, &init.owned, &init.owned_digest, &err) < 0)
         fail_test(err.text);
     return kr_rec_freeze(&init);
@@ -636,7 +636,7 @@ static void request(struct model *m, const struct graph_action *x)
     d.object = index_of(m, o);
     d.result =
         (struct graph_result){.token = x->token, .outcome = out.code, .message = out.message};
-    if (out.code == GRAPH_O_OK && o->live.kind != KR_NONE)
+    if (out.code == GRAPH_O_OK && o->live.kind != KR_NONE && !m->blind)
         d.rec = record(m, o);
     d.version = o->version;
     *queue_add(m, D_RESULT) = d; /* the response, then what the watch tells */
@@ -896,6 +896,8 @@ static void print_plan(struct model *m, const struct graph_plan *plan)
         struct graph_plan one = {.actions = &plan->actions[i], .n = 1};
 
         graph_plan_print(&one, &m->trace);
+        if (m->why && plan->actions[i].why.n)
+            kr_buf_fmt(&m->trace, "  because of " KR_FMT "\n", KR_ARG(plan->actions[i].why));
         if (plan->actions[i].kind == GRAPH_A_STATUS)
             print_status(m, kr_get(plan->actions[i].body, KR_S("status")));
     }

@@ -52,6 +52,9 @@ struct model {
     struct model_answer answers[8];
     uint32_t answers_n;
     bool webhook;    /* data.norm of every object becomes "n-" + what was written */
+    bool why;        /* the trace says what caused an apply */
+    bool blind;      /* answers come without records */
+    bool unowned;    /* the server tells no managedFields */
     bool types_hang; /* TYPES is not answered */
 
     struct kr_fieldset_pool *pool;

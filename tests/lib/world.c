@@ -30,7 +30,8 @@ struct call {
     struct kube_exchange inner;
     struct kube_timer timer; /* ends x */
     struct kr_link link;
-    uint32_t at; /* in w->exchanges */
+    struct kr_arena arena; /* of what inner borrows: it may outlive x */
+    uint32_t at;           /* in w->exchanges */
     bool flying, canceled;
 };
 
@@ -42,6 +43,7 @@ static void call_tidy(struct call *c)
         return;
     clock->ops->timer_stop(clock, &c->timer);
     kr_link_remove(&c->link);
+    kr_arena_fini(&c->arena);
     kr_free(c);
 }
 
@@ -106,6 +108,8 @@ static void call_pass(struct call *c)
     struct kube_transport *next = fault_transport(c->line->w->fault);
 
     c->inner = *c->x;
+    c->inner.path = kr_strdup(&c->arena, c->x->path);
+    c->inner.body = kr_strdup(&c->arena, c->x->body);
     c->inner.on_head = on_call_head;
     c->inner.on_bytes = on_call_bytes;
     c->inner.on_end = on_call_end;
@@ -347,6 +351,7 @@ void world_start(struct world *w)
                              .sidecar = w->opts.sidecar,
                              .crd_deletion = w->opts.crd_deletion,
                              .revisions_max = w->opts.revisions_max,
+                             .stop_ms = w->opts.stop_ms,
                              .trace = w->opts.traced ? on_trace : NULL,
                              .trace_arg = w};
 
@@ -407,7 +412,7 @@ void world_crash(struct world *w, bool sent)
 
 void world_stop(struct world *w)
 {
-    uint64_t end = w->clock.now_ms + REACTOR_STOP_MS + 1000;
+    uint64_t end = w->clock.now_ms + (w->opts.stop_ms ? w->opts.stop_ms : REACTOR_STOP_MS) + 1000;
 
     reactor_stop(w->reactor);
     world_settle(w);
@@ -792,7 +797,22 @@ static bool is_scenery(const struct fake_obj *o)
            kr_str_is(o->name, "graphrevisions.internal.kro.run");
 }
 
-const char *world_dump(struct world *w)
+static void put_child(struct dump *d, const struct fake_obj *o)
+{
+    static const char *const parts[] = {"spec", "data"};
+    kr_val v = kr_map_sorted(NULL, 0);
+
+    if (label_of(o, GRAPH_LABEL_PART_OF).n == 0)
+        return;
+    for (size_t i = 0; i < KR_N(parts); i++)
+        if (kr_at(o->v, parts[i]).kind != KR_NONE)
+            v = kr_with(&d->a, v, parts[i], kr_at(o->v, parts[i]));
+    kr_buf_fmt(&d->b, KR_FMT " " KR_FMT "/" KR_FMT "\n", KR_ARG(o->resource), KR_ARG(o->namespace),
+               KR_ARG(o->name));
+    put_value(d, v);
+}
+
+static const char *dump(struct world *w, void (*put)(struct dump *d, const struct fake_obj *o))
 {
     struct dump d = {.b = KR_BUF(TEXT_MAX), .path = KR_BUF(TEXT_MAX)};
     const char *out;
@@ -809,8 +829,8 @@ const char *world_dump(struct world *w)
     }
     qsort(d.list, d.n, sizeof d.list[0], by_key);
     for (uint32_t i = 0; i < d.n; i++)
-        put_object(&d, d.list[i]);
-    out = kr_cstr(&w->a, kr_buf_view(&d.b));
+        put(&d, d.list[i]);
+    out = kr_strdup(&w->a, d.b.n ? kr_buf_view(&d.b) : KR_S("")).s;
     KR_ASSERT(!d.b.full);
     kr_buf_fini(&d.b);
     kr_buf_fini(&d.path);
@@ -818,4 +838,14 @@ const char *world_dump(struct world *w)
     kr_map_fini(&d.versions);
     kr_arena_fini(&d.a);
     return out;
+}
+
+const char *world_dump(struct world *w)
+{
+    return dump(w, put_object);
+}
+
+const char *world_children(struct world *w)
+{
+    return dump(w, put_child);
 }

@@ -41,6 +41,7 @@ struct world_opts {
     const char *rgds[WORLD_RGDS_MAX]; /* sidecar: YAML texts */
     bool traced;                      /* the trace is kept: world_trace */
     uint32_t revisions_max;
+    uint64_t stop_ms; /* 0: REACTOR_STOP_MS */
     bool crd_deletion;
 };
 
@@ -86,7 +87,7 @@ void world_close(struct world *w); /* crashes what runs */
 /* --- the controller --------------------------------------------------------------------------- */
 
 void world_start(struct world *w);
-/* Stops it in order; fails the test unless it ends within REACTOR_STOP_MS and some. */
+/* Stops it in order; fails the test unless it ends in the time that a stop has, and some. */
 void world_stop(struct world *w);
 /* Drops it at once. sent: what it has asked for takes effect all the same. */
 void world_crash(struct world *w, bool sent);
@@ -129,5 +130,7 @@ const char *world_writes(struct world *w);
 /* Everything in the cluster as text: an object's references and fields a line each, sorted. uids and
  * versions are named by their object, times are left out. Lives in w->a. */
 const char *world_dump(struct world *w);
+/* The same of the children alone (what has an owner's label), and only their spec and data. */
+const char *world_children(struct world *w);
 
 #endif
