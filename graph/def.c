@@ -1034,6 +1034,28 @@ static bool in_revision(struct graph_def *def, const struct graph_env *env, stru
     return true;
 }
 
+static kr_ref instances_of(const struct graph_rev *rev)
+{
+    return (kr_ref){.gvr = rev->instance_gvr};
+}
+
+/* Gives the revision to the reactor, once. */
+static void offer(struct graph_def *def, struct graph_plan *plan)
+{
+    struct graph_action *action;
+
+    if (def->serving == def->built || def->offered == def->built)
+        return;
+    graph_rev_drop(def->offered);
+    def->offered = graph_rev_hold(def->built);
+    def->asked++;
+    set_text(&def->refusal, KR_S(""));
+    action = graph_plan_add(plan, GRAPH_A_SERVE);
+    action->ref = instances_of(def->built);
+    action->gvk = def->built->instance_gvk;
+    action->rev = def->built;
+}
+
 static bool in_crd(struct graph_def *def, const struct graph_env *env, struct graph_plan *plan)
 {
     enum def_crd outcome = DEF_CRD_OK;
@@ -1047,35 +1069,22 @@ static bool in_crd(struct graph_def *def, const struct graph_env *env, struct gr
         outcome = def__crd_step(def, env, plan);
     if (outcome == DEF_CRD_WAIT)
         return false;
-    if (outcome == DEF_CRD_BAD)
+    if (outcome == DEF_CRD_BAD) {
+        if (is_terminating(def->crd.v) && def__crd_ours(def))
+            offer(def, plan); /* the CRD waits for its instances, and they for us */
         inactive(def, def->verdicts[V_KIND].message);
-    else
+    } else {
         kr_sm_to(&def->sm, DEF_ESTABLISHED);
+    }
     return true;
-}
-
-static kr_ref instances_of(const struct graph_rev *rev)
-{
-    return (kr_ref){.gvr = rev->instance_gvr};
 }
 
 /* Gives the revision to the reactor and waits for its word. */
 static bool in_established(struct graph_def *def, const struct graph_env *env,
                            struct graph_plan *plan)
 {
-    struct graph_action *action;
-
     (void)env;
-    if (def->serving != def->built && def->offered != def->built) {
-        graph_rev_drop(def->offered);
-        def->offered = graph_rev_hold(def->built);
-        def->asked++;
-        set_text(&def->refusal, KR_S(""));
-        action = graph_plan_add(plan, GRAPH_A_SERVE);
-        action->ref = instances_of(def->built);
-        action->gvk = def->built->instance_gvk;
-        action->rev = def->built;
-    }
+    offer(def, plan);
     if (def->offered == def->built && def->asked)
         return false;
     if (def->offered == def->built && def->refusal) {

@@ -486,7 +486,7 @@ static bool node_carry(struct graph_inst *inst, uint32_t from, const struct grap
     to->state = INST_NEW;
     to->hold = HOLD_NONE;
     to->known = to->answered = false; /* the records were made of what the old revision reads */
-    to->duplicate = to->by_dep = false;
+    to->duplicate = to->by_dep = to->evaluated = false;
     inst__text(&to->text, KR_S(""));
     to->cause_rank = UINT32_MAX;
     return true;

@@ -78,6 +78,7 @@ struct inst_node {
     uint8_t hold;   /* enum inst_hold */
     bool known;     /* the type is listed */
     bool answered;  /* external: the first answer has come */
+    bool evaluated; /* at least once in this revision */
     bool duplicate; /* failed because another node has the same reference */
     bool by_dep;    /* pending because of another node, which is named itself */
     uint32_t items_n;

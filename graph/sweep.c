@@ -73,7 +73,7 @@ static bool unclaimed_terminating(const struct inst_step *s)
         const struct kr_rec *rec = inst->strays[i].rec;
         int32_t rank = rec->terminating ? graph_rev_rank(inst->rev, rec->node_id) : -1;
 
-        if (rank >= 0 && inst->nodes[rank].state == INST_NEW)
+        if (rank >= 0 && !inst->nodes[rank].evaluated)
             return true;
     }
     return false;
@@ -456,6 +456,7 @@ static void run_template(struct inst_step *s, uint32_t rank)
     }
     node->hold = HOLD_NONE;
     node->duplicate = false;
+    node->evaluated = true;
     rc = evaluate(s, rank, &desired, &err);
     if (rc == EVAL_SKIPPED)
         set_skipped(s, rank);

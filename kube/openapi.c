@@ -411,12 +411,22 @@ static void on_discovery(struct kube_discovery *d, void *arg)
         go(o, O_INDEX);
 }
 
+/* Failed, or an answer without what it is for: read as a document, it would say that the server lacks
+ * every kind. */
+static bool is_broken(struct kube_req *req, kr_val part)
+{
+    if (req->rc == 0 && part.kind != KR_MAP)
+        req->rc = kr_fail(&req->err, KR_E_INPUT, "get " KR_FMT ": no OpenAPI document",
+                          KR_ARG(req->path));
+    return req->rc < 0;
+}
+
 static void on_index(struct kube_req *req)
 {
     struct kube_openapi *o = KR_OWNER(req, struct kube_openapi, req);
     struct load *l = running(o);
 
-    if (l->cancelled || req->rc < 0) {
+    if (l->cancelled || is_broken(req, kr_get(req->object, KR_S("paths")))) {
         finish(o, req->rc, &req->err);
         return;
     }
@@ -441,7 +451,7 @@ static void on_doc(struct kube_req *req)
         go(o, O_INDEX);
         return;
     }
-    if (l->cancelled || req->rc < 0) {
+    if (l->cancelled || is_broken(req, req->object)) {
         finish(o, req->rc, &req->err);
         return;
     }

@@ -223,6 +223,8 @@ static enum graph_outcome outcome_of(const struct kube_req *req)
 {
     if (req->rc == 0)
         return GRAPH_O_OK;
+    if (req->rc == KR_E_INPUT && req->unsent)
+        return GRAPH_O_INVALID; /* refused on our side: a name that is none */
     if (req->rc != KR_E_API)
         return GRAPH_O_RETRY;
     switch (req->reason) {
@@ -312,6 +314,14 @@ static kr_str version_of(const struct reactor_op *op)
     return rec ? rec->version : KR_S("");
 }
 
+/* The server's bare words, as kro shows them; else what went wrong on the way. */
+static kr_str message_of(const struct reactor_op *op)
+{
+    if (!op->sent)
+        return op->message;
+    return op->req.message.n || op->req.rc == 0 ? op->req.message : kr_err_str(&op->req.err);
+}
+
 static void op_deliver(struct reactor_op *op)
 {
     struct reactor *r = op->r;
@@ -320,7 +330,7 @@ static void op_deliver(struct reactor_op *op)
     struct kr_rec *rec = op->sent ? answer_store(op) : NULL;
     struct graph_result res = {.token = op->token,
                                .outcome = op->sent ? outcome_of(&op->req) : op->outcome,
-                               .message = op->sent ? op->req.message : op->message,
+                               .message = message_of(op),
                                .rec = rec,
                                .object = op->req.object};
 

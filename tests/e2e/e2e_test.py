@@ -411,6 +411,22 @@ class Faults(Group):
                 for path in (p.page, p.deployment, p.service):
                     self.assertIsNotNone(self.cluster.find(path))
 
+    def test_crd_deleted_while_the_controller_is_down(self):
+        ns, p = self.shop()
+        crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/webapps.kro.run"
+        uid = self.cluster.get(crd)["metadata"]["uid"]
+        self.kroc.stop(check=False)
+        self.cluster.delete(crd)
+        self.kroc.start()
+
+        def made_again():
+            found = self.cluster.find(crd)
+            return found and found["metadata"]["uid"] != uid
+
+        self.until("the CRD goes with its instances and is made again", made_again, 40)
+        for path in (p.instance, p.page, p.deployment, p.service):
+            self.until(f"{path} is gone", lambda: self.cluster.find(path) is None, 20)
+
     def test_crash_in_the_middle_of_a_deletion(self):
         ns, p = self.shop()
         self.cluster.delete(p.instance)

@@ -391,6 +391,7 @@ static void run_history(const struct cel_kinds *kinds, struct graph_rev *const r
 
     h.m = new_model(kinds, revs[0]);
     h.m->seed = &h.seed;
+    h.m->why = true;
     h.m->webhook = chance(&h.seed, 30);
     for (uint32_t i = 0; i < events; i++) {
         some_time(&h);
@@ -468,6 +469,7 @@ static void run_quiet(const struct cel_kinds *kinds, struct graph_rev *const rev
 
     h.m = new_model(kinds, revs[0]);
     h.m->seed = &h.seed;
+    h.m->why = true;
     for (uint32_t i = 0; i < events; i++) {
         model_rest(h.m);
         expect_budget(&h, seed);

@@ -190,6 +190,20 @@ TEST(kube_discovery, one_legacy_group_that_fails_leaves_the_others)
     fixture_fini(&f);
 }
 
+TEST(kube_discovery, a_legacy_group_that_answers_nonsense_is_a_failure)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    legacy_routes(&f);
+    refresh(&f);
+    routes_set(&f.r, "/apis/x.io/v1", 200, KR_S("{}"));
+    refresh(&f);
+    assert_int_equal(kube_discovery_rc(f.d), KR_E_INPUT);
+    assert_non_null(kind(&f, "x.io", "v2", "Thing"));
+    fixture_fini(&f);
+}
+
 TEST(kube_discovery, a_refresh_that_fails_leaves_the_old_snapshot)
 {
     static const char *const paths[] = {"/api", "/apis"};
@@ -274,6 +288,7 @@ int main(void)
                T(kube_discovery, a_group_version_that_is_stale_keeps_what_was_known),
                T(kube_discovery, a_server_without_aggregation_is_asked_group_by_group),
                T(kube_discovery, one_legacy_group_that_fails_leaves_the_others),
+               T(kube_discovery, a_legacy_group_that_answers_nonsense_is_a_failure),
                T(kube_discovery, a_refresh_that_fails_leaves_the_old_snapshot),
                T(kube_discovery, all_legacy_groups_failing_is_a_failure),
                T(kube_discovery, calls_share_a_refresh_and_cancelling_ends_it),

@@ -267,23 +267,37 @@ static void with_fault(const struct life *want, struct fault_rule rule, uint32_t
     world_close(&w);
 }
 
-TEST(fault, every_exchange_in_every_way)
+static void every_exchange(const struct fakeapi_opts *o, uint32_t stride)
 {
     struct tally t[KR_N(faults)] = {0};
     struct life want;
     uint32_t at = 0;
 
-    undisturbed(&want, &api_opts);
+    undisturbed(&want, o);
     for (size_t i = 0; i < KR_N(faults); i++) {
         t[i] = (struct tally){.name = faults[i].name,
                               .writes_max = faults[i].writes_max,
                               .statuses_max = faults[i].statuses_max};
         for (uint32_t n = 1; n <= want.exchanges_n; n++)
-            if (concerns(faults[i].on, &want.exchanges[n - 1]) && (full() || at++ % 7 == 0))
-                with_fault(&want, faults[i].rule, n, &t[i], &api_opts);
+            if (concerns(faults[i].on, &want.exchanges[n - 1]) && (full() || at++ % stride == 0))
+                with_fault(&want, faults[i].rule, n, &t[i], o);
     }
     report(t, KR_N(t));
     life_free(&want);
+}
+
+TEST(fault, every_exchange_in_every_way)
+{
+    every_exchange(&api_opts, 7);
+}
+
+/* Lists in pages, discovery group by group. */
+TEST(fault, every_exchange_with_an_old_server)
+{
+    static const struct fakeapi_opts old = {
+        .latency_ms = 10, .crd_delay_ms = 25, .no_streaming_list = true, .no_aggregated = true};
+
+    every_exchange(&old, 29);
 }
 
 /* --- the controller is dropped ------------------------------------------------------------------------- */
@@ -541,7 +555,7 @@ TEST(fault, ten_thousand_reconnects_cost_no_memory)
 int main(int argc, char **argv)
 {
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
-    return RUN(T(fault, every_exchange_in_every_way),
+    return RUN(T(fault, every_exchange_in_every_way), T(fault, every_exchange_with_an_old_server),
                T(fault, dropped_at_every_exchange_and_started_again),
                T(fault, every_stream_cut_within_its_events),
                T(fault, a_list_that_breaks_between_two_pages),

@@ -423,6 +423,7 @@ static void run(uint64_t seed, bool told)
     world_open(&h.w, &(struct world_opts){.api = {.latency_ms = pick(&h, 3) * 7,
                                                   .crd_delay_ms = pick(&h, 2) * 100,
                                                   .no_streaming_list = pick(&h, 3) == 0,
+                                                  .no_aggregated = pick(&h, 3) == 0,
                                                   .chunk_bytes = pick(&h, 2) * 333}});
     world_start(&h.w);
     begin(&h);
