@@ -39,6 +39,7 @@ struct snapshot {
     uint32_t kinds_n, kinds_cap;
     struct kr_map by_gvk, by_gvr; /* "group/version/name" -> struct kube_kind */
     struct kr_map by_group;       /* "group/kind" -> the first */
+    struct kr_map unread;         /* "group/version" and "group/": their kinds were not told */
 };
 
 /* A group version whose kinds a request of its own must tell. */
@@ -77,6 +78,7 @@ static void snapshot_free(struct snapshot *s)
     kr_map_fini(&s->by_gvk);
     kr_map_fini(&s->by_gvr);
     kr_map_fini(&s->by_group);
+    kr_map_fini(&s->unread);
     kr_free(s->kinds);
     kr_arena_fini(&s->a);
     kr_free(s);
@@ -143,9 +145,18 @@ static int snapshot_add(struct snapshot *s, const struct kube_kind *kind, struct
     return 0;
 }
 
+static kr_str version_key(struct kr_arena *a, kr_str group, kr_str version)
+{
+    return kr_fmt(a, KR_FMT "/" KR_FMT, KR_ARG(group), KR_ARG(version));
+}
+
 /* What was known of a group version that cannot be read now. */
 static int keep_old(struct kube_discovery *d, kr_str group, kr_str version, struct kr_err *err)
 {
+    struct snapshot *s = d->next;
+
+    kr_map_put(&s->unread, version_key(&s->a, group, version), s);
+    kr_map_put(&s->unread, version_key(&s->a, group, KR_S("")), s);
     for (uint32_t i = 0; d->now && i < d->now->kinds_n; i++) {
         const struct kube_kind *k = d->now->kinds[i];
 
@@ -506,6 +517,13 @@ const struct kube_kind *kube_discovery_preferred(const struct kube_discovery *d,
 const struct kube_kind *kube_discovery_resource(const struct kube_discovery *d, kr_gvr gvr)
 {
     return d->now ? find(&d->now->by_gvr, gvr.group, gvr.version, gvr.resource) : NULL;
+}
+
+bool kube_discovery_unread(const struct kube_discovery *d, kr_str group, kr_str version)
+{
+    KR_AUTO(kr_arena) a = {0};
+
+    return d->now && kr_map_get(&d->now->unread, version_key(&a, group, version)) != NULL;
 }
 
 const struct kube_kind *kube_discovery_next(const struct kube_discovery *d, uint32_t *at)

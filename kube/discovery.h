@@ -45,6 +45,9 @@ const struct kube_kind *kube_discovery_kind(const struct kube_discovery *d, kr_g
 /* The preferred version of a group and kind; NULL: not there. */
 const struct kube_kind *kube_discovery_preferred(const struct kube_discovery *d, kr_str group, kr_str kind);
 const struct kube_kind *kube_discovery_resource(const struct kube_discovery *d, kr_gvr gvr);
+/* The server has this group version (version empty: some of the group) but did not tell its kinds: one
+ * that is not found may exist all the same. */
+bool kube_discovery_unread(const struct kube_discovery *d, kr_str group, kr_str version);
 /* All kinds: start with *at = 0. */
 const struct kube_kind *kube_discovery_next(const struct kube_discovery *d, uint32_t *at);
 

@@ -395,10 +395,27 @@ static void next_doc(struct kube_openapi *o)
         finish(o, make_kinds(o, l, &err), &err);
 }
 
+/* A wanted kind that is not known, of a group version that was not told. */
+static int check_read(struct kube_openapi *o, const struct kube_schemas_req *req,
+                      struct kr_err *err)
+{
+    for (uint32_t i = 0; i < req->gvks_n; i++) {
+        kr_gvk g = req->gvks[i];
+
+        if (!kube_discovery_kind(o->discovery, g) &&
+            kube_discovery_unread(o->discovery, g.group, g.version))
+            return kr_fail(err, KR_E_IO,
+                           "the server does not tell the kinds of " KR_FMT "%s" KR_FMT,
+                           KR_ARG(g.group), g.group.n ? "/" : "", KR_ARG(g.version));
+    }
+    return 0;
+}
+
 static void on_discovery(struct kube_discovery *d, void *arg)
 {
     struct kube_openapi *o = arg;
     const struct kr_err *err = kube_discovery_error(d);
+    struct kr_err unread = KR_ERR_NONE;
 
     if (o->joined && !running(o)->cancelled && !all_known(o, running(o)->req)) {
         o->joined = false; /* that refresh may have begun before the kind was there */
@@ -407,6 +424,8 @@ static void on_discovery(struct kube_discovery *d, void *arg)
     }
     if (running(o)->cancelled || kube_discovery_rc(d) < 0)
         finish(o, kube_discovery_rc(d), err);
+    else if (check_read(o, running(o)->req, &unread) < 0)
+        finish(o, unread.code, &unread);
     else
         go(o, O_INDEX);
 }

@@ -369,6 +369,27 @@ static const struct kube_kind *find_kind(struct reactor *r, kr_str group_kind)
     return kube_discovery_preferred(r->discovery, group, kind);
 }
 
+/* A "Kind.group" that may be there, although it was not found. */
+static bool kind_is_unread(struct reactor *r, kr_str text)
+{
+    kr_str_cut(&text, '.');
+    return kube_discovery_unread(r->discovery, text, KR_S(""));
+}
+
+/* Why kinds are not known yet; empty: no reason but that discovery was not asked. */
+static kr_str discovery_trouble(struct reactor *r, struct reactor_inst *inst, struct kr_arena *a)
+{
+    if (kube_discovery_rc(r->discovery) < 0)
+        return kr_err_str(kube_discovery_error(r->discovery));
+    KR_LIST_EACH(v, inst->types_wanted)
+    {
+        if (r->discovery_seq > inst->types_seq && !find_kind(r, kr_text(*v)) &&
+            kind_is_unread(r, kr_text(*v)))
+            return kr_fmt(a, "the server does not tell whether it has " KR_FMT, KR_ARG(kr_text(*v)));
+    }
+    return KR_S("");
+}
+
 /* The kinds of a "Kind.group" list as watches. false: discovery must be refreshed first, for a kind that
  * the server does not have can have no live objects, but one that we only do not know of can. */
 static bool types_resolve(struct reactor *r, struct reactor_inst *inst)
@@ -377,7 +398,9 @@ static bool types_resolve(struct reactor *r, struct reactor_inst *inst)
 
     KR_LIST_EACH(v, inst->types_wanted)
     {
-        if (!fresh && (!kube_discovery_ready(r->discovery) || !find_kind(r, kr_text(*v))))
+        if (kube_discovery_ready(r->discovery) && find_kind(r, kr_text(*v)))
+            continue;
+        if (!fresh || kind_is_unread(r, kr_text(*v)))
             return false;
     }
     inst->types = kr_alloc((inst->types_wanted.n + 1) * sizeof(struct reactor_watch *));
@@ -461,6 +484,23 @@ void reactor__inst_types(struct reactor_inst *inst, kr_val wanted)
     r->types_dirty = true;
 }
 
+/* Tells why, and asks again later; or asks for the first time. */
+static void types_trouble(struct reactor *r, struct reactor_inst *inst)
+{
+    struct kr_arena a = {0};
+    kr_str why = discovery_trouble(r, inst, &a);
+
+    if (why.n == 0) {
+        discover(r);
+    } else {
+        graph_inst_types_known(inst->core, false, why);
+        reactor__inst_queue(inst, REACTOR_P_CHANGE);
+        if (r->discovery_timer.heap_at == 0 && !r->stopping)
+            r->clock->ops->timer_start(r->clock, &r->discovery_timer, REACTOR_DISCOVERY_RETRY_MS);
+    }
+    kr_arena_fini(&a);
+}
+
 void reactor__types_check(struct reactor *r)
 {
     struct kr_link list, *l;
@@ -472,11 +512,8 @@ void reactor__types_check(struct reactor *r)
         kr_link_push(&r->types_waiting, l);
         if (inst->types || types_resolve(r, inst)) {
             types_tell(inst);
-        } else if (!r->discovering && kube_discovery_rc(r->discovery) < 0) {
-            graph_inst_types_known(inst->core, false, kr_err_str(kube_discovery_error(r->discovery)));
-            reactor__inst_queue(inst, REACTOR_P_CHANGE);
-        } else {
-            discover(r);
+        } else if (!r->discovering) {
+            types_trouble(r, inst);
         }
     }
 }

@@ -187,6 +187,10 @@ TEST(kube_discovery, one_legacy_group_that_fails_leaves_the_others)
     assert_int_equal(kube_discovery_rc(f.d), 0);
     EXPECT_TEXT(all(&f), "/v1 Node nodes status []\nx.io/v2 Thing things namespaced [get,list]\n"
                          "x.io/v1 Other others namespaced [get,list]\n");
+    assert_true(kube_discovery_unread(f.d, KR_S("x.io"), KR_S("v2")));
+    assert_true(kube_discovery_unread(f.d, KR_S("x.io"), KR_S("")));
+    assert_false(kube_discovery_unread(f.d, KR_S("x.io"), KR_S("v1")));
+    assert_false(kube_discovery_unread(f.d, KR_S(""), KR_S("")));
     fixture_fini(&f);
 }
 

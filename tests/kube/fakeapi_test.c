@@ -58,6 +58,35 @@ TEST(fakeapi, an_apply_that_changes_nothing_makes_no_new_version)
     virt_close(&v);
 }
 
+TEST(fakeapi, an_apply_with_a_uid_is_for_that_object_alone)
+{
+    static const char other[] = "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{"
+                                "\"name\":\"a\",\"uid\":\"other\"},\"data\":{\"k\":\"2\"}}";
+    struct virt v;
+    kr_val body, answer;
+
+    virt_open(&v, NULL);
+    body = test_json(&v.a, other);
+    assert_int_equal(fakeapi_do(v.api, &v.a, "PATCH", cm_path, "one",
+                                "application/apply-patch+yaml", body, &answer),
+                     409);
+    EXPECT_TEXT(kr_strdup(&v.a, kr_at_str(answer, "message")).s,
+                "Operation cannot be fulfilled on configmaps \"a\": uid mismatch: the provided "
+                "object specified uid other, and no existing object was found");
+    fakeapi_apply(v.api, "one",
+                  "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {k: '1'}}");
+    assert_int_equal(fakeapi_do(v.api, &v.a, "PATCH", cm_path, "one",
+                                "application/apply-patch+yaml", body, &answer),
+                     422);
+    body = kr_with(&v.a, body, "metadata.uid",
+                   kr_at(fakeapi_get(v.api, &v.a, cm_path), "metadata.uid"));
+    assert_int_equal(fakeapi_do(v.api, &v.a, "PATCH", cm_path, "one",
+                                "application/apply-patch+yaml", body, &answer),
+                     200);
+    EXPECT_TEXT(owners(&v, cm_path), "one Apply {\"f:data\":{\"f:k\":{}}}\n");
+    virt_close(&v);
+}
+
 TEST(fakeapi, a_foreign_write_takes_a_field_out_of_our_set)
 {
     struct virt v;
@@ -475,6 +504,7 @@ int main(void)
     return RUN(
         T(fakeapi, apply_owns_what_it_gives_and_takes_away_what_it_no_longer_gives),
         T(fakeapi, an_apply_that_changes_nothing_makes_no_new_version),
+        T(fakeapi, an_apply_with_a_uid_is_for_that_object_alone),
         T(fakeapi, a_foreign_write_takes_a_field_out_of_our_set),
         T(fakeapi, lists_merge_by_the_keys_of_the_schema),
         T(fakeapi, secrets_keep_string_data_in_the_set_and_base64_in_data),

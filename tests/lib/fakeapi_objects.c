@@ -584,6 +584,28 @@ static void create(struct write *w, kr_val body)
         update_to(w, body);
 }
 
+/* A uid in a patch: false: refused. */
+static bool same_uid(struct write *w, kr_val body)
+{
+    kr_str uid = kr_at_str(body, "metadata.uid"), name = w->t->name;
+    kr_str kind = qualified(w->a, w->t->kind);
+
+    if (uid.n == 0 || (w->old != NULL && kr_str_eq(uid, kr_at_str(w->old->v, "metadata.uid"))))
+        return true;
+    if (w->old != NULL)
+        REFUSE(w->r, 422, "Invalid",
+               KR_FMT " \"" KR_FMT "\" is invalid: metadata.uid: Invalid value: \"" KR_FMT
+                      "\": field is immutable",
+               KR_ARG(w->t->kind->gvk.kind), KR_ARG(name), KR_ARG(uid));
+    else
+        REFUSE(w->r, 409, "Conflict",
+               "Operation cannot be fulfilled on " KR_FMT " \"" KR_FMT
+               "\": uid mismatch: the provided object specified uid " KR_FMT
+               ", and no existing object was found",
+               KR_ARG(kind), KR_ARG(name), KR_ARG(uid));
+    return false;
+}
+
 static void patch(struct write *w, const struct fake_request *q, kr_val body)
 {
     bool is_apply =
@@ -599,17 +621,9 @@ static void patch(struct write *w, const struct fake_request *q, kr_val body)
         not_found(w->f, w->t, w->r);
         return;
     }
-    if (!as_expected(w, body) || (w->old == NULL && !namespace_there(w->f, w->t, w->r)))
+    if (!same_uid(w, body) || !as_expected(w, body) ||
+        (w->old == NULL && !namespace_there(w->f, w->t, w->r)))
         return;
-    if (w->old == NULL && kr_at_str(body, "metadata.uid").n > 0) {
-        REFUSE(w->r, 409, "Conflict",
-               "Operation cannot be fulfilled on " KR_FMT " \"" KR_FMT
-               "\": uid mismatch: the provided object specified uid " KR_FMT
-               ", and no existing object was found",
-               KR_ARG(qualified(w->a, w->t->kind)), KR_ARG(w->t->name),
-               KR_ARG(kr_at_str(body, "metadata.uid")));
-        return;
-    }
     w->apply = is_apply;
     if (is_apply)
         apply(w, body, kr_str_is(fake_query(w->a, q->query, "force"), "true"));

@@ -97,8 +97,7 @@ static bool on_bytes(struct kube_exchange *x, const char *bytes, size_t n)
 
     if (deaf(t))
         return true;
-    if ((is_ruled(t, FAULT_CUT) || is_ruled(t, FAULT_SHORT)) &&
-        t->bytes_n + n >= t->rule.bytes) {
+    if ((is_ruled(t, FAULT_CUT) || is_ruled(t, FAULT_SHORT)) && t->bytes_n + n >= t->rule.bytes) {
         n = t->rule.bytes - t->bytes_n;
         t->cut = true;
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* world.c - the controller's process and its line, the run to rest, the safety rules, the cluster as
- * text. */
+/* world.c - the controller's process and its line, the run to rest, the safety rules, the cluster
+ * as text. */
 #include "tests/lib/world.h"
 
 #include <fcntl.h>
@@ -13,7 +13,8 @@
 
 enum { TEXT_MAX = 64 * 1024 * 1024, END_TURNS_MAX = 10 * 1000 };
 
-/* --- the line ----------------------------------------------------------------------------------- */
+/* --- the line -----------------------------------------------------------------------------------
+ */
 
 /* A process's connections. A dead line hears nothing of the answers that still come. */
 struct world_line {
@@ -63,8 +64,10 @@ static void on_call_timer(struct kube_timer *timer)
     struct kr_err err = KR_ERR_NONE;
 
     if (c->x)
-        call_end(c, c->canceled ? kr_fail(&err, KR_E_CANCELED, "canceled")
-                                : kr_fail(&err, KR_E_IO, "the process has ended"), &err);
+        call_end(c,
+                 c->canceled ? kr_fail(&err, KR_E_CANCELED, "canceled")
+                             : kr_fail(&err, KR_E_IO, "the process has ended"),
+                 &err);
 }
 
 static void on_call_head(struct kube_exchange *x, int status, int64_t retry_after_ms)
@@ -210,12 +213,14 @@ static kr_str line_server(struct kube_transport *t)
 
 static const struct kube_transport_ops line_ops = {line_start, line_cancel, line_server};
 
-/* --- what happens in the cluster ------------------------------------------------------------------ */
+/* --- what happens in the cluster
+ * ------------------------------------------------------------------ */
 
 static struct world_fate *fate_of(struct world *w, kr_str resource, kr_str ns, kr_str name)
 {
     KR_AUTO(kr_arena) a = {0};
-    kr_str key = kr_fmt(&a, KR_FMT " " KR_FMT "/" KR_FMT, KR_ARG(resource), KR_ARG(ns), KR_ARG(name));
+    kr_str key =
+        kr_fmt(&a, KR_FMT " " KR_FMT "/" KR_FMT, KR_ARG(resource), KR_ARG(ns), KR_ARG(name));
     struct world_fate *fate = kr_map_get(&w->fates, key);
 
     if (!fate) {
@@ -232,7 +237,7 @@ static kr_str label_of(const struct fake_obj *o, const char *label)
 
 static bool has_finalizer(const struct fake_obj *o)
 {
-    KR_LIST_EACH(f, kr_at(o ? o->v : KR_V_NONE, "metadata.finalizers"))
+    KR_LIST_EACH (f, kr_at(o ? o->v : KR_V_NONE, "metadata.finalizers"))
         if (kr_str_is(kr_text(*f), "kro.run/finalizer"))
             return true;
     return false;
@@ -245,8 +250,7 @@ static void check_released(struct world *w, const struct fake_event *e)
 
     if (id.n == 0 || !has_finalizer(e->old) || has_finalizer(e->now))
         return;
-    kr_map_each(m, &w->fates)
-    {
+    kr_map_each (m, &w->fates) {
         const struct world_fate *fate = m->val;
 
         if (kr_str_eq(fate->part_of, id))
@@ -280,7 +284,8 @@ static void look(struct world *w)
     w->seen = w->api->version;
 }
 
-/* --- life ----------------------------------------------------------------------------------------- */
+/* --- life
+ * ----------------------------------------------------------------------------------------- */
 
 static void quiet_log(void)
 {
@@ -319,7 +324,7 @@ void world_close(struct world *w)
     fault_free(w->fault);
     fakeapi_free(w->api);
     vclock_fini(&w->clock);
-    kr_map_each(e, &w->fates)
+    kr_map_each (e, &w->fates)
         kr_free(e->val);
     kr_map_fini(&w->fates);
     kr_free(w->exchanges);
@@ -432,7 +437,8 @@ void world_end_at(struct world *w, uint32_t n, enum world_end end)
     w->end = end;
 }
 
-/* --- the run to rest ------------------------------------------------------------------------------ */
+/* --- the run to rest
+ * ------------------------------------------------------------------------------ */
 
 void world_settle(struct world *w)
 {
@@ -506,7 +512,8 @@ const char *world_trace(struct world *w)
     return kr_cstr(&w->a, kr_buf_view(&w->trace));
 }
 
-/* --- the cluster ------------------------------------------------------------------------------------ */
+/* --- the cluster
+ * ------------------------------------------------------------------------------------ */
 
 void world_apply(struct world *w, const char *yaml)
 {
@@ -561,7 +568,8 @@ struct world_fate world_fate(struct world *w, const char *resource, const char *
     return *fate_of(w, kr_str_c(resource), ns, full);
 }
 
-/* --- requests --------------------------------------------------------------------------------------- */
+/* --- requests
+ * --------------------------------------------------------------------------------------- */
 
 void world_mark(struct world *w)
 {
@@ -629,7 +637,8 @@ const char *world_writes(struct world *w)
     return kr_cstr(&w->a, kr_buf_view(&b));
 }
 
-/* --- the cluster as text ---------------------------------------------------------------------------- */
+/* --- the cluster as text
+ * ---------------------------------------------------------------------------- */
 
 struct dump {
     struct kr_arena a;
@@ -654,7 +663,8 @@ static int by_key(const void *x, const void *y)
 static void put_named(struct dump *d, const char *what, const struct fake_obj *o)
 {
     if (o)
-        kr_buf_fmt(&d->b, "<%s of " KR_FMT "/" KR_FMT ">", what, KR_ARG(o->resource), KR_ARG(o->name));
+        kr_buf_fmt(&d->b, "<%s of " KR_FMT "/" KR_FMT ">", what, KR_ARG(o->resource),
+                   KR_ARG(o->name));
     else
         kr_buf_fmt(&d->b, "<%s of what is gone>", what);
 }
@@ -711,14 +721,12 @@ static void put_value(struct dump *d, kr_val v)
         put_leaf(d, v);
         return;
     }
-    KR_LIST_EACH(item, v)
-    {
+    KR_LIST_EACH (item, v) {
         kr_buf_fmt(&d->path, "[%u]", i++);
         put_value(d, *item);
         d->path.n = n;
     }
-    KR_MAP_EACH(p, v)
-    {
+    KR_MAP_EACH (p, v) {
         if (is_time(kr_text(p->key)))
             continue;
         kr_buf_fmt(&d->path, "%s" KR_FMT, n ? "." : "", KR_ARG(kr_text(p->key)));
@@ -744,16 +752,17 @@ static int by_manager(const void *x, const void *y)
     int r = 0;
 
     for (size_t i = 0; i < KR_N(keys) && r == 0; i++)
-        r = kr_str_cmp(kr_at_str(*(const kr_val *)x, keys[i]), kr_at_str(*(const kr_val *)y, keys[i]));
+        r = kr_str_cmp(kr_at_str(*(const kr_val *)x, keys[i]),
+                       kr_at_str(*(const kr_val *)y, keys[i]));
     return r;
 }
 
 static void put_managers(struct dump *d, kr_val managers)
 {
-    KR_LIST_EACH(m, sorted(d, managers, by_manager))
-    {
-        kr_buf_fmt(&d->b, "  owner " KR_FMT " " KR_FMT " " KR_FMT ": ", KR_ARG(kr_at_str(*m, "manager")),
-                   KR_ARG(kr_at_str(*m, "operation")), KR_ARG(kr_at_str(*m, "subresource")));
+    KR_LIST_EACH (m, sorted(d, managers, by_manager)) {
+        kr_buf_fmt(&d->b, "  owner " KR_FMT " " KR_FMT " " KR_FMT ": ",
+                   KR_ARG(kr_at_str(*m, "manager")), KR_ARG(kr_at_str(*m, "operation")),
+                   KR_ARG(kr_at_str(*m, "subresource")));
         put_text(d, kr_json_str(&d->a, kr_get(*m, KR_S("fieldsV1"))));
         kr_buf_chr(&d->b, '\n');
     }
@@ -818,8 +827,7 @@ static const char *dump(struct world *w, void (*put)(struct dump *d, const struc
     const char *out;
 
     d.list = kr_new_n(&d.a, struct fake_obj *, w->api->objects.n + 1);
-    kr_map_each(e, &w->api->objects)
-    {
+    kr_map_each (e, &w->api->objects) {
         struct fake_obj *o = e->val;
 
         kr_map_put(&d.uids, kr_at_str(o->v, "metadata.uid"), o);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* world.h - the whole controller (reactor, graph, kube) in this process, on fakeapi, without a socket
- * and in virtual time.
+/* world.h - the whole controller (reactor, graph, kube) in this process, on fakeapi, without a
+ * socket and in virtual time.
  *
  *   reactor - client - line - fault - fakeapi
  *
@@ -9,8 +9,8 @@
  * exchange; the cluster, the clock and the faults stay, and a new controller may be started.
  *
  * All the while the world looks at what happens in the cluster and keeps the safety rules: while an
- * instance still has children its finalizer stays, no child passes from one ApplySet to another, none
- * is left behind. A breach fails the test at its next rest. */
+ * instance still has children its finalizer stays, no child passes from one ApplySet to another,
+ * none is left behind. A breach fails the test at its next rest. */
 #ifndef WORLD_H
 #define WORLD_H
 
@@ -22,7 +22,8 @@
 #include "tests/lib/vclock.h"
 
 enum {
-    WORLD_QUIET_MS = 90 * 1000, /* at rest: no timer is due within; over every back-off and time-out */
+    WORLD_QUIET_MS =
+        90 * 1000, /* at rest: no timer is due within; over every back-off and time-out */
     WORLD_RUN_MAX_MS = 3600 * 1000, /* a run that takes longer never comes to rest */
     WORLD_TURNS_MAX = 100 * 1000,   /* turns at one time: more is a livelock, and fails */
     WORLD_RGDS_MAX = 8,
@@ -95,19 +96,20 @@ void world_crash(struct world *w, bool sent);
 void world_end_at(struct world *w, uint32_t n, enum world_end end);
 /* Everything that can happen at this moment happens. */
 void world_settle(struct world *w);
-/* Runs until nothing is left to do and no timer is due soon. false: never comes to rest. Returns also
- * when the process has ended as world_end_at wished: see w->ended. */
+/* Runs until nothing is left to do and no timer is due soon. false: never comes to rest. Returns
+ * also when the process has ended as world_end_at wished: see w->ended. */
 bool world_run(struct world *w);
 /* The same, and fails the test where it does not come to rest or a safety rule was broken. */
 void world_rest(struct world *w);
-void world_advance(struct world *w, uint64_t ms); /* runs for so long, at rest or not */
+void world_advance(struct world *w, uint64_t ms);  /* runs for so long, at rest or not */
 uint32_t world_exchanges_n(const struct world *w); /* started since world_mark */
 uint64_t world_evaluations(const struct world *w);
 const char *world_trace(struct world *w); /* since world_mark; needs opts.traced */
 
-/* --- the cluster -------------------------------------------------------------------------------- */
+/* --- the cluster --------------------------------------------------------------------------------
+ */
 
-void world_apply(struct world *w, const char *yaml); /* as kubectl would */
+void world_apply(struct world *w, const char *yaml);      /* as kubectl would */
 void world_apply_file(struct world *w, const char *path); /* below the source tree */
 /* The text of a YAML file of the source tree; lives in w->a. */
 const char *world_file(struct world *w, const char *path);
@@ -127,8 +129,8 @@ uint32_t world_statuses_n(struct world *w); /* status writes */
  * refused one ends in its code. */
 const char *world_writes(struct world *w);
 
-/* Everything in the cluster as text: an object's references and fields a line each, sorted. uids and
- * versions are named by their object, times are left out. Lives in w->a. */
+/* Everything in the cluster as text: an object's references and fields a line each, sorted. uids
+ * and versions are named by their object, times are left out. Lives in w->a. */
 const char *world_dump(struct world *w);
 /* The same of the children alone (what has an owner's label), and only their spec and data. */
 const char *world_children(struct world *w);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The fault matrix: one life of an instance (defined, created, its input edited, its spec edited,
- * deleted), in which one exchange with the server goes wrong in one way, or after which exchange the
- * controller is dropped and started again. Whatever it is, the cluster must come to the same state
- * after each part of that life, and nothing may be written that the fault does not explain.
+ * deleted), in which one exchange with the server goes wrong in one way, or after which exchange
+ * the controller is dropped and started again. Whatever it is, the cluster must come to the same
+ * state after each part of that life, and nothing may be written that the fault does not explain.
  *
  * With KROC_FULL=1 every point is run, else a sample that a prime stride picks. */
 #include <dirent.h>
@@ -16,13 +16,15 @@
 
 static const char shop[] = KRO "webapps/shop", settings[] = CORE "configmaps/settings";
 
-/* --- one life --------------------------------------------------------------------------------------- */
+/* --- one life
+ * --------------------------------------------------------------------------------------- */
 
 enum part { DEFINE, CREATE, EDIT_INPUT, EDIT_SPEC, DELETE, PARTS_N };
 static const char *const part_names[PARTS_N] = {"define", "create", "edit of the input",
                                                 "edit of the spec", "delete"};
-static const char *const children[][2] = {
-    {"configmaps", "default/shop-page"}, {"deployments", "default/shop"}, {"services", "default/shop"}};
+static const char *const children[][2] = {{"configmaps", "default/shop-page"},
+                                          {"deployments", "default/shop"},
+                                          {"services", "default/shop"}};
 
 /* What one part left and cost. */
 struct outcome {
@@ -122,11 +124,13 @@ static void undisturbed(struct life *out, const struct fakeapi_opts *o)
     world_close(&w);
 }
 
-/* --- what a fault may cost --------------------------------------------------------------------------- */
+/* --- what a fault may cost
+ * --------------------------------------------------------------------------- */
 
 struct tally {
     const char *name;
-    uint32_t points, wrong, writes, statuses; /* the last two: most over the undisturbed life, in one part */
+    uint32_t points, wrong, writes,
+        statuses; /* the last two: most over the undisturbed life, in one part */
     uint32_t writes_max, statuses_max; /* what is allowed */
 };
 
@@ -169,11 +173,12 @@ static void compare_part(const struct outcome *g, const struct outcome *w, struc
     }
     for (size_t i = 0; i < KR_N(children); i++)
         if (memcmp(&g->fates[i], &w->fates[i], sizeof g->fates[i]) != 0)
-            wrong(t, where, p,
-                  "%s was created %u times, changed %u times, deleted %u times; without a fault %u, "
-                  "%u, %u",
-                  children[i][0], g->fates[i].created, g->fates[i].changed, g->fates[i].deleted,
-                  w->fates[i].created, w->fates[i].changed, w->fates[i].deleted);
+            wrong(
+                t, where, p,
+                "%s was created %u times, changed %u times, deleted %u times; without a fault %u, "
+                "%u, %u",
+                children[i][0], g->fates[i].created, g->fates[i].changed, g->fates[i].deleted,
+                w->fates[i].created, w->fates[i].changed, w->fates[i].deleted);
     more(&t->writes, g->writes, w->writes);
     more(&t->statuses, g->statuses, w->statuses);
     if (g->writes > w->writes + t->writes_max ||
@@ -198,23 +203,24 @@ static void report(const struct tally *t, size_t n)
 
     for (size_t i = 0; i < n; i++) {
         wrongs += t[i].wrong;
-        printf("%-28s %5u points, at most %u more writes, %u more of status\n", t[i].name, t[i].points,
-               t[i].writes, t[i].statuses);
+        printf("%-28s %5u points, at most %u more writes, %u more of status\n", t[i].name,
+               t[i].points, t[i].writes, t[i].statuses);
         sum += t[i].points;
     }
     printf("%-28s %5u points\n", "all", sum);
     assert_int_equal(wrongs, 0);
 }
 
-/* --- one request goes wrong ---------------------------------------------------------------------------- */
+/* --- one request goes wrong
+ * ---------------------------------------------------------------------------- */
 
 enum on { ON_ALL, ON_READS, ON_REQUESTS, ON_WRITES };
 
 static const char html[] = "<html><body>It works!</body></html>";
 enum { LONG_MS = 600 * 1000 }; /* over every time-out */
 
-/* What the fault explains: a write whose answer was lost is sent again; a status may be written once
- * more because the trouble was told. */
+/* What the fault explains: a write whose answer was lost is sent again; a status may be written
+ * once more because the trouble was told. */
 static const struct {
     const char *name;
     enum on on;
@@ -224,14 +230,26 @@ static const struct {
     {"connection refused", ON_ALL, {.kind = FAULT_REFUSE}, 0, 1},
     {"reset before the effect", ON_ALL, {.kind = FAULT_BREAK}, 0, 1},
     {"reset after the effect", ON_REQUESTS, {.kind = FAULT_EFFECT}, 1, 1},
-    {"no answer", ON_REQUESTS, {.kind = FAULT_HANG}, 0, 2}, /* the delay is told, then the failure */
+    {"no answer",
+     ON_REQUESTS,
+     {.kind = FAULT_HANG},
+     0,
+     2}, /* the delay is told, then the failure */
     {"no answer after the effect", ON_REQUESTS, {.kind = FAULT_EFFECT, .delay_ms = LONG_MS}, 1, 2},
     {"slow answer", ON_ALL, {.kind = FAULT_DELAY, .delay_ms = 5000}, 0, 1},
     {"409", ON_WRITES, {.kind = FAULT_STATUS, .status = 409}, 0, 1},
     {"410", ON_READS, {.kind = FAULT_STATUS, .status = 410}, 0, 1},
-    {"429 with Retry-After", ON_ALL, {.kind = FAULT_STATUS, .status = 429, .retry_after_s = 2}, 0, 1},
+    {"429 with Retry-After",
+     ON_ALL,
+     {.kind = FAULT_STATUS, .status = 429, .retry_after_s = 2},
+     0,
+     1},
     {"500", ON_ALL, {.kind = FAULT_STATUS, .status = 500}, 0, 1},
-    {"503 with Retry-After", ON_ALL, {.kind = FAULT_STATUS, .status = 503, .retry_after_s = 1}, 0, 1},
+    {"503 with Retry-After",
+     ON_ALL,
+     {.kind = FAULT_STATUS, .status = 503, .retry_after_s = 1},
+     0,
+     1},
     {"empty body", ON_ALL, {.kind = FAULT_BODY}, 1, 1},
     {"body cut off", ON_ALL, {.kind = FAULT_CUT, .bytes = 60}, 1, 1},
     {"truncated body", ON_ALL, {.kind = FAULT_SHORT, .bytes = 60}, 1, 1},
@@ -300,7 +318,8 @@ TEST(fault, every_exchange_with_an_old_server)
     every_exchange(&old, 29);
 }
 
-/* --- the controller is dropped ------------------------------------------------------------------------- */
+/* --- the controller is dropped
+ * ------------------------------------------------------------------------- */
 
 static void with_crash(const struct life *want, uint32_t n, enum world_end end, struct tally *t)
 {
@@ -313,7 +332,8 @@ static void with_crash(const struct life *want, uint32_t n, enum world_end end, 
     world_start(&w);
     live(&w, &got, want);
     snprintf(where, sizeof where, "dropped at exchange %u (%s%s), %s", n,
-             want->exchanges[n - 1].method, want->exchanges[n - 1].stream ? ", stream" : "", t->name);
+             want->exchanges[n - 1].method, want->exchanges[n - 1].stream ? ", stream" : "",
+             t->name);
     compare(&got, want, t, where);
     life_free(&got);
     world_close(&w);
@@ -322,8 +342,12 @@ static void with_crash(const struct life *want, uint32_t n, enum world_end end, 
 TEST(fault, dropped_at_every_exchange_and_started_again)
 {
     struct tally t[] = {
-        [WORLD_END_UNSENT] = {.name = "dropped before it is sent", .writes_max = 0, .statuses_max = 1},
-        [WORLD_END_SENT] = {.name = "dropped before the answer", .writes_max = 0, .statuses_max = 1},
+        [WORLD_END_UNSENT] = {.name = "dropped before it is sent",
+                              .writes_max = 0,
+                              .statuses_max = 1},
+        [WORLD_END_SENT] = {.name = "dropped before the answer",
+                            .writes_max = 0,
+                            .statuses_max = 1},
     };
     struct life want;
 
@@ -338,7 +362,8 @@ TEST(fault, dropped_at_every_exchange_and_started_again)
     life_free(&want);
 }
 
-/* --- streams break off ---------------------------------------------------------------------------------- */
+/* --- streams break off
+ * ---------------------------------------------------------------------------------- */
 
 enum { CUT_STRIDE = 29, CUT_STRIDE_SAMPLE = 3001 }; /* bytes */
 
@@ -355,14 +380,16 @@ TEST(fault, every_stream_cut_within_its_events)
         if (!want.exchanges[n - 1].stream)
             continue;
         for (; at <= bytes; at += stride)
-            with_fault(&want, (struct fault_rule){.kind = FAULT_CUT, .bytes = at ? at : 1}, n, &t, &api_opts);
+            with_fault(&want, (struct fault_rule){.kind = FAULT_CUT, .bytes = at ? at : 1}, n, &t,
+                       &api_opts);
         at -= bytes; /* the walk goes on in the next stream */
     }
     report(&t, 1);
     life_free(&want);
 }
 
-/* --- a list in pages -------------------------------------------------------------------------------------- */
+/* --- a list in pages
+ * -------------------------------------------------------------------------------------- */
 
 static const struct fakeapi_opts paged_opts = {
     .latency_ms = 10, .crd_delay_ms = 25, .no_streaming_list = true};
@@ -375,14 +402,15 @@ static void fill_pages(struct world *w)
     for (int i = 0; i < FOREIGN_N; i++) {
         char path[128], body[512];
 
-        snprintf(body, sizeof body,
-                 "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"foreign-%04d\","
-                 "\"labels\":{\"applyset.kubernetes.io/part-of\":\"applyset-other\"}}}",
-                 i);
+        snprintf(
+            body, sizeof body,
+            "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"foreign-%04d\","
+            "\"labels\":{\"applyset.kubernetes.io/part-of\":\"applyset-other\"}}}",
+            i);
         snprintf(path, sizeof path, CORE "configmaps");
-        assert_int_equal(fakeapi_do(w->api, &w->a, "POST", path, "other", NULL,
-                                    test_json(&w->a, body), NULL),
-                         201);
+        assert_int_equal(
+            fakeapi_do(w->api, &w->a, "POST", path, "other", NULL, test_json(&w->a, body), NULL),
+            201);
     }
 }
 
@@ -398,7 +426,8 @@ TEST(fault, a_list_that_breaks_between_two_pages)
         {.kind = FAULT_SHORT, .bytes = 50 * 1000},
         {.kind = FAULT_BODY},
         {.kind = FAULT_BODY, .message = html},
-        {.kind = FAULT_BODY, .message = "{\"kind\":\"ConfigMapList\",\"metadata\":{},\"items\":[]}"},
+        {.kind = FAULT_BODY,
+         .message = "{\"kind\":\"ConfigMapList\",\"metadata\":{},\"items\":[]}"},
         {.kind = FAULT_STATUS, .status = 410},
         {.kind = FAULT_STATUS, .status = 429, .retry_after_s = 1},
         {.kind = FAULT_STATUS, .status = 500},
@@ -442,7 +471,8 @@ TEST(fault, a_list_that_breaks_between_two_pages)
     world_close(&w);
 }
 
-/* --- the server goes away ---------------------------------------------------------------------------------- */
+/* --- the server goes away
+ * ---------------------------------------------------------------------------------- */
 
 /* While it is down everything changes, and its memory of versions is lost. */
 TEST(fault, the_server_goes_away_and_comes_back_changed)
@@ -476,7 +506,8 @@ TEST(fault, the_server_goes_away_and_comes_back_changed)
     }
 }
 
-/* --- ten thousand reconnects ------------------------------------------------------------------------------- */
+/* --- ten thousand reconnects
+ * ------------------------------------------------------------------------------- */
 
 enum { RECONNECTS = 10 * 1000, WARM_UP = 2000 };
 
@@ -511,7 +542,8 @@ static void reconnect(struct world *w, uint32_t n)
         if (round % 5 == 0)
             fakeapi_compact(w->api); /* resuming gives 410 */
         if (round % 7 == 0)
-            fakeapi_patch(w->api, "rival", settings, round % 2 ? "{data: {C: a}}" : "{data: {C: b}}");
+            fakeapi_patch(w->api, "rival", settings,
+                          round % 2 ? "{data: {C: a}}" : "{data: {C: b}}");
         fakeapi_break_watches(w->api, round % 3 ? KR_E_IO : 0);
         world_rest(w);
         world_mark(w);

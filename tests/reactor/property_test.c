@@ -17,43 +17,59 @@
 
 enum { OPERATIONS = 50, SEEDS = 24, SEEDS_FULL = 1500, INSTANCES = 3, SOURCES = 3 };
 
-/* --- inputs ----------------------------------------------------------------------------------------- */
+/* --- inputs
+ * ----------------------------------------------------------------------------------------- */
 
 /* %s: what a variant of the definition changes. */
 static const struct {
     const char *kind, *resource, *text, *variants[2];
 } definitions[] = {
-    {"Chain", "chains",
+    {"Chain",
+     "chains",
      "apiVersion: kro.run/v1alpha1\n"
      "kind: ResourceGraphDefinition\n"
      "metadata: {name: chains}\n"
      "spec:\n"
-     "  schema: {apiVersion: v1alpha1, kind: Chain, spec: {value: string | default=x}, status: {last: '${c.data.value}'}}\n"
+     "  schema: {apiVersion: v1alpha1, kind: Chain, spec: {value: string | default=x}, status: "
+     "{last: '${c.data.value}'}}\n"
      "  resources:\n"
-     "    - {id: a, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: '${schema.metadata.name}-a'}, data: {value: '${schema.spec.value}'}}}\n"
-     "    - {id: b, template: {apiVersion: v1, kind: Secret, metadata: {name: '${schema.metadata.name}-b'}, stringData: {value: '${a.data.value + \"%s\"}'}}}\n"
-     "    - {id: c, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: '${schema.metadata.name}-c'}, data: {value: '${a.data.value + b.metadata.name}'}}}\n",
+     "    - {id: a, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "
+     "'${schema.metadata.name}-a'}, data: {value: '${schema.spec.value}'}}}\n"
+     "    - {id: b, template: {apiVersion: v1, kind: Secret, metadata: {name: "
+     "'${schema.metadata.name}-b'}, stringData: {value: '${a.data.value + \"%s\"}'}}}\n"
+     "    - {id: c, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "
+     "'${schema.metadata.name}-c'}, data: {value: '${a.data.value + b.metadata.name}'}}}\n",
      {"one", "two"}},
-    {"Toggle", "toggles",
+    {"Toggle",
+     "toggles",
      "apiVersion: kro.run/v1alpha1\n"
      "kind: ResourceGraphDefinition\n"
      "metadata: {name: toggles}\n"
      "spec:\n"
-     "  schema: {apiVersion: v1alpha1, kind: Toggle, spec: {more: boolean | default=false, value: string | default=x}}\n"
+     "  schema: {apiVersion: v1alpha1, kind: Toggle, spec: {more: boolean | default=false, value: "
+     "string | default=x}}\n"
      "  resources:\n"
-     "    - {id: base, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: '${schema.metadata.name}-base'}, data: {v: '${schema.spec.value}'}}}\n"
-     "    - {id: extra, includeWhen: ['${schema.spec.more}'], template: {apiVersion: v1, kind: Secret, metadata: {name: '${schema.metadata.name}-extra'}, stringData: {v: '${schema.spec.value}'}}}\n"
+     "    - {id: base, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "
+     "'${schema.metadata.name}-base'}, data: {v: '${schema.spec.value}'}}}\n"
+     "    - {id: extra, includeWhen: ['${schema.spec.more}'], template: {apiVersion: v1, kind: "
+     "Secret, metadata: {name: '${schema.metadata.name}-extra'}, stringData: {v: "
+     "'${schema.spec.value}'}}}\n"
      "%s",
-     {"    - {id: leaf, template: {apiVersion: v1, kind: Service, metadata: {name: '${schema.metadata.name}-leaf'}, spec: {selector: {app: '${extra.metadata.name}'}, ports: [{port: 80}]}}}\n",
+     {"    - {id: leaf, template: {apiVersion: v1, kind: Service, metadata: {name: "
+      "'${schema.metadata.name}-leaf'}, spec: {selector: {app: '${extra.metadata.name}'}, ports: "
+      "[{port: 80}]}}}\n",
       ""}},
-    {"Reader", "readers",
+    {"Reader",
+     "readers",
      "apiVersion: kro.run/v1alpha1\n"
      "kind: ResourceGraphDefinition\n"
      "metadata: {name: readers}\n"
      "spec:\n"
-     "  schema: {apiVersion: v1alpha1, kind: Reader, spec: {value: string | default=source-0, more: boolean | default=false}, status: {seen: '${source.metadata.resourceVersion}'}}\n"
+     "  schema: {apiVersion: v1alpha1, kind: Reader, spec: {value: string | default=source-0, "
+     "more: boolean | default=false}, status: {seen: '${source.metadata.resourceVersion}'}}\n"
      "  resources:\n"
-     "    - {id: source, externalRef: {apiVersion: v1, kind: ConfigMap, metadata: {name: '${schema.spec.value}'}}}\n"
+     "    - {id: source, externalRef: {apiVersion: v1, kind: ConfigMap, metadata: {name: "
+     "'${schema.spec.value}'}}}\n"
      "    - id: copy\n"
      "      readyWhen: ['${copy.spec.replicas >= 0}']\n"
      "      template:\n"
@@ -63,7 +79,9 @@ static const struct {
      "        spec:\n"
      "          replicas: %s\n"
      "          selector: {matchLabels: {app: x}}\n"
-     "          template: {metadata: {labels: {app: x}, annotations: {v: '${source.metadata.resourceVersion}'}}, spec: {containers: [{name: c, image: '${source.data.v}'}]}}\n",
+     "          template: {metadata: {labels: {app: x}, annotations: {v: "
+     "'${source.metadata.resourceVersion}'}}, spec: {containers: [{name: c, image: "
+     "'${source.data.v}'}]}}\n",
      {"1", "2"}},
 };
 enum { DEFINITIONS_N = KR_N(definitions) };
@@ -78,11 +96,14 @@ static const struct {
      {CORE "secrets/%s-extra", "{data: {v: aGFja2Vk}}"},
      {CORE "services/%s-leaf", "{spec: {selector: {app: hacked}}}"}},
     {{"/apis/apps/v1/namespaces/default/deployments/%s-copy", "{spec: {replicas: 7}}"},
-     {"/apis/apps/v1/namespaces/default/deployments/%s-copy", "{spec: {template: {spec: {containers: [{name: c, image: hacked}]}}}}"},
-     {"/apis/apps/v1/namespaces/default/deployments/%s-copy", "{metadata: {annotations: {internal.kro.run/apply-order: '9'}}}"}},
+     {"/apis/apps/v1/namespaces/default/deployments/%s-copy",
+      "{spec: {template: {spec: {containers: [{name: c, image: hacked}]}}}}"},
+     {"/apis/apps/v1/namespaces/default/deployments/%s-copy",
+      "{metadata: {annotations: {internal.kro.run/apply-order: '9'}}}"}},
 };
 
-/* --- a history -------------------------------------------------------------------------------------- */
+/* --- a history
+ * -------------------------------------------------------------------------------------- */
 
 struct history {
     struct world w;
@@ -142,8 +163,10 @@ static void define(struct history *h, uint32_t d)
 static void make_source(struct history *h, uint32_t i)
 {
     tell(h, "source %u", i);
-    world_apply(&h->w, say(h, "{apiVersion: v1, kind: ConfigMap, metadata: {name: source-%u}, data: {v: v%u}}",
-                           i, pick(h, 4)));
+    world_apply(
+        &h->w,
+        say(h, "{apiVersion: v1, kind: ConfigMap, metadata: {name: source-%u}, data: {v: v%u}}", i,
+            pick(h, 4)));
 }
 
 static const char *random_spec(struct history *h, uint32_t d)
@@ -161,8 +184,9 @@ static void make_instance(struct history *h, uint32_t d, uint32_t i)
     const char *spec = random_spec(h, d);
 
     tell(h, "instance %s/i%u %s", definitions[d].resource, i, spec);
-    world_apply(&h->w, say(h, "{apiVersion: kro.run/v1alpha1, kind: %s, metadata: {name: %s-%u}, spec: %s}",
-                           definitions[d].kind, definitions[d].resource, i, spec));
+    world_apply(
+        &h->w, say(h, "{apiVersion: kro.run/v1alpha1, kind: %s, metadata: {name: %s-%u}, spec: %s}",
+                   definitions[d].kind, definitions[d].resource, i, spec));
 }
 
 static void on_instance(struct history *h)
@@ -231,7 +255,8 @@ static void on_definition(struct history *h)
     define(h, d);
 }
 
-/* --- trouble ---------------------------------------------------------------------------------------- */
+/* --- trouble
+ * ---------------------------------------------------------------------------------------- */
 
 static void on_fault(struct history *h)
 {
@@ -356,7 +381,8 @@ static void operate(struct history *h)
     pass_time(h);
 }
 
-/* --- at rest ---------------------------------------------------------------------------------------- */
+/* --- at rest
+ * ---------------------------------------------------------------------------------------- */
 
 static void to_rest(struct history *h)
 {
@@ -385,9 +411,10 @@ static void calm(struct history *h)
         make_source(h, i);
     for (uint32_t d = 0; d < DEFINITIONS_N; d++)
         for (uint32_t i = 0; i < INSTANCES; i++)
-            fakeapi_patch(h->w.api, "user",
-                          say(h, KRO "%s/%s-%u", definitions[d].resource, definitions[d].resource, i),
-                          "{metadata: {annotations: {kro.run/reconcile: null}}}");
+            fakeapi_patch(
+                h->w.api, "user",
+                say(h, KRO "%s/%s-%u", definitions[d].resource, definitions[d].resource, i),
+                "{metadata: {annotations: {kro.run/reconcile: null}}}");
     to_rest(h);
 }
 
@@ -400,14 +427,20 @@ static const char *from_scratch(struct history *h, struct history *fresh)
     memcpy(fresh->variant, h->variant, sizeof h->variant);
     begin(fresh);
     for (uint32_t i = 0; i < SOURCES; i++)
-        world_apply(&fresh->w, say(fresh, "{apiVersion: v1, kind: ConfigMap, metadata: {name: source-%u}, data: {v: %s}}",
-                                   i, world_text(&h->w, say(h, CORE "configmaps/source-%u", i), "data.v")));
+        world_apply(
+            &fresh->w,
+            say(fresh,
+                "{apiVersion: v1, kind: ConfigMap, metadata: {name: source-%u}, data: {v: %s}}", i,
+                world_text(&h->w, say(h, CORE "configmaps/source-%u", i), "data.v")));
     for (uint32_t d = 0; d < DEFINITIONS_N; d++)
         for (uint32_t i = 0; i < INSTANCES; i++) {
-            const char *path = say(h, KRO "%s/%s-%u", definitions[d].resource, definitions[d].resource, i);
+            const char *path =
+                say(h, KRO "%s/%s-%u", definitions[d].resource, definitions[d].resource, i);
 
             if (world_get(&h->w, path).kind != KR_NONE)
-                world_apply(&fresh->w, say(fresh, "{apiVersion: kro.run/v1alpha1, kind: %s, metadata: {name: %s-%u}, spec: %s}",
+                world_apply(&fresh->w, say(fresh,
+                                           "{apiVersion: kro.run/v1alpha1, kind: %s, metadata: "
+                                           "{name: %s-%u}, spec: %s}",
                                            definitions[d].kind, definitions[d].resource, i,
                                            world_text(&h->w, path, "spec")));
         }

@@ -17,7 +17,8 @@ static const char shop[] = KRO "webapps/shop", page[] = CORE "configmaps/shop-pa
 
 enum { K = 3 }; /* children of the example */
 
-/* --- what the tests are made of ------------------------------------------------------------------- */
+/* --- what the tests are made of
+ * ------------------------------------------------------------------- */
 
 /* The example's definition is served, its settings are there. */
 static void open_defined(struct world *w, const struct world_opts *opts)
@@ -76,7 +77,7 @@ static void expect_state(struct world *w, const char *path, const char *state)
 /* Message of the instance's (or definition's) condition. */
 static const char *message(struct world *w, const char *path, const char *type)
 {
-    KR_LIST_EACH(c, kr_at(world_get(w, path), "status.conditions"))
+    KR_LIST_EACH (c, kr_at(world_get(w, path), "status.conditions"))
         if (kr_is_str(kr_get(*c, KR_S("type")), kr_str_c(type)))
             return kr_cstr(&w->a, kr_at_str(*c, "message"));
     return "";
@@ -110,7 +111,8 @@ static struct reactor_stats stats(struct world *w)
     return s;
 }
 
-/* --- creation ------------------------------------------------------------------------------------- */
+/* --- creation
+ * ------------------------------------------------------------------------------------- */
 
 TEST(reactor, creation_of_the_example_costs_k_plus_2_writes_and_at_most_2_of_status)
 {
@@ -154,7 +156,8 @@ TEST(reactor, old_servers_cost_the_same)
 {
     struct world w;
 
-    open_defined(&w, &(struct world_opts){.api = {.no_streaming_list = true, .no_aggregated = true}});
+    open_defined(&w,
+                 &(struct world_opts){.api = {.no_streaming_list = true, .no_aggregated = true}});
     world_apply_file(&w, "examples/webapp/instance.yaml");
     world_rest(&w);
     assert_int_equal(world_writes_n(&w, NULL), K + 2);
@@ -163,7 +166,8 @@ TEST(reactor, old_servers_cost_the_same)
     world_close(&w);
 }
 
-/* --- changes --------------------------------------------------------------------------------------- */
+/* --- changes
+ * --------------------------------------------------------------------------------------- */
 
 TEST(reactor, edit_of_the_configmap_is_one_patch)
 {
@@ -209,10 +213,11 @@ TEST(reactor, what_nobody_reads_costs_nothing)
     world_patch(&w, service, "{metadata: {annotations: {example.com/seen: 'yes'}}}");
     world_patch(&w, page, "{metadata: {labels: {mine: 'yes'}}}");
     for (int i = 0; i < 3; i++) {
-        const char *beat = print(&w,
-                                 "{status: {observedGeneration: 1, conditions: [{type: Progressing, status: "
-                                 "'True', reason: Beat, lastUpdateTime: '2026-01-01T00:00:0%dZ'}]}}",
-                                 i);
+        const char *beat =
+            print(&w,
+                  "{status: {observedGeneration: 1, conditions: [{type: Progressing, status: "
+                  "'True', reason: Beat, lastUpdateTime: '2026-01-01T00:00:0%dZ'}]}}",
+                  i);
 
         world_patch(&w, APPS "deployments/shop/status", beat);
         world_rest(&w);
@@ -229,13 +234,15 @@ TEST(reactor, drift_is_restored_by_one_patch)
     static const struct {
         const char *path, *change, *write, *part, *value;
     } cases[] = {
-        {deployment, "{spec: {replicas: 7}}", "PATCH deployments/shop kro.run/applyset\n", "spec.replicas", "2"},
-        {page, "{data: {index.html: hacked}}", "PATCH configmaps/shop-page kro.run/applyset\n", "data",
-         "{\"index.html\":\"<h1>Welcome to the shop</h1>\"}"},
+        {deployment, "{spec: {replicas: 7}}", "PATCH deployments/shop kro.run/applyset\n",
+         "spec.replicas", "2"},
+        {page, "{data: {index.html: hacked}}", "PATCH configmaps/shop-page kro.run/applyset\n",
+         "data", "{\"index.html\":\"<h1>Welcome to the shop</h1>\"}"},
         {service, "{spec: {selector: {app: other}}}", "PATCH services/shop kro.run/applyset\n",
          "spec.selector.app", "shop"},
-        {page, "{metadata: {labels: {kro.run/node-id: other}}}", "PATCH configmaps/shop-page kro.run/applyset\n",
-         "data", "{\"index.html\":\"<h1>Welcome to the shop</h1>\"}"},
+        {page, "{metadata: {labels: {kro.run/node-id: other}}}",
+         "PATCH configmaps/shop-page kro.run/applyset\n", "data",
+         "{\"index.html\":\"<h1>Welcome to the shop</h1>\"}"},
     };
     struct world w;
 
@@ -282,7 +289,8 @@ TEST(reactor, edit_of_the_spec_touches_only_its_readers)
     world_close(&w);
 }
 
-/* --- restart ---------------------------------------------------------------------------------------- */
+/* --- restart
+ * ---------------------------------------------------------------------------------------- */
 
 TEST(reactor, restart_writes_nothing)
 {
@@ -340,7 +348,8 @@ TEST(reactor, deletion_while_it_was_down_is_done_after)
     world_close(&w);
 }
 
-/* --- deletion --------------------------------------------------------------------------------------- */
+/* --- deletion
+ * --------------------------------------------------------------------------------------- */
 
 TEST(reactor, deletion_costs_k_plus_1_writes_and_1_of_status_in_reverse_order)
 {
@@ -429,7 +438,8 @@ TEST(reactor, deletion_while_creation_is_in_flight_leaves_nothing)
     }
 }
 
-/* --- shapes of graphs ------------------------------------------------------------------------------- */
+/* --- shapes of graphs
+ * ------------------------------------------------------------------------------- */
 
 static const char chain_rgd[] =
     "apiVersion: kro.run/v1alpha1\n"
@@ -442,11 +452,16 @@ static const char chain_rgd[] =
     "    spec: {value: string | default=x}\n"
     "    status: {last: '${e.data.value}'}\n"
     "  resources:\n"
-    "    - {id: e, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: '${schema.metadata.name}-e'}, data: {value: '${d.data.value + \"e\"}'}}}\n"
-    "    - {id: d, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: '${schema.metadata.name}-d'}, data: {value: '${c.data.value + \"d\"}'}}}\n"
-    "    - {id: c, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: '${schema.metadata.name}-c'}, data: {value: '${b.data.value + \"c\"}'}}}\n"
-    "    - {id: b, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: '${schema.metadata.name}-b'}, data: {value: '${a.data.value + \"b\"}'}}}\n"
-    "    - {id: a, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: '${schema.metadata.name}-a'}, data: {value: '${schema.spec.value}'}}}\n";
+    "    - {id: e, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "
+    "'${schema.metadata.name}-e'}, data: {value: '${d.data.value + \"e\"}'}}}\n"
+    "    - {id: d, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "
+    "'${schema.metadata.name}-d'}, data: {value: '${c.data.value + \"d\"}'}}}\n"
+    "    - {id: c, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "
+    "'${schema.metadata.name}-c'}, data: {value: '${b.data.value + \"c\"}'}}}\n"
+    "    - {id: b, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "
+    "'${schema.metadata.name}-b'}, data: {value: '${a.data.value + \"b\"}'}}}\n"
+    "    - {id: a, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "
+    "'${schema.metadata.name}-a'}, data: {value: '${schema.spec.value}'}}}\n";
 
 static const char chain[] = "apiVersion: kro.run/v1alpha1\n"
                             "kind: Chain\n"
@@ -522,12 +537,16 @@ static const char toggle_rgd[] =
     "    spec: {more: boolean | default=false, value: string | default=x}\n"
     "  resources:\n"
     "    - id: base\n"
-    "      template: {apiVersion: v1, kind: ConfigMap, metadata: {name: '${schema.metadata.name}-base'}, data: {v: '${schema.spec.value}'}}\n"
+    "      template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "
+    "'${schema.metadata.name}-base'}, data: {v: '${schema.spec.value}'}}\n"
     "    - id: extra\n"
     "      includeWhen: ['${schema.spec.more}']\n"
-    "      template: {apiVersion: v1, kind: Secret, metadata: {name: '${schema.metadata.name}-extra'}, stringData: {v: '${schema.spec.value}'}}\n"
+    "      template: {apiVersion: v1, kind: Secret, metadata: {name: "
+    "'${schema.metadata.name}-extra'}, stringData: {v: '${schema.spec.value}'}}\n"
     "    - id: leaf\n"
-    "      template: {apiVersion: v1, kind: Service, metadata: {name: '${schema.metadata.name}-leaf'}, spec: {selector: {app: '${extra.metadata.name}'}, ports: [{port: 80}]}}\n";
+    "      template: {apiVersion: v1, kind: Service, metadata: {name: "
+    "'${schema.metadata.name}-leaf'}, spec: {selector: {app: '${extra.metadata.name}'}, ports: "
+    "[{port: 80}]}}\n";
 
 TEST(reactor, include_when_toggled_makes_and_prunes)
 {
@@ -540,7 +559,8 @@ TEST(reactor, include_when_toggled_makes_and_prunes)
     world_apply(&w, toggle_rgd);
     world_rest(&w);
     world_mark(&w);
-    world_apply(&w, "{apiVersion: kro.run/v1alpha1, kind: Toggle, metadata: {name: t}, spec: {value: a}}");
+    world_apply(
+        &w, "{apiVersion: kro.run/v1alpha1, kind: Toggle, metadata: {name: t}, spec: {value: a}}");
     world_rest(&w);
     expect_cost(&w,
                 "PATCH toggles/t kro.run/labeller\n"
@@ -570,7 +590,8 @@ TEST(reactor, include_when_toggled_makes_and_prunes)
     world_close(&w);
 }
 
-/* --- external objects ------------------------------------------------------------------------------- */
+/* --- external objects
+ * ------------------------------------------------------------------------------- */
 
 TEST(reactor, an_external_object_that_comes_late_is_waited_for)
 {
@@ -613,19 +634,24 @@ static const char reader_rgd[] =
     "    spec: {from: string}\n"
     "  resources:\n"
     "    - id: source\n"
-    "      externalRef: {apiVersion: v1, kind: ConfigMap, metadata: {name: '${schema.spec.from}'}}\n"
+    "      externalRef: {apiVersion: v1, kind: ConfigMap, metadata: {name: "
+    "'${schema.spec.from}'}}\n"
     "    - id: copy\n"
-    "      template: {apiVersion: v1, kind: Secret, metadata: {name: '${schema.metadata.name}-copy'}, stringData: {v: '${source.data.v}'}}\n";
+    "      template: {apiVersion: v1, kind: Secret, metadata: {name: "
+    "'${schema.metadata.name}-copy'}, stringData: {v: '${source.data.v}'}}\n";
 
 static void make_reader(struct world *w, int i)
 {
     world_apply(w, print(w,
-                         "{apiVersion: v1, kind: ConfigMap, metadata: {name: source-%d}, data: {v: first}}\n---\n"
-                         "{apiVersion: kro.run/v1alpha1, kind: Reader, metadata: {name: r%d}, spec: {from: source-%d}}\n",
+                         "{apiVersion: v1, kind: ConfigMap, metadata: {name: source-%d}, data: {v: "
+                         "first}}\n---\n"
+                         "{apiVersion: kro.run/v1alpha1, kind: Reader, metadata: {name: r%d}, "
+                         "spec: {from: source-%d}}\n",
                          i, i, i));
 }
 
-/* Sources beyond REACTOR_EXTERNAL_SINGLES share one watch; each edit still reaches its reader alone. */
+/* Sources beyond REACTOR_EXTERNAL_SINGLES share one watch; each edit still reaches its reader
+ * alone. */
 TEST(reactor, many_external_objects_share_a_watch)
 {
     enum { N = REACTOR_EXTERNAL_SINGLES + 9 };
@@ -695,7 +721,8 @@ TEST(reactor, the_name_of_an_external_object_may_change)
     world_close(&w);
 }
 
-/* --- definitions ------------------------------------------------------------------------------------ */
+/* --- definitions
+ * ------------------------------------------------------------------------------------ */
 
 TEST(reactor, two_definitions_do_not_disturb_each_other)
 {
@@ -781,8 +808,10 @@ TEST(reactor, a_bad_definition_is_told_and_the_good_one_is_served)
                               "spec:\n"
                               "  schema: {apiVersion: v1alpha1, kind: Bad, spec: {v: string}}\n"
                               "  resources:\n"
-                              "    - {id: one, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: '${two.metadata.name}'}}}\n"
-                              "    - {id: two, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: '${one.metadata.name}'}}}\n";
+                              "    - {id: one, template: {apiVersion: v1, kind: ConfigMap, "
+                              "metadata: {name: '${two.metadata.name}'}}}\n"
+                              "    - {id: two, template: {apiVersion: v1, kind: ConfigMap, "
+                              "metadata: {name: '${one.metadata.name}'}}}\n";
     struct world w;
 
     open_defined(&w, NULL);
@@ -803,19 +832,19 @@ TEST(reactor, a_bad_definition_is_told_and_the_good_one_is_served)
     world_close(&w);
 }
 
-static const char gizmo_crd[] =
-    "apiVersion: apiextensions.k8s.io/v1\n"
-    "kind: CustomResourceDefinition\n"
-    "metadata: {name: gizmos.late.example.com}\n"
-    "spec:\n"
-    "  group: late.example.com\n"
-    "  scope: Namespaced\n"
-    "  names: {kind: Gizmo, plural: gizmos, singular: gizmo}\n"
-    "  versions:\n"
-    "    - name: v1\n"
-    "      served: true\n"
-    "      storage: true\n"
-    "      schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}}\n";
+static const char gizmo_crd[] = "apiVersion: apiextensions.k8s.io/v1\n"
+                                "kind: CustomResourceDefinition\n"
+                                "metadata: {name: gizmos.late.example.com}\n"
+                                "spec:\n"
+                                "  group: late.example.com\n"
+                                "  scope: Namespaced\n"
+                                "  names: {kind: Gizmo, plural: gizmos, singular: gizmo}\n"
+                                "  versions:\n"
+                                "    - name: v1\n"
+                                "      served: true\n"
+                                "      storage: true\n"
+                                "      schema: {openAPIV3Schema: {type: object, properties: {spec: "
+                                "{type: object, properties: {size: {type: integer}}}}}}\n";
 
 static const char gizmo_rgd[] =
     "apiVersion: kro.run/v1alpha1\n"
@@ -824,7 +853,8 @@ static const char gizmo_rgd[] =
     "spec:\n"
     "  schema: {apiVersion: v1alpha1, kind: Waits, spec: {size: integer | default=1}}\n"
     "  resources:\n"
-    "    - {id: gizmo, template: {apiVersion: late.example.com/v1, kind: Gizmo, metadata: {name: '${schema.metadata.name}'}, spec: {size: '${schema.spec.size}'}}}\n";
+    "    - {id: gizmo, template: {apiVersion: late.example.com/v1, kind: Gizmo, metadata: {name: "
+    "'${schema.metadata.name}'}, spec: {size: '${schema.spec.size}'}}}\n";
 
 TEST(reactor, a_definition_waits_for_a_kind_that_comes_late)
 {
@@ -838,9 +868,11 @@ TEST(reactor, a_definition_waits_for_a_kind_that_comes_late)
     world_apply(&w, gizmo_crd);
     world_rest(&w);
     EXPECT_TEXT(world_text(&w, DEFINITIONS "waits", "status.state"), "Active");
-    world_apply(&w, "{apiVersion: kro.run/v1alpha1, kind: Waits, metadata: {name: w}, spec: {size: 3}}");
+    world_apply(
+        &w, "{apiVersion: kro.run/v1alpha1, kind: Waits, metadata: {name: w}, spec: {size: 3}}");
     world_rest(&w);
-    EXPECT_TEXT(world_text(&w, "/apis/late.example.com/v1/namespaces/default/gizmos/w", "spec.size"), "3");
+    EXPECT_TEXT(
+        world_text(&w, "/apis/late.example.com/v1/namespaces/default/gizmos/w", "spec.size"), "3");
     world_close(&w);
 }
 
@@ -880,7 +912,8 @@ TEST(reactor, a_crd_that_somebody_deletes_is_made_again)
     world_close(&w);
 }
 
-/* --- owners ----------------------------------------------------------------------------------------- */
+/* --- owners
+ * ----------------------------------------------------------------------------------------- */
 
 static const char claim_rgd[] =
     "apiVersion: kro.run/v1alpha1\n"
@@ -889,12 +922,15 @@ static const char claim_rgd[] =
     "spec:\n"
     "  schema: {apiVersion: v1alpha1, kind: Claim, spec: {target: string}}\n"
     "  resources:\n"
-    "    - {id: it, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: '${schema.spec.target}'}, data: {by: '${schema.metadata.name}'}}}\n";
+    "    - {id: it, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "
+    "'${schema.spec.target}'}, data: {by: '${schema.metadata.name}'}}}\n";
 
 TEST(reactor, of_two_instances_that_claim_a_child_one_gets_it)
 {
-    static const char one[] = "{apiVersion: kro.run/v1alpha1, kind: Claim, metadata: {name: one}, spec: {target: x}}";
-    static const char two[] = "{apiVersion: kro.run/v1alpha1, kind: Claim, metadata: {name: two}, spec: {target: x}}";
+    static const char one[] =
+        "{apiVersion: kro.run/v1alpha1, kind: Claim, metadata: {name: one}, spec: {target: x}}";
+    static const char two[] =
+        "{apiVersion: kro.run/v1alpha1, kind: Claim, metadata: {name: two}, spec: {target: x}}";
 
     for (int together = 0; together < 2; together++) {
         struct world w;
@@ -936,9 +972,13 @@ TEST(reactor, a_claim_is_taken_over_when_the_owner_goes)
     world_start(&w);
     world_apply(&w, claim_rgd);
     world_rest(&w);
-    world_apply(&w, "{apiVersion: kro.run/v1alpha1, kind: Claim, metadata: {name: one}, spec: {target: x}}");
+    world_apply(
+        &w,
+        "{apiVersion: kro.run/v1alpha1, kind: Claim, metadata: {name: one}, spec: {target: x}}");
     world_rest(&w);
-    world_apply(&w, "{apiVersion: kro.run/v1alpha1, kind: Claim, metadata: {name: two}, spec: {target: x}}");
+    world_apply(
+        &w,
+        "{apiVersion: kro.run/v1alpha1, kind: Claim, metadata: {name: two}, spec: {target: x}}");
     world_advance(&w, 1000);
     expect_state(&w, KRO "claims/two", "ERROR");
     world_delete(&w, KRO "claims/one");
@@ -948,18 +988,21 @@ TEST(reactor, a_claim_is_taken_over_when_the_owner_goes)
     world_close(&w);
 }
 
-/* --- modes ------------------------------------------------------------------------------------------ */
+/* --- modes
+ * ------------------------------------------------------------------------------------------ */
 
 static const char elsewhere[] = "{apiVersion: v1, kind: Namespace, metadata: {name: other}}\n---\n"
-                                "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings, namespace: other}, data: {COLOUR: red}}\n---\n";
-static const char far_shop[] =
-    "{apiVersion: kro.run/v1alpha1, kind: WebApp, metadata: {name: shop, namespace: other}, spec: {greeting: hi}}";
+                                "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings, "
+                                "namespace: other}, data: {COLOUR: red}}\n---\n";
+static const char far_shop[] = "{apiVersion: kro.run/v1alpha1, kind: WebApp, metadata: {name: "
+                               "shop, namespace: other}, spec: {greeting: hi}}";
 
 /* Every line that concerns namespaced objects is in the namespace. */
 static void expect_only_default(struct world *w)
 {
-    static const char *const all[] = {"/api/v1/configmaps", "/api/v1/services", "/apis/apps/v1/deployments",
-                                      "/apis/kro.run/v1alpha1/webapps", "/namespaces/other/"};
+    static const char *const all[] = {"/api/v1/configmaps", "/api/v1/services",
+                                      "/apis/apps/v1/deployments", "/apis/kro.run/v1alpha1/webapps",
+                                      "/namespaces/other/"};
 
     for (size_t i = 0; i < KR_N(all); i++)
         if (kr_str_find(kr_str_c(fakeapi_log(w->api)), kr_str_c(all[i])) >= 0)
@@ -1037,7 +1080,8 @@ TEST(reactor, sidecar)
     kr_arena_fini(&a);
 }
 
-/* --- the end ---------------------------------------------------------------------------------------- */
+/* --- the end
+ * ---------------------------------------------------------------------------------------- */
 
 /* Stopped at every moment of a creation; the next one ends it and makes nothing twice. */
 TEST(reactor, stop_with_work_in_flight_loses_nothing)
