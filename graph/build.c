@@ -450,8 +450,7 @@ static int build_edges(struct build *b, struct kr_err *err)
     return 0;
 }
 
-/* --- pass 7: omit() in an identity
- * ---------------------------------------------------------------- */
+/* --- pass 7: omit() in an identity ------------------------------------------------------------ */
 
 static int check_omit(struct build *b, const struct unit *u, struct kr_err *err)
 {
@@ -987,8 +986,7 @@ static int build_status(struct build *b, struct kr_err *err)
     return 0;
 }
 
-/* --- what cannot be run yet
- * ----------------------------------------------------------------------- */
+/* --- what cannot be run yet ------------------------------------------------------------------- */
 
 static int check_supported(const struct build *b, struct kr_err *err)
 {

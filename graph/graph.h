@@ -38,7 +38,7 @@ enum {
     GRAPH_LAG_TRIES = 8,               /* how often a kind is asked for that a CRD says is there: 50 s in all */
 };
 
-/* --- time and identity given to every step ------------------------------------------------------ */
+/* --- time and identity given to every step ---------------------------------------------------- */
 
 struct graph_env {
     uint64_t now_ms;   /* monotonic */
@@ -52,7 +52,7 @@ struct graph_env {
     bool omit;               /* feature gate CELOmitFunction */
 };
 
-/* --- revision ----------------------------------------------------------------------------------- */
+/* --- revision --------------------------------------------------------------------------------- */
 
 enum graph_node_kind { GRAPH_RESOURCE, GRAPH_COLLECTION, GRAPH_EXTERNAL, GRAPH_EXTERNAL_COLLECTION };
 
@@ -140,7 +140,7 @@ kr_str graph_version_label(struct kr_arena *a, kr_str version);
 /* ApplySet id of an instance: 55 characters; lives in a. Reference, instance-runtime 1.5. */
 kr_str graph_applyset_id(struct kr_arena *a, kr_str name, kr_str namespace, kr_str kind, kr_str group);
 
-/* --- plan --------------------------------------------------------------------------------------- */
+/* --- plan ------------------------------------------------------------------------------------- */
 
 /*            name            trace word     what the executor does */
 #define GRAPH_ACTIONS(A)                                                                           \
@@ -216,7 +216,7 @@ struct graph_result {
     kr_val object;           /* the parsed response, for the definition machine; valid during the call */
 };
 
-/* --- instance ----------------------------------------------------------------------------------- */
+/* --- instance --------------------------------------------------------------------------------- */
 
 struct graph_inst;
 
@@ -271,7 +271,7 @@ size_t graph_inst_bytes(const struct graph_inst *inst);
 /* Names of what it waits for, for humans; lives in a. */
 kr_str graph_inst_waits(const struct graph_inst *inst, struct kr_arena *a);
 
-/* --- definition --------------------------------------------------------------------------------- */
+/* --- definition ------------------------------------------------------------------------------- */
 
 struct graph_def;
 

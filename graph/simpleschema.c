@@ -272,8 +272,7 @@ int graph__markers(struct kr_arena *a, kr_str text, const struct graph_marker **
     return rc;
 }
 
-/* --- markers: numbers and bools as Go reads them
- * -------------------------------------------------- */
+/* --- markers: numbers and bools as Go reads them ---------------------------------------------- */
 
 static int parse_bool(struct kr_arena *a, kr_str v, bool *out, struct kr_err *err)
 {

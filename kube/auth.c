@@ -129,8 +129,7 @@ struct kube_auth *kube_auth_new(uv_loop_t *loop, const struct kube_config *confi
     return a;
 }
 
-/* --- token file
- * ------------------------------------------------------------------------------------ */
+/* --- token file ------------------------------------------------------------------------------- */
 
 /* Reads the file. A failure matters only when there is no token yet: rotation replaces the file,
  * and the old token lives on for a while. */
@@ -156,8 +155,7 @@ static int read_token_file(struct kube_auth *a, struct kr_err *err)
     return rc < 0 && a->authorization == NULL ? rc : 0;
 }
 
-/* --- the plug-in's answer
- * ------------------------------------------------------------------------------ */
+/* --- the plug-in's answer --------------------------------------------------------------------- */
 
 /* What the plug-in said, wiped after use: the arena's bytes are ours alone. */
 static void wipe_strings(kr_val v)
@@ -242,8 +240,7 @@ static int take_answer(struct kube_auth *a, struct kr_err *err)
     return rc;
 }
 
-/* --- the plug-in's run
- * -------------------------------------------------------------------------------- */
+/* --- the plug-in's run ------------------------------------------------------------------------ */
 
 static void cred_of(const struct kube_auth *a, struct kube_cred *out)
 {
@@ -381,8 +378,7 @@ static void on_output(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
         run_end(a);
 }
 
-/* --- starting it
- * ------------------------------------------------------------------------------------------ */
+/* --- starting it ------------------------------------------------------------------------------ */
 
 /* The cluster as the plug-in may want to know it. */
 static kr_val cluster_info(struct kr_arena *a, const struct kube_config *c)
@@ -520,8 +516,7 @@ static void run_start(struct kube_auth *a)
     uv_read_start((uv_stream_t *)&r->output, on_alloc, on_output);
 }
 
-/* --- the doors
- * ---------------------------------------------------------------------------------------- */
+/* --- the doors -------------------------------------------------------------------------------- */
 
 int kube_auth_get(struct kube_auth *a, struct kube_cred *out, struct kr_err *err)
 {

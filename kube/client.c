@@ -111,8 +111,7 @@ uint32_t kube_client_busy_n(const struct kube_client *client)
     return client->busy_n;
 }
 
-/* --- completion ---------------------------------------------------------------------------------
- */
+/* --- completion ------------------------------------------------------------------------------- */
 
 /* Puts "apply deployments.v1.apps default/web" in front of the reason. */
 static void name_request(struct kube_req *req)
@@ -173,8 +172,7 @@ void kube_client_turn(struct kube_client *client)
     }
 }
 
-/* --- the answer ---------------------------------------------------------------------------------
- */
+/* --- the answer ------------------------------------------------------------------------------- */
 
 static bool succeeded(const struct kube_req *req)
 {
@@ -310,8 +308,7 @@ static void limit_adapt(struct kube_client *client, const struct kube_req *req)
     }
 }
 
-/* --- repeats
- * -------------------------------------------------------------------------------------- */
+/* --- repeats ---------------------------------------------------------------------------------- */
 
 static void on_delay_over(struct kube_timer *timer)
 {
@@ -395,8 +392,7 @@ static void on_end(struct kube_exchange *x, int rc, const struct kr_err *err)
     pump(client);
 }
 
-/* --- sending
- * -------------------------------------------------------------------------------------- */
+/* --- sending ---------------------------------------------------------------------------------- */
 
 static void on_timeout(struct kube_timer *timer)
 {
@@ -466,8 +462,7 @@ static void pump(struct kube_client *client)
         send_now(KR_OWNER(client->waiting.next, struct kube_req, link));
 }
 
-/* --- the owner's side
- * ------------------------------------------------------------------------------- */
+/* --- the owner's side ------------------------------------------------------------------------- */
 
 int kube_req_set_body(struct kube_req *req, kr_val v, struct kr_err *err)
 {

@@ -40,8 +40,7 @@ struct entry {
     kr_val v;
 };
 
-/* --- memory -------------------------------------------------------------------------------------
- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 static void wipe_free(char *s)
 {
@@ -117,8 +116,7 @@ static void loader_fini(struct loader *l)
     kr_arena_fini(&l->a);
 }
 
-/* --- reading entries
- * ------------------------------------------------------------------------------- */
+/* --- reading entries -------------------------------------------------------------------------- */
 
 /* "FILE: users[2].user.KEY: reason" */
 static KR_PRINTF(4, 5) int bad(const struct entry *e, const char *key, struct kr_err *err,
@@ -222,8 +220,7 @@ static int get_strs(const struct entry *e, const char *key, char ***out, struct 
     return 0;
 }
 
-/* --- files
- * ------------------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 static int add_file(struct loader *l, const char *path, struct kr_err *err)
 {
@@ -310,8 +307,7 @@ static kr_str names_of(struct loader *l, const char *list)
     return b.n ? kr_strdup(&l->a, kr_buf_view(&b)) : KR_S("none");
 }
 
-/* --- cluster, user, context
- * ---------------------------------------------------------------------------- */
+/* --- cluster, user, context ------------------------------------------------------------------- */
 
 static int read_server(const struct entry *e, struct kube_config *c, struct kr_err *err)
 {
@@ -510,8 +506,7 @@ static int read_context(struct loader *l, const char *wanted, struct kube_config
     return read_user(l, &user, &cluster, c, err);
 }
 
-/* --- in a pod
- * ------------------------------------------------------------------------------------------ */
+/* --- in a pod --------------------------------------------------------------------------------- */
 
 static int read_in_cluster(const struct kube_config_source *s, struct kube_config *c,
                            struct kr_err *err)
@@ -539,9 +534,7 @@ static int read_in_cluster(const struct kube_config_source *s, struct kube_confi
     return 0;
 }
 
-/* --- order
- * ------------------------------------------------------------------------------------------------
- */
+/* --- order ------------------------------------------------------------------------------------ */
 
 static bool given(const char *s)
 {

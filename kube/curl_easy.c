@@ -13,8 +13,7 @@
 
 #include "cel/base/banned.h"
 
-/* --- target
- * --------------------------------------------------------------------------------------- */
+/* --- target ----------------------------------------------------------------------------------- */
 
 static bool is_loopback(kr_str host)
 {
@@ -62,8 +61,7 @@ void kube__target_fini(struct kube_target *t)
     *t = (struct kube_target){0};
 }
 
-/* --- options
- * ---------------------------------------------------------------------------------------- */
+/* --- options ---------------------------------------------------------------------------------- */
 
 /* Kills a connection whose peer no longer acknowledges; else streams over it would hang for
  * minutes. */
@@ -220,8 +218,7 @@ void kube__easy_clear(struct kube_xfer *f)
     f->url = NULL;
 }
 
-/* --- errors
- * ------------------------------------------------------------------------------------------- */
+/* --- errors ----------------------------------------------------------------------------------- */
 
 /* curl's words about TLS, without the noise around them. */
 static kr_str tls_words(const struct kube_xfer *f)

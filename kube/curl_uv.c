@@ -74,8 +74,7 @@ static void kick(struct kube_curl *c)
     uv_timer_start(&c->kick, on_kick, 0, 0);
 }
 
-/* --- handles
- * ---------------------------------------------------------------------------------------- */
+/* --- handles ---------------------------------------------------------------------------------- */
 
 static void closed_one(struct kube_curl *c)
 {
@@ -108,8 +107,7 @@ static void timer_init(struct kube_curl *c, uv_timer_t *t)
     c->open_n++;
 }
 
-/* --- sockets
- * ---------------------------------------------------------------------------------------- */
+/* --- sockets ---------------------------------------------------------------------------------- */
 
 static void check_done(struct kube_door *d);
 
@@ -246,8 +244,7 @@ static void close_retired(struct kube_curl *c)
     }
 }
 
-/* --- time-outs
- * ---------------------------------------------------------------------------------------- */
+/* --- time-outs -------------------------------------------------------------------------------- */
 
 static void on_alarm(uv_timer_t *t);
 
@@ -296,8 +293,7 @@ static void on_time_out(struct kube_timer *timer)
     settle(f, KR_E_IO);
 }
 
-/* --- bytes
- * ---------------------------------------------------------------------------------------------- */
+/* --- bytes ------------------------------------------------------------------------------------ */
 
 /* Value of "Retry-After": seconds or a date. */
 static int64_t parse_retry_after(kr_str v)
@@ -382,8 +378,7 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *arg)
     return f->canceled ? 0 : size * n;
 }
 
-/* --- the life of an exchange
- * -------------------------------------------------------------------------------- */
+/* --- the life of an exchange ------------------------------------------------------------------ */
 
 /* Takes f out of curl. The easy handle goes back to the pool. */
 static void detach(struct kube_xfer *f)
@@ -617,8 +612,7 @@ static void on_kick(uv_timer_t *t)
         finish_closing(c);
 }
 
-/* --- the doors
- * ---------------------------------------------------------------------------------------- */
+/* --- the doors -------------------------------------------------------------------------------- */
 
 static void transport_cancel(struct kube_transport *t, struct kube_exchange *x)
 {

@@ -179,8 +179,7 @@ static kr_str join_verbs(struct kr_arena *a, kr_val verbs)
     return out;
 }
 
-/* --- the aggregated documents -------------------------------------------------------------------
- */
+/* --- the aggregated documents ----------------------------------------------------------------- */
 
 static bool has_subresource(kr_val resource, kr_str name)
 {
@@ -226,8 +225,7 @@ static int read_aggregated(struct kube_discovery *d, struct kr_arena *a, kr_val 
     return 0;
 }
 
-/* --- the legacy documents -----------------------------------------------------------------------
- */
+/* --- the legacy documents --------------------------------------------------------------------- */
 
 static int legacy_add(struct kube_discovery *d, kr_str group, kr_str version, struct kr_err *err)
 {
@@ -321,8 +319,7 @@ static void legacy_clear(struct kube_discovery *d)
     d->legacy_n = 0;
 }
 
-/* --- the machine --------------------------------------------------------------------------------
- */
+/* --- the machine ------------------------------------------------------------------------------ */
 
 static void discovery_step(struct kube_discovery *d);
 
@@ -444,8 +441,7 @@ static void discovery_step(struct kube_discovery *d)
     }
 }
 
-/* --- the owner's side ---------------------------------------------------------------------------
- */
+/* --- the owner's side ------------------------------------------------------------------------- */
 
 struct kube_discovery *kube_discovery_new(struct kube_client *client)
 {

@@ -33,7 +33,7 @@ static void count(struct reactor_series *s, uint64_t by)
         reactor_metric_add(s, (double)by);
 }
 
-/* --- steps -------------------------------------------------------------------------------------- */
+/* --- steps ------------------------------------------------------------------------------------ */
 
 static void count_evaluations(struct reactor_metrics *m, const struct graph_counts *was,
                               const struct graph_counts *now)
@@ -83,7 +83,7 @@ void reactor__count_def(struct reactor_def *def, const char *state_was)
         count(REACTOR_METRIC(m, RGD_STATES, def->key, kr_str_c(state_was), kr_str_c(state)), 1);
 }
 
-/* --- requests ----------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 static kr_str verb_name(enum kube_verb verb)
 {
@@ -129,7 +129,7 @@ void reactor__count_answer(struct reactor_op *op, bool unchanged)
         count_action(m, op, unchanged);
 }
 
-/* --- changes ------------------------------------------------------------------------------------ */
+/* --- changes ---------------------------------------------------------------------------------- */
 
 void reactor__count_change(struct reactor *r, const struct reactor_watch *w)
 {
@@ -140,7 +140,7 @@ void reactor__count_change(struct reactor *r, const struct reactor_watch *w)
     kr_arena_fini(&a);
 }
 
-/* --- read when asked for ------------------------------------------------------------------------ */
+/* --- read when asked for ---------------------------------------------------------------------- */
 
 static void read_watch(struct reactor_metrics *m, const struct reactor_watch *w, struct kr_arena *a)
 {

@@ -46,7 +46,7 @@ void reactor__def_queue(struct reactor_def *def, enum reactor_prio prio)
         reactor__queue_add(&def->r->queue, &def->r->def_lane, &def->item, prio);
 }
 
-/* --- what it sees ------------------------------------------------------------------------------- */
+/* --- what it sees ----------------------------------------------------------------------------- */
 
 static bool crd_is_ours(const struct kr_rec *rec)
 {
@@ -164,7 +164,7 @@ void reactor__defs_known(struct reactor *r)
     }
 }
 
-/* --- kinds -------------------------------------------------------------------------------------- */
+/* --- kinds ------------------------------------------------------------------------------------ */
 
 static void fetch_start(struct reactor_def *def);
 
@@ -236,7 +236,7 @@ static void def_fetch(struct reactor_def *def, const struct graph_action *act)
         fetch_start(def);
 }
 
-/* --- step --------------------------------------------------------------------------------------- */
+/* --- step ------------------------------------------------------------------------------------- */
 
 static void def_serve(struct reactor_def *def, struct graph_rev *rev)
 {

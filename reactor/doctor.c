@@ -83,8 +83,7 @@ struct row {
     void (*judge)(struct check *c);
 };
 
-/* --- what a check says --------------------------------------------------------------------------
- */
+/* --- what a check says ------------------------------------------------------------------------ */
 
 /* Adds to the finding and makes the verdict at least v. */
 __attribute__((format(printf, 3, 4))) static void say(struct check *c, enum reactor_verdict v,
@@ -136,8 +135,7 @@ static kr_str server_of(struct check *c)
     return t->ops->server(t);
 }
 
-/* --- running ------------------------------------------------------------------------------------
- */
+/* --- running ---------------------------------------------------------------------------------- */
 
 static void check_end(struct check *c)
 {
@@ -218,8 +216,7 @@ static void refused(struct check *c, const struct ask *a, const char *what)
         say(c, REACTOR_WARN, "cannot %s: %s", what, a->req.err.text);
 }
 
-/* --- K01 the API server is reachable and ready ---------------------------------------------------
- */
+/* --- K01 the API server is reachable and ready ------------------------------------------------ */
 
 static void on_ready_head(struct kube_exchange *x, int status, int64_t retry_after_ms)
 {
@@ -320,8 +317,7 @@ static void judge_reachable(struct check *c)
     cure(c, "kubectl get --raw /readyz?verbose");
 }
 
-/* --- K02 its version -----------------------------------------------------------------------------
- */
+/* --- K02 its version -------------------------------------------------------------------------- */
 
 static void start_version(struct check *c)
 {
@@ -376,8 +372,7 @@ static void judge_version(struct check *c)
     }
 }
 
-/* --- C01 the CRDs --------------------------------------------------------------------------------
- */
+/* --- C01 the CRDs ----------------------------------------------------------------------------- */
 
 static const char *const crds[] = {"resourcegraphdefinitions.kro.run",
                                    "graphrevisions.internal.kro.run"};
@@ -448,8 +443,7 @@ static void judge_crds(struct check *c)
         say(c, REACTOR_PASS, "%s and %s are established", crds[0], crds[1]);
 }
 
-/* --- R01 our own rights --------------------------------------------------------------------------
- */
+/* --- R01 our own rights ----------------------------------------------------------------------- */
 
 /* clang-format off */
 static const struct reactor_right rights[] = {
@@ -549,8 +543,7 @@ static void judge_rights(struct check *c)
         say(c, REACTOR_PASS, "all rights for definitions, revisions and CRDs");
 }
 
-/* --- I03 only one controller ---------------------------------------------------------------------
- */
+/* --- I03 only one controller ------------------------------------------------------------------ */
 
 /* What runs as a controller of definitions, as far as Deployments (labels of kro's chart and of our
  * manifests) and Leases show. One that somebody started by hand without a Lease is not seen. */
@@ -695,8 +688,7 @@ static void judge_single(struct check *c)
         say(c, REACTOR_PASS, "none is running");
 }
 
-/* --- the whole -----------------------------------------------------------------------------------
- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static const struct row table[CHECK_N] = {
 #define C(id, start, judge) {#id, start, judge},
@@ -834,8 +826,7 @@ void reactor_doctor_print(const struct reactor_doctor *d, bool json, struct kr_b
         kr_buf_fmt(out, "]}\n");
 }
 
-/* --- the program ---------------------------------------------------------------------------------
- */
+/* --- the program ------------------------------------------------------------------------------ */
 
 struct args {
     const char *kubeconfig, *context;

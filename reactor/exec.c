@@ -217,7 +217,7 @@ void reactor__exec(struct reactor *r, struct reactor_inst *inst, struct reactor_
         reactor__inst_free(inst);
 }
 
-/* --- results ------------------------------------------------------------------------------------ */
+/* --- results ---------------------------------------------------------------------------------- */
 
 static enum graph_outcome outcome_of(const struct kube_req *req)
 {

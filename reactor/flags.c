@@ -419,8 +419,7 @@ static int positional(const struct row *before, const char *arg, struct kr_err *
     return kr_fail(err, KR_E_INPUT, "unexpected argument \"%s\"; flags begin with --", arg);
 }
 
-/* --- what follows from several flags ------------------------------------------------------------
- */
+/* --- what follows from several flags ---------------------------------------------------------- */
 
 static int at_least_one(int64_t *v, const char *flag, struct kr_err *err)
 {

@@ -14,7 +14,7 @@
 
 static void inst_adopt_children(struct reactor *r, struct reactor_inst *inst);
 
-/* --- serving ------------------------------------------------------------------------------------ */
+/* --- serving ---------------------------------------------------------------------------------- */
 
 static bool node_is_external(const struct graph_node *n)
 {
@@ -176,7 +176,7 @@ void reactor__served_known(struct reactor_served *s)
         reactor__inst_queue(KR_OWNER(l, struct reactor_inst, link), REACTOR_P_BACKLOG);
 }
 
-/* --- instances ---------------------------------------------------------------------------------- */
+/* --- instances -------------------------------------------------------------------------------- */
 
 static void inst_enqueue(struct reactor_inst *inst, enum reactor_prio prio)
 {
@@ -518,7 +518,7 @@ void reactor__types_check(struct reactor *r)
     }
 }
 
-/* --- children ----------------------------------------------------------------------------------- */
+/* --- children --------------------------------------------------------------------------------- */
 
 /* By name, not by address: a list that brings nothing new replaces the store's records silently. */
 static void kin_replace(struct reactor_kin *kin, const struct kr_rec *old, struct kr_rec *now)
@@ -609,7 +609,7 @@ void reactor__kin_forget(struct reactor *r, struct kube_store *store)
     }
 }
 
-/* --- end ---------------------------------------------------------------------------------------- */
+/* --- end -------------------------------------------------------------------------------------- */
 
 static void served_free(struct reactor_served *s)
 {

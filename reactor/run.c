@@ -135,7 +135,7 @@ static void run_close(struct run *run)
     kube_uv_clock_close(run->clock);
 }
 
-/* --- definitions from files --------------------------------------------------------------------- */
+/* --- definitions from files ------------------------------------------------------------------- */
 
 /* Content that is wrong is said and passed over: the other definitions are served. A path that cannot
  * be read is a mistake in the command and ends the start. */
@@ -206,7 +206,7 @@ static int add_definitions(struct run *run, const struct reactor_flags *f, struc
     return 0;
 }
 
-/* --- parts -------------------------------------------------------------------------------------- */
+/* --- parts ------------------------------------------------------------------------------------ */
 
 static void on_trace(void *arg, kr_str line)
 {

@@ -28,7 +28,7 @@ struct reactor *reactor_new(const struct reactor_opts *opts)
     return r;
 }
 
-/* --- definitions from files --------------------------------------------------------------------- */
+/* --- definitions from files ------------------------------------------------------------------- */
 
 /* An RGD from a file gets what the API server would have given it: a uid that every start agrees on,
  * a generation, the defaults of the schema. */
@@ -107,7 +107,7 @@ void reactor__env(struct reactor *r, struct graph_env *env)
                               .omit = r->opts.omit};
 }
 
-/* --- the turn ----------------------------------------------------------------------------------- */
+/* --- the turn --------------------------------------------------------------------------------- */
 
 /* Phase 3. */
 static void steps_turn(struct reactor *r)
@@ -173,7 +173,7 @@ bool reactor_turn(struct reactor *r)
            !kr_link_empty(&r->ops_done) || !kr_link_empty(&r->watch_todo);
 }
 
-/* --- the end ------------------------------------------------------------------------------------ */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 static void on_stop_timer(struct kube_timer *timer)
 {
@@ -234,7 +234,7 @@ void reactor_free(struct reactor *r)
     kr_free(r);
 }
 
-/* --- how it is ---------------------------------------------------------------------------------- */
+/* --- how it is -------------------------------------------------------------------------------- */
 
 static bool part_ready(const struct reactor_watch *w, const char *name, struct kr_buf *why)
 {

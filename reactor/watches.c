@@ -32,7 +32,7 @@ static kr_str watch_key(struct kr_arena *a, enum reactor_role role, kr_gvr gvr, 
                   KR_ARG(namespace), KR_ARG(name));
 }
 
-/* --- what each role asks the server for --------------------------------------------------------- */
+/* --- what each role asks the server for ------------------------------------------------------- */
 
 static const char *const path_metadata_generation[] = {"metadata", "generation"};
 static const char *const path_metadata_labels[] = {"metadata", "labels"};
@@ -143,7 +143,7 @@ static bool type_is_namespaced(struct reactor *r, kr_gvr gvr)
     return !k || k->namespaced;
 }
 
-/* --- life --------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void on_trouble(struct kube_watch *kw, void *arg)
 {
@@ -288,7 +288,7 @@ void reactor__use_bits(const struct reactor_use *u, const struct kr_bits *store_
     }
 }
 
-/* --- known or not ------------------------------------------------------------------------------- */
+/* --- known or not ----------------------------------------------------------------------------- */
 
 bool reactor__watch_known(const struct reactor_watch *w)
 {

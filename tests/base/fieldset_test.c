@@ -182,8 +182,7 @@ TEST(kr_fieldset, what_was_applied_is_in_sync)
     fixture_fini(&f);
 }
 
-/* --- live restricted to what we own is in sync; every change of it is not ----------------------
- */
+/* --- live restricted to what we own is in sync; every change of it is not --------------------- */
 
 static kr_val restrict_to(struct fixture *f, kr_val live, kr_val fields);
 

@@ -6,8 +6,7 @@
 
 #include <stdio.h>
 
-/* --- a cluster that does what it is told
- * ---------------------------------------------------------- */
+/* --- a cluster that does what it is told ------------------------------------------------------ */
 
 enum { OBJECTS_MAX = 32 };
 
@@ -391,8 +390,7 @@ TEST(graph_def, only_the_newest_revisions_are_kept)
     world_free(w);
 }
 
-/* --- what is wrong
- * -------------------------------------------------------------------------------- */
+/* --- what is wrong ---------------------------------------------------------------------------- */
 
 #define BAD                                                                                        \
     "failed to build resourcegraphdefinition \"webapp\": failed to build OpenAPI schema for "      \
@@ -640,8 +638,7 @@ TEST(graph_def, late_answers_of_an_earlier_spec_do_no_harm)
     world_free(w);
 }
 
-/* --- revisions that others touched
- * ---------------------------------------------------------------- */
+/* --- revisions that others touched ------------------------------------------------------------ */
 
 TEST(graph_def, a_revision_that_was_deleted_by_hand_is_issued_anew)
 {
@@ -690,8 +687,7 @@ TEST(graph_def, orphaned_revisions_are_adopted)
     world_free(w);
 }
 
-/* --- deletion
- * -------------------------------------------------------------------------------------- */
+/* --- deletion --------------------------------------------------------------------------------- */
 
 static void delete (struct world *w)
 {
@@ -734,8 +730,7 @@ TEST(graph_def, with_crd_deletion_the_crd_goes_before_the_finalizer)
     world_free(w);
 }
 
-/* --- sidecar
- * --------------------------------------------------------------------------------------- */
+/* --- sidecar ---------------------------------------------------------------------------------- */
 
 TEST(graph_def, a_sidecar_writes_nothing_and_judges_the_crd_by_its_kind)
 {
@@ -768,8 +763,7 @@ TEST(graph_def, a_sidecar_writes_nothing_and_judges_the_crd_by_its_kind)
     world_free(other);
 }
 
-/* --- order of events
- * ------------------------------------------------------------------------------- */
+/* --- order of events -------------------------------------------------------------------------- */
 
 /* Whatever comes first: the end is the same, and no write comes before all is known. */
 TEST(graph_def, events_may_come_in_any_order)

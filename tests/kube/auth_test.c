@@ -41,8 +41,7 @@ static int runs(void)
     return n;
 }
 
-/* --- one kube_auth on a loop
- * --------------------------------------------------------------------------------- */
+/* --- one kube_auth on a loop ------------------------------------------------------------------ */
 
 struct rig {
     uv_loop_t loop;
@@ -120,9 +119,7 @@ static const char *get(struct rig *r)
     "'{\"apiVersion\":\"client.authentication.k8s.io/"                                             \
     "v1\",\"kind\":\"ExecCredential\",\"status\":{" status "}}'\n"
 
-/* --- fixed
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- fixed ------------------------------------------------------------------------------------ */
 
 TEST(kube_auth, fixed_credentials)
 {
@@ -181,9 +178,7 @@ TEST(kube_auth, a_token_file_is_read_again_after_a_401)
     free(file);
 }
 
-/* --- plug-ins
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- plug-ins --------------------------------------------------------------------------------- */
 
 TEST(kube_auth, a_plug_ins_credential_is_kept_until_it_is_rejected)
 {

@@ -3,8 +3,7 @@
 #include "tests/lib/fault.h"
 #include "tests/lib/replay.h"
 
-/* --- a client on recorded answers
- * --------------------------------------------------------------------- */
+/* --- a client on recorded answers ------------------------------------------------------------- */
 
 struct rig {
     struct vclock clock;
@@ -72,8 +71,7 @@ static void answer(struct rig *r, const char *path, int status, int retry_after_
                    .path = path, .status = status, .retry_after_s = retry_after_s, .body = body});
 }
 
-/* --- what goes out
- * ----------------------------------------------------------------------------------------- */
+/* --- what goes out ---------------------------------------------------------------------------- */
 
 TEST(kube_client, each_verb_has_its_request)
 {
@@ -166,8 +164,7 @@ TEST(kube_client, a_body_over_the_servers_limit_is_refused_here)
     kube_req_fini(&req);
 }
 
-/* --- order and bounds
- * ------------------------------------------------------------------------------------------ */
+/* --- order and bounds ------------------------------------------------------------------------- */
 
 struct numbered {
     struct kube_req req;
@@ -226,9 +223,7 @@ TEST(kube_client, a_rate_is_kept_when_one_is_given)
     rig_close(&r);
 }
 
-/* --- repeats
- * ------------------------------------------------------------------------------------------------
- */
+/* --- repeats ---------------------------------------------------------------------------------- */
 
 TEST(kube_client, a_429_is_repeated_after_the_time_the_server_names)
 {
@@ -385,9 +380,7 @@ TEST(kube_client, a_round_of_429_halves_the_flight_and_success_grows_it_again)
     rig_close(&r);
 }
 
-/* --- ends
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- ends ------------------------------------------------------------------------------------- */
 
 TEST(kube_client, a_request_without_an_answer_ends_in_time)
 {
@@ -525,9 +518,7 @@ TEST(kube_client, completions_wait_for_the_turn_and_wake_once)
     rig_close(&r);
 }
 
-/* --- bodies
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- bodies ----------------------------------------------------------------------------------- */
 
 TEST(kube_client, a_bad_body_is_an_error_and_no_crash)
 {
@@ -625,9 +616,7 @@ TEST(kube_client, a_refusal_gives_reason_message_and_details)
     rig_close(&r);
 }
 
-/* --- faults
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- faults ----------------------------------------------------------------------------------- */
 
 TEST(kube_client, an_answer_cut_at_any_byte_is_a_broken_connection)
 {

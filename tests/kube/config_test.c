@@ -71,8 +71,7 @@ static void fails(const char *content, const char *want)
     EXPECT_TEXT(got, text);
 }
 
-/* --- what is read
- * ------------------------------------------------------------------------------------------- */
+/* --- what is read ----------------------------------------------------------------------------- */
 
 static const char whole[] =
     "apiVersion: v1\nkind: Config\ncurrent-context: one\n"
@@ -197,8 +196,7 @@ TEST(kube_config, the_home_comes_last)
     kube_config_free(c);
 }
 
-/* --- what is wrong
- * ------------------------------------------------------------------------------------------- */
+/* --- what is wrong ---------------------------------------------------------------------------- */
 
 #define HEAD "current-context: x\ncontexts: [{name: x, context: {cluster: c, user: u}}]\n"
 #define CLUSTER "clusters: [{name: c, cluster: {server: 'https://h'}}]\n"

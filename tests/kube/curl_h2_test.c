@@ -75,8 +75,7 @@ TEST(curl_h2, writes_and_their_refusals)
     live_close(&l);
 }
 
-/* --- a watch, over the transport itself
- * --------------------------------------------------------------- */
+/* --- a watch, over the transport itself ------------------------------------------------------- */
 
 struct stream {
     struct kube_exchange x;
@@ -154,8 +153,7 @@ TEST(curl_h2, a_hundred_and_fifty_watches_beside_requests)
         assert_int_equal(streams[i].rc, KR_E_CANCELED);
 }
 
-/* --- fakeapi beside the real one
- * ------------------------------------------------------------------------ */
+/* --- fakeapi beside the real one -------------------------------------------------------------- */
 
 /* "manager operation fieldsV1" lines of one manager after another */
 static const char *owners(struct kr_arena *a, kr_val object)

@@ -11,8 +11,7 @@ static char dir[256];
 static int http, https, other, mute, proxy;
 static struct live l; /* of the running test */
 
-/* --- kubeconfigs
- * ------------------------------------------------------------------------------------------- */
+/* --- kubeconfigs ------------------------------------------------------------------------------ */
 
 static const char *text(const char *fmt, ...) KR_PRINTF(1, 2);
 static const char *text(const char *fmt, ...)
@@ -89,9 +88,7 @@ static void done(void)
     live_close(&l);
 }
 
-/* --- requests
- * -------------------------------------------------------------------------------------------------
- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 TEST(curl_uv, a_request_arrives_as_it_was_meant)
 {
@@ -140,9 +137,7 @@ TEST(curl_uv, a_big_body_comes_whole)
     done();
 }
 
-/* --- TLS
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- TLS -------------------------------------------------------------------------------------- */
 
 static const char *pem(struct kr_arena *a, const char *name)
 {
@@ -235,9 +230,7 @@ TEST(curl_uv, a_server_without_tls_is_told_apart)
     done();
 }
 
-/* --- who we are
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- who we are ------------------------------------------------------------------------------- */
 
 TEST(curl_uv, tokens_passwords_and_impersonation)
 {
@@ -314,9 +307,7 @@ TEST(curl_uv, by_way_of_a_proxy)
     done();
 }
 
-/* --- trouble
- * -----------------------------------------------------------------------------------------------------------
- */
+/* --- trouble ---------------------------------------------------------------------------------- */
 
 TEST(curl_uv, no_server)
 {
@@ -374,8 +365,7 @@ TEST(curl_uv, cancel_while_it_flies)
     done();
 }
 
-/* --- exchanges of the transport itself
- * ------------------------------------------------------------------------------------ */
+/* --- exchanges of the transport itself -------------------------------------------------------- */
 
 struct stream {
     struct kube_exchange x;

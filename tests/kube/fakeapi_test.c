@@ -263,8 +263,7 @@ TEST(fakeapi, lists_come_in_pages_and_by_selector)
     virt_close(&v);
 }
 
-/* --- watches
- * ------------------------------------------------------------------------------------------ */
+/* --- watches ---------------------------------------------------------------------------------- */
 
 struct watcher {
     struct kube_exchange x;
@@ -384,8 +383,7 @@ TEST(fakeapi, a_watch_from_a_forgotten_version_is_told_410_and_the_streaming_lis
     virt_close(&v);
 }
 
-/* --- CRDs and what is told about kinds
- * ------------------------------------------------------------------- */
+/* --- CRDs and what is told about kinds -------------------------------------------------------- */
 
 static const char crd[] =
     "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: "

@@ -15,8 +15,7 @@
 #include "kube/curl_uv.h"
 #include "tests/lib/test.h"
 
-/* --- a child process
- * ------------------------------------------------------------------------------ */
+/* --- a child process -------------------------------------------------------------------------- */
 
 struct child {
     pid_t pid;
@@ -69,8 +68,7 @@ static inline void child_stop(struct child *c)
     c->pid = 0;
 }
 
-/* --- a client on real sockets
- * ------------------------------------------------------------------------ */
+/* --- a client on real sockets ----------------------------------------------------------------- */
 
 struct live {
     uv_loop_t loop;

@@ -611,8 +611,7 @@ TEST(kube_watch, the_time_out_asked_for_has_jitter)
     fixture_fini(&f);
 }
 
-/* --- close and relist in every state ------------------------------------------------------------
- */
+/* --- close and relist in every state ---------------------------------------------------------- */
 
 enum { AT_LIST, AT_PAGE_2, AT_INITIAL, AT_STREAM, AT_BACKOFF, AT_BACKOFF_LIST, AT_N };
 
@@ -724,8 +723,7 @@ TEST(kube_watch, may_be_closed_by_the_one_who_hears_of_trouble)
     fixture_fini(&f);
 }
 
-/* --- cuts at every byte -------------------------------------------------------------------------
- */
+/* --- cuts at every byte ----------------------------------------------------------------------- */
 
 struct recording {
     kr_str text;
@@ -866,8 +864,7 @@ TEST(kube_watch, pages_cut_at_any_byte_are_never_half_visible)
     }
 }
 
-/* --- long runs ----------------------------------------------------------------------------------
- */
+/* --- long runs -------------------------------------------------------------------------------- */
 
 static size_t live_bytes(void)
 {

@@ -10,8 +10,7 @@
 static void on_timer(struct kube_timer *timer);
 static void on_silence(struct kube_timer *timer);
 
-/* --- requests
- * --------------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 static int hex(char c)
 {
@@ -118,8 +117,7 @@ static void split_query(kr_str *path, kr_str *query)
     *query = rest;
 }
 
-/* --- the log
- * ---------------------------------------------------------------------------------------------- */
+/* --- the log ---------------------------------------------------------------------------------- */
 
 static void log_request(struct fakeapi *f, const struct fake_request *q, bool watch, int status)
 {
@@ -155,8 +153,7 @@ uint32_t fakeapi_log_n(struct fakeapi *f, const char *method, const char *part)
     return n;
 }
 
-/* --- the life of an exchange
- * ------------------------------------------------------------------------------ */
+/* --- the life of an exchange ------------------------------------------------------------------ */
 
 void fake_wake(struct fake_call *call, uint64_t delay_ms)
 {
@@ -335,8 +332,7 @@ static kr_str transport_server(struct kube_transport *t)
 
 static const struct kube_transport_ops ops = {transport_start, transport_cancel, transport_server};
 
-/* --- CRDs become established after a while
- * --------------------------------------------------------------- */
+/* --- CRDs become established after a while ---------------------------------------------------- */
 
 static kr_val condition(struct kr_arena *a, const char *type)
 {
@@ -379,9 +375,7 @@ static void on_crds(struct kube_timer *timer)
     }
 }
 
-/* --- life
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 struct fakeapi *fakeapi_new(struct kube_clock *clock, const struct fakeapi_opts *opts)
 {
@@ -484,8 +478,7 @@ void fakeapi_set_down(struct fakeapi *f, bool down)
             call_break(call, KR_E_IO);
 }
 
-/* --- as somebody else
- * ------------------------------------------------------------------------------------------ */
+/* --- as somebody else ------------------------------------------------------------------------- */
 
 int fakeapi_do(struct fakeapi *f, struct kr_arena *a, const char *method, const char *path,
                const char *manager, const char *content_type, kr_val body, kr_val *out)

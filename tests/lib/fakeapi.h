@@ -48,8 +48,7 @@ struct fakeapi_opts *fakeapi_opts(struct fakeapi *f); /* may be changed at any t
 bool fakeapi_idle(const struct fakeapi *f);
 uint32_t fakeapi_watches_n(const struct fakeapi *f);
 
-/* --- as somebody else: at once, and not in the log
- * ---------------------------------------------------- */
+/* --- as somebody else: at once, and not in the log -------------------------------------------- */
 
 /* One request. content_type NULL: by method (PATCH: merge patch). Returns the HTTP status; *out
  * (may be NULL) gets the body, which lives in a. */
@@ -65,8 +64,7 @@ int fakeapi_delete(struct fakeapi *f, const char *path);
 kr_val fakeapi_get(struct fakeapi *f, struct kr_arena *a, const char *path);
 uint32_t fakeapi_objects_n(const struct fakeapi *f, const char *resource, const char *group);
 
-/* --- trouble
- * ---------------------------------------------------------------------------------------- */
+/* --- trouble ---------------------------------------------------------------------------------- */
 
 void fakeapi_compact(struct fakeapi *f); /* forgets the history: resuming and continuing give 410 */
 void fakeapi_bookmark(struct fakeapi *f); /* to all watches that take bookmarks */
@@ -75,8 +73,7 @@ void fakeapi_break_watches(struct fakeapi *f, int rc);
 /* Down: what is under way breaks (handled or not), what is new is refused. Objects stay. */
 void fakeapi_set_down(struct fakeapi *f, bool down);
 
-/* --- the log of requests that came through the transport
- * ----------------------------------------------- */
+/* --- the log of requests that came through the transport -------------------------------------- */
 
 /* Lines "PATCH /apis/apps/v1/namespaces/default/deployments/web kro.run/applyset 200\n": method,
  * path without query ("?watch" is added to watches), manager or "-", status. Borrowed until the

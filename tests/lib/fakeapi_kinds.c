@@ -12,8 +12,7 @@ static const char meta_name[] = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
 #define PUT(b, key, v) kr_mapb_put((b), KR_S(key), (v))
 #define STR(b, key, s) kr_mapb_put((b), KR_S(key), kr_string(s))
 
-/* --- schemas
- * ----------------------------------------------------------------------------------------- */
+/* --- schemas ---------------------------------------------------------------------------------- */
 
 kr_val fake_schema_resolve(struct fakeapi *f, kr_val node)
 {
@@ -93,8 +92,7 @@ kr_val fake_normal(struct fakeapi *f, struct kr_arena *a, kr_val node, kr_val v,
     return kr_listb_done(&b);
 }
 
-/* --- built-in kinds
- * ------------------------------------------------------------------------------------ */
+/* --- built-in kinds --------------------------------------------------------------------------- */
 
 /* The bare names behind $ref as OpenAPI writes them. */
 static kr_val full_refs(struct kr_arena *a, kr_val v)
@@ -190,8 +188,7 @@ struct fake_kind *fake_kind_by_gvk(struct fakeapi *f, kr_gvk gvk)
     return NULL;
 }
 
-/* --- CRDs
- * ---------------------------------------------------------------------------------------------- */
+/* --- CRDs ------------------------------------------------------------------------------------- */
 
 /* "kro.run", "v1alpha1", "WebApp" -> "run.kro.v1alpha1.WebApp" */
 static kr_str component_name(struct kr_arena *a, kr_gvk gvk)
@@ -292,8 +289,7 @@ void fake_crd_gone(struct fakeapi *f, kr_val crd)
     }
 }
 
-/* --- discovery
- * ------------------------------------------------------------------------------------------- */
+/* --- discovery -------------------------------------------------------------------------------- */
 
 static kr_val strings(struct kr_arena *a, const char *list)
 {
@@ -468,9 +464,7 @@ static kr_val legacy_core(struct kr_arena *a)
     return kr_mapb_done(&b);
 }
 
-/* --- OpenAPI
- * ------------------------------------------------------------------------------------------------
- */
+/* --- OpenAPI ---------------------------------------------------------------------------------- */
 
 static kr_str openapi_path(struct kr_arena *a, const struct fake_kind *k)
 {

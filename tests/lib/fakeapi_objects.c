@@ -27,8 +27,7 @@ struct write {
     bool status; /* of the subresource */
 };
 
-/* --- objects
- * --------------------------------------------------------------------------------------- */
+/* --- objects ---------------------------------------------------------------------------------- */
 
 struct fake_obj *fake_obj_hold(struct fake_obj *o)
 {
@@ -79,8 +78,7 @@ kr_val fake_as_version(struct kr_arena *a, const struct fake_kind *k, kr_val v)
                    kr_string(kr_api_version_text(a, k->gvk.group, k->gvk.version)));
 }
 
-/* --- history
- * ----------------------------------------------------------------------------------------- */
+/* --- history ---------------------------------------------------------------------------------- */
 
 static void drop_events(struct fakeapi *f, uint32_t n)
 {
@@ -184,8 +182,7 @@ struct fake_obj *fake_commit(struct fakeapi *f, struct kr_arena *a, struct fake_
     return o;
 }
 
-/* --- what the server itself decides
- * ---------------------------------------------------------------------- */
+/* --- what the server itself decides ----------------------------------------------------------- */
 
 static kr_val now_text(struct fakeapi *f, struct kr_arena *a)
 {
@@ -316,8 +313,7 @@ static kr_val prepare(struct write *w, kr_val v)
     return with_generation(a, k, old, v);
 }
 
-/* --- managers
- * --------------------------------------------------------------------------------------------- */
+/* --- managers --------------------------------------------------------------------------------- */
 
 /* What takes part in ownership: without the system's fields, and only the status or all but it. */
 static kr_val owned_part(struct write *w, kr_val v)
@@ -427,8 +423,7 @@ static void split_managers(struct write *w, kr_val *mine, kr_val *others)
     }
 }
 
-/* --- the verbs
- * ------------------------------------------------------------------------------------------- */
+/* --- the verbs -------------------------------------------------------------------------------- */
 
 static kr_str qualified(struct kr_arena *a, const struct fake_kind *k)
 {

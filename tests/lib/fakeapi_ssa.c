@@ -23,8 +23,7 @@ static bool map_atomic(kr_val node)
     return kr_str_is(kr_at_str(node, "x-kubernetes-map-type"), "atomic");
 }
 
-/* --- path elements
- * ----------------------------------------------------------------------------------- */
+/* --- path elements ---------------------------------------------------------------------------- */
 
 static kr_str element_field(struct kr_arena *a, kr_str name)
 {
@@ -81,9 +80,7 @@ static kr_val step(struct fakeapi *f, struct kr_arena *a, kr_val node, kr_val v,
     return find_item(f, a, node, v, element);
 }
 
-/* --- sets
- * -----------------------------------------------------------------------------------------------
- */
+/* --- sets ------------------------------------------------------------------------------------- */
 
 static bool is_member(kr_val c)
 {
@@ -240,9 +237,7 @@ void fake_set_paths(struct kr_buf *b, kr_val set, kr_str prefix)
     }
 }
 
-/* --- values
- * -----------------------------------------------------------------------------------------------
- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 static kr_val merge_map(struct fakeapi *f, struct kr_arena *a, kr_val node, kr_val live,
                         kr_val applied)

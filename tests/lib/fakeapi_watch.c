@@ -5,8 +5,7 @@
 
 #include "tests/lib/fakeapi_internal.h"
 
-/* --- selectors
- * --------------------------------------------------------------------------------------- */
+/* --- selectors -------------------------------------------------------------------------------- */
 
 /* Cuts the next requirement off: commas within parentheses do not count. */
 static kr_str next_requirement(kr_str *rest)
@@ -92,8 +91,7 @@ bool fake_matches(const struct fake_obj *o, const struct fake_target *t, kr_str 
     return true;
 }
 
-/* --- lists
- * -------------------------------------------------------------------------------------------- */
+/* --- lists ------------------------------------------------------------------------------------ */
 
 static int by_name(const void *x, const void *y)
 {
@@ -180,8 +178,7 @@ void fake_list(struct fakeapi *f, const struct fake_request *q, const struct fak
     fill_list(f, t, r, kr_listb_done(&items), version, i < n ? list[i] : NULL, n - i);
 }
 
-/* --- watches
- * ------------------------------------------------------------------------------------------ */
+/* --- watches ---------------------------------------------------------------------------------- */
 
 static void line(struct fake_call *call, const char *type, kr_val object)
 {

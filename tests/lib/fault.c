@@ -50,8 +50,7 @@ static void twin_end(struct twin *t, int rc, const char *why, bool unsent)
     x->on_end(x, rc, &err);
 }
 
-/* --- what comes from the inner transport
- * ---------------------------------------------------------------- */
+/* --- what comes from the inner transport ------------------------------------------------------ */
 
 static bool is_ruled(const struct twin *t, enum fault_kind kind)
 {
@@ -150,8 +149,7 @@ static void pass(struct twin *t)
     t->f->inner->ops->start(t->f->inner, &t->inner);
 }
 
-/* --- what a rule does in its place
- * ------------------------------------------------------------------------ */
+/* --- what a rule does in its place ------------------------------------------------------------ */
 
 static void answer_status(struct twin *t)
 {

@@ -13,8 +13,7 @@
 
 enum { TEXT_MAX = 64 * 1024 * 1024, END_TURNS_MAX = 10 * 1000 };
 
-/* --- the line -----------------------------------------------------------------------------------
- */
+/* --- the line --------------------------------------------------------------------------------- */
 
 /* A process's connections. A dead line hears nothing of the answers that still come. */
 struct world_line {
@@ -213,8 +212,7 @@ static kr_str line_server(struct kube_transport *t)
 
 static const struct kube_transport_ops line_ops = {line_start, line_cancel, line_server};
 
-/* --- what happens in the cluster
- * ------------------------------------------------------------------ */
+/* --- what happens in the cluster -------------------------------------------------------------- */
 
 static struct world_fate *fate_of(struct world *w, kr_str resource, kr_str ns, kr_str name)
 {
@@ -284,8 +282,7 @@ static void look(struct world *w)
     w->seen = w->api->version;
 }
 
-/* --- life
- * ----------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void quiet_log(void)
 {
@@ -437,8 +434,7 @@ void world_end_at(struct world *w, uint32_t n, enum world_end end)
     w->end = end;
 }
 
-/* --- the run to rest
- * ------------------------------------------------------------------------------ */
+/* --- the run to rest -------------------------------------------------------------------------- */
 
 void world_settle(struct world *w)
 {
@@ -512,8 +508,7 @@ const char *world_trace(struct world *w)
     return kr_cstr(&w->a, kr_buf_view(&w->trace));
 }
 
-/* --- the cluster
- * ------------------------------------------------------------------------------------ */
+/* --- the cluster ------------------------------------------------------------------------------ */
 
 void world_apply(struct world *w, const char *yaml)
 {
@@ -568,8 +563,7 @@ struct world_fate world_fate(struct world *w, const char *resource, const char *
     return *fate_of(w, kr_str_c(resource), ns, full);
 }
 
-/* --- requests
- * --------------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 void world_mark(struct world *w)
 {
@@ -637,8 +631,7 @@ const char *world_writes(struct world *w)
     return kr_cstr(&w->a, kr_buf_view(&b));
 }
 
-/* --- the cluster as text
- * ---------------------------------------------------------------------------- */
+/* --- the cluster as text ---------------------------------------------------------------------- */
 
 struct dump {
     struct kr_arena a;

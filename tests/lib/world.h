@@ -106,8 +106,7 @@ uint32_t world_exchanges_n(const struct world *w); /* started since world_mark *
 uint64_t world_evaluations(const struct world *w);
 const char *world_trace(struct world *w); /* since world_mark; needs opts.traced */
 
-/* --- the cluster --------------------------------------------------------------------------------
- */
+/* --- the cluster ------------------------------------------------------------------------------ */
 
 void world_apply(struct world *w, const char *yaml);      /* as kubectl would */
 void world_apply_file(struct world *w, const char *path); /* below the source tree */

@@ -6,5 +6,6 @@ target_compile_definitions(world PRIVATE KROC_SOURCE="${PROJECT_SOURCE_DIR}")
 foreach(name reactor fault property)
     if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${name}_test.c)
         kroc_test(${name} world)
+        set_tests_properties(reactor/${name} PROPERTIES TIMEOUT 300) # seconds: 20 where nothing else runs
     endif()
 endforeach()

@@ -54,8 +54,7 @@ static const struct route healthy[] = {
     {"/apis/coordination.k8s.io/v1/leases", 200, ITEMS("")},
 };
 
-/* --- transport and clock ------------------------------------------------------------------------
- */
+/* --- transport and clock ---------------------------------------------------------------------- */
 
 static void start(struct kube_transport *t, struct kube_exchange *x)
 {
@@ -197,8 +196,7 @@ static void on_done(void *arg)
     w.done = true;
 }
 
-/* --- fixture ------------------------------------------------------------------------------------
- */
+/* --- fixture ---------------------------------------------------------------------------------- */
 
 static void setup(void)
 {
@@ -263,8 +261,7 @@ static void expect_line(const char *id, enum reactor_verdict verdict, const char
     EXPECT_TEXT(line_of(report(false, verdict), id), line);
 }
 
-/* --- tests --------------------------------------------------------------------------------------
- */
+/* --- tests ------------------------------------------------------------------------------------ */
 
 TEST(doctor, a_healthy_cluster_passes)
 {
@@ -525,8 +522,7 @@ TEST(doctor, answers_of_other_shapes_do_no_harm)
     }
 }
 
-/* --- the shipped role
- * ----------------------------------------------------------------------------- */
+/* --- the shipped role ------------------------------------------------------------------------- */
 
 static bool list_has(kr_val list, kr_str text)
 {

@@ -15,10 +15,9 @@
 #define CORE "/api/v1/namespaces/default/"
 #define KRO "/apis/kro.run/v1alpha1/namespaces/default/"
 
-enum { OPERATIONS = 50, SEEDS = 24, SEEDS_FULL = 1500, INSTANCES = 3, SOURCES = 3 };
+enum { OPERATIONS = 50, SEEDS = 12, SEEDS_FULL = 1500, INSTANCES = 3, SOURCES = 3 };
 
-/* --- inputs
- * ----------------------------------------------------------------------------------------- */
+/* --- inputs ----------------------------------------------------------------------------------- */
 
 /* %s: what a variant of the definition changes. */
 static const struct {
@@ -102,8 +101,7 @@ static const struct {
       "{metadata: {annotations: {internal.kro.run/apply-order: '9'}}}"}},
 };
 
-/* --- a history
- * -------------------------------------------------------------------------------------- */
+/* --- a history -------------------------------------------------------------------------------- */
 
 struct history {
     struct world w;
@@ -255,8 +253,7 @@ static void on_definition(struct history *h)
     define(h, d);
 }
 
-/* --- trouble
- * ---------------------------------------------------------------------------------------- */
+/* --- trouble ---------------------------------------------------------------------------------- */
 
 static void on_fault(struct history *h)
 {
@@ -381,8 +378,7 @@ static void operate(struct history *h)
     pass_time(h);
 }
 
-/* --- at rest
- * ---------------------------------------------------------------------------------------- */
+/* --- at rest ---------------------------------------------------------------------------------- */
 
 static void to_rest(struct history *h)
 {

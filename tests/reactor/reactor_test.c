@@ -17,8 +17,7 @@ static const char shop[] = KRO "webapps/shop", page[] = CORE "configmaps/shop-pa
 
 enum { K = 3 }; /* children of the example */
 
-/* --- what the tests are made of
- * ------------------------------------------------------------------- */
+/* --- what the tests are made of --------------------------------------------------------------- */
 
 /* The example's definition is served, its settings are there. */
 static void open_defined(struct world *w, const struct world_opts *opts)
@@ -111,8 +110,7 @@ static struct reactor_stats stats(struct world *w)
     return s;
 }
 
-/* --- creation
- * ------------------------------------------------------------------------------------- */
+/* --- creation --------------------------------------------------------------------------------- */
 
 TEST(reactor, creation_of_the_example_costs_k_plus_2_writes_and_at_most_2_of_status)
 {
@@ -166,8 +164,7 @@ TEST(reactor, old_servers_cost_the_same)
     world_close(&w);
 }
 
-/* --- changes
- * --------------------------------------------------------------------------------------- */
+/* --- changes ---------------------------------------------------------------------------------- */
 
 TEST(reactor, edit_of_the_configmap_is_one_patch)
 {
@@ -289,8 +286,7 @@ TEST(reactor, edit_of_the_spec_touches_only_its_readers)
     world_close(&w);
 }
 
-/* --- restart
- * ---------------------------------------------------------------------------------------- */
+/* --- restart ---------------------------------------------------------------------------------- */
 
 TEST(reactor, restart_writes_nothing)
 {
@@ -348,8 +344,7 @@ TEST(reactor, deletion_while_it_was_down_is_done_after)
     world_close(&w);
 }
 
-/* --- deletion
- * --------------------------------------------------------------------------------------- */
+/* --- deletion --------------------------------------------------------------------------------- */
 
 TEST(reactor, deletion_costs_k_plus_1_writes_and_1_of_status_in_reverse_order)
 {
@@ -438,8 +433,7 @@ TEST(reactor, deletion_while_creation_is_in_flight_leaves_nothing)
     }
 }
 
-/* --- shapes of graphs
- * ------------------------------------------------------------------------------- */
+/* --- shapes of graphs ------------------------------------------------------------------------- */
 
 static const char chain_rgd[] =
     "apiVersion: kro.run/v1alpha1\n"
@@ -590,8 +584,7 @@ TEST(reactor, include_when_toggled_makes_and_prunes)
     world_close(&w);
 }
 
-/* --- external objects
- * ------------------------------------------------------------------------------- */
+/* --- external objects ------------------------------------------------------------------------- */
 
 TEST(reactor, an_external_object_that_comes_late_is_waited_for)
 {
@@ -721,8 +714,7 @@ TEST(reactor, the_name_of_an_external_object_may_change)
     world_close(&w);
 }
 
-/* --- definitions
- * ------------------------------------------------------------------------------------ */
+/* --- definitions ------------------------------------------------------------------------------ */
 
 TEST(reactor, two_definitions_do_not_disturb_each_other)
 {
@@ -912,8 +904,7 @@ TEST(reactor, a_crd_that_somebody_deletes_is_made_again)
     world_close(&w);
 }
 
-/* --- owners
- * ----------------------------------------------------------------------------------------- */
+/* --- owners ----------------------------------------------------------------------------------- */
 
 static const char claim_rgd[] =
     "apiVersion: kro.run/v1alpha1\n"
@@ -988,8 +979,7 @@ TEST(reactor, a_claim_is_taken_over_when_the_owner_goes)
     world_close(&w);
 }
 
-/* --- modes
- * ------------------------------------------------------------------------------------------ */
+/* --- modes ------------------------------------------------------------------------------------ */
 
 static const char elsewhere[] = "{apiVersion: v1, kind: Namespace, metadata: {name: other}}\n---\n"
                                 "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings, "
@@ -1080,8 +1070,7 @@ TEST(reactor, sidecar)
     kr_arena_fini(&a);
 }
 
-/* --- the end
- * ---------------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 /* Stopped at every moment of a creation; the next one ends it and makes nothing twice. */
 TEST(reactor, stop_with_work_in_flight_loses_nothing)
