@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* zone.c - reads TZif files: transitions, and the POSIX rule for the time behind the last one.
  *
- *   header | v1 data | header | v2 data: times, type of each, types (offset, dst, name) | "\n" rule
- * "\n"
+ *   header | v1 data | header | v2 data                                         | "\n" rule "\n"
+ *                               times, type of each, types (offset, dst, name)
  *
  * The C library's own reader needs a process-wide setting, which an evaluation must not touch.
  *

@@ -134,8 +134,7 @@ bool graph__conds_set(struct graph_conds *c, const char *type, const char *statu
 const struct graph_cond *graph__conds_get(const struct graph_conds *c, const char *type);
 kr_val graph__conds_value(const struct graph_conds *c); /* list for status.conditions */
 
-/* --- rgd.c: a definition's spec as it was read; everything borrows from the spec or lives in the
- * arena given --- */
+/* --- rgd.c: a definition's spec as read; all of it borrows from spec or lives in the arena --- */
 
 struct graph_dim { /* an entry of forEach */
     kr_str name, text;

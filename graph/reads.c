@@ -7,7 +7,7 @@
  *            a changed leaf makes exactly its readers dirty. Items of lists are not selected, so a
  *            path is cut where a list begins.
  *   rules    quantities, durations and times below the template (they come back in normal form),
- * and the defaults of list-map keys (an item without `protocol` is found under TCP).
+ *            and the defaults of list-map keys (an item without `protocol` is found under TCP).
  */
 #include "graph/internal.h"
 

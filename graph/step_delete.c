@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* step_delete.c - the end of an instance: its members in waves, then the finalizer.
  *
- *   inventory valid? -> types of the inventory listed? -> WAVE* -> FINALIZER -> (object goes) ->
- * GONE
+ *   inventory valid? -> its types listed? -> WAVE* -> FINALIZER -> (object goes) -> GONE
  *
  * Needs no revision and no expression: members are the objects with our ApplySet id, whoever made
  * them, and their wave stands in an annotation (highest first; without one: last). A wave must be

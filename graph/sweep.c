@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sweep.c - takes the dirty tasks, lowest first, and stops where nothing changed.
  *
- *   template task of r:  upstream skipped? includeWhen? inputs ready? -> template -> reference,
- * value in sync -> nothing; else an intent, which step.c sends or holds ready task of r: readyWhen
- * on the object as it is; a new result wakes the dependents status task:         noted; status.c
- * does it once, when the sweep is over
+ *   template task of r   upstream skipped? includeWhen? inputs ready? -> template -> reference,
+ *                        value in sync -> nothing; else an intent, which step.c sends or holds
+ *   ready task of r      readyWhen on the object as it is; a new result wakes the dependents
+ *   status task          noted; status.c does it once, when the sweep is over
  *
  * Tasks are numbered in topological order and wake only higher ones, so each runs at most once.
  * A node whose input is being applied is not evaluated: its last input has not come yet, and what

@@ -3,8 +3,7 @@
  *
  *   IDLE --start--> WAITING --slot and token--> FLYING --answer--> DONE --turn--> IDLE
  *                      ^                          |
- *                      +------- DELAYED <---------+  429 or 5xx with Retry-After, refused
- * connection
+ *                      +------- DELAYED <---------+  429, 5xx with Retry-After, refused connection
  *
  *   cancel: WAITING and DELAYED go to DONE at once, FLYING when the transport lets go.
  *

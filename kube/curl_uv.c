@@ -2,8 +2,8 @@
 /* curl_uv.c - the transport door: libcurl's multi interface on libuv.
  *
  *   start -> todo --kick--> [waiting for a plug-in] --> flying --end--> on_end
- *                                                         |
- *   cancel, time-out, failure to begin ------> settle --kick-+
+ *                                                                         ^
+ *   cancel, time-out, failure to begin --> settle --kick------------------+
  *
  * A door is one multi handle with its sockets and its timer; there is one for streams and one for
  * requests. Neither start nor cancel touches curl (they may be called from one of its callbacks):

@@ -295,7 +295,8 @@ static int read_resource_list(struct kube_discovery *d, struct legacy *l, struct
 
     if (l->req.rc < 0)
         return keep_old(d, l->group, l->version, err);
-    if (resources.kind != KR_LIST) /* read as a list, it would say that the server lacks all kinds */
+    if (resources.kind !=
+        KR_LIST) /* read as a list, it would say that the server lacks all kinds */
         return kr_fail(err, KR_E_INPUT, KR_FMT ": no list of resources", KR_ARG(l->req.path));
     KR_LIST_EACH (r, resources)
         KR_TRY(read_resource(d, l, *r, err));

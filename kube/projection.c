@@ -22,6 +22,8 @@
 
 enum { NO_LEAF = UINT32_MAX, PATH_NAMES_MAX = 64 };
 
+_Static_assert(KUBE_PROJECTION_LEAVES_MAX <= UINT16_MAX, "kr_rec.leaves_n counts them");
+
 struct node {
     kr_str name;            /* lives in the projection's arena */
     uint32_t leaf;          /* number, or NO_LEAF */

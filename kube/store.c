@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store.c - the objects of one watch, and the list of what changed.
  *
- *                list items, events while filling        events      responses to our requests
- *                          |                                |              |        |
- *                          v                                v              |        v (while
- * filling) list_begin ->  [ filling ] -- list_done: swap --> [ objects ] <-----+     [ early ] ^ |
- *                          +---------- those newer than the list -------------------+
+ *          list items and                                          responses to our requests
+ *       events while filling                   events                 |           | while filling
+ *                |                               |                    |           |
+ *                v                               v                    |           v
+ *   begin -> [ filling ] --list_done: swap--> [ objects ] <-----------+       [ early ]
+ *                ^                                                                |
+ *                +------------- those that the list has not, or older ------------+
  *
  * Two memories keep the past from coming back:
  *   seen   the version the watch has reached. A response about an object that is not here and not
  *          newer than this tells of something that was deleted meanwhile.
  *   tombs  objects that a response said are gone: events still on their way that show them alive
- * are dropped, until their DELETED arrives or a later list says what is there.
+ *          are dropped, until their DELETED arrives or a later list says what is there.
  */
 #include "kube/store.h"
 

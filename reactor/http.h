@@ -4,7 +4,7 @@
  *   metrics address  /metrics
  *   health address   /healthz   200 as long as the loop turns: whoever gets an answer knows it does
  *                    /readyz    200 once `ready` has said so, or REACTOR_READY_MAX_MS after the
- * start; from then on always. Before: 503 and what is waited for
+ *                               start; from then on always. Before: 503 and what is waited for
  *
  * GET and HEAD only. ?verbose adds what is waited for, also to a 200. A pod that cannot list some
  * type still serves the others, so it never stays unready, and a later outage does not turn it off.

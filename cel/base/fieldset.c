@@ -4,8 +4,8 @@
  *   tree        the fields of one fieldsV1: an array of nodes, children of a node side by side
  *   kr_fieldset a tree and the bits of those members that the live object lacked
  *
- *   fieldsV1  f:metadata: {f:labels: {f:app: {}}}, f:spec: {f:ports: {k:{"port":80}: {".": {},
- * f:port: {}}}}
+ *   fieldsV1  f:metadata: {f:labels: {f:app: {}}},
+ *             f:spec: {f:ports: {k:{"port":80}: {".": {}, f:port: {}}}}
  *
  *   nodes     0 root ---------> 1 metadata   2 spec
  *             1 metadata -----> 3 labels               members (what the set itself holds) are

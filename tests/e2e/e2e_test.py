@@ -945,7 +945,7 @@ class Doctor(Group):
         self.assert_found(self.doctor("nobody"), "R01", "FAIL", "resourcegraphdefinitions")
 
     def test_4_kro_runs_as_well(self):
-        container = {"name": "kro", "image": "registry.k8s.io/kro/kro:v0.9.3"}
+        container = {"name": "kro", "image": "kro:v0.9.3"}
         labels = {"app.kubernetes.io/name": "kro", "app.kubernetes.io/part-of": "kro",
                   "app.kubernetes.io/component": "controller"}
         self.cluster.apply({

@@ -146,7 +146,7 @@ TEST(kube_discovery, a_group_version_that_is_stale_keeps_what_was_known)
 #define RESOURCES(list) "{\"kind\":\"APIResourceList\",\"resources\":[" list "]}"
 #define RESOURCE(name, kind)                                                                       \
     "{\"name\":\"" name "\",\"kind\":\"" kind "\",\"namespaced\":true,\"verbs\":[\"get\","         \
-                                              "\"list\"]}"
+    "\"list\"]}"
 
 static void legacy_routes(struct fixture *f)
 {

@@ -3,10 +3,14 @@
  * on any clock (so also in virtual time).
  *
  * It has the verbs and the semantics that the controller leans on, and no more:
- *   get, list (pages, label and metadata.name selectors), watch (bookmarks, 410, streaming list),
- * create, update, merge patch, server-side apply with managedFields, /status, delete with
- * preconditions and finalizers, generation, CRDs (established, then served), discovery in both
- * forms, OpenAPI v3. It does not validate beyond names and versions, has no access control and no
+ *
+ *   read     get, list (pages, label and metadata.name selectors), watch (bookmarks, 410, streaming
+ *            list), discovery in both forms, OpenAPI v3
+ *   write    create, update, merge patch, server-side apply with managedFields, /status, delete
+ *            with preconditions and finalizers
+ *   itself   generation, CRDs (established, then served)
+ *
+ * It does not validate beyond names and versions, has no access control and no
  * admission; nothing is garbage collected; a continued list shows the present and not the state of
  * its first page.
  *

@@ -2,16 +2,20 @@
 /* scenario.h - reads .scn files and runs them on graph/ alone.
  *
  *   # comment
- *   rgd FILE                              the definition, relative to the scenario
- *   instance FILE                         creates the instance
- *   edit PATH=VALUE...                    somebody edits it
- *   object APIVERSION/KIND NS/NAME PATH=VALUE...   somebody creates or edits an object; null
- * removes delete APIVERSION/KIND NS/NAME | delete instance answer ACTION OUTCOME TIMES MESSAGE how
- * the next requests end: ok, retry, lost (took effect, nobody told), invalid, conflict, foreign,
- * not-found revision FILE | problem TEXT          the revision that drives the instance; or none,
- * and why restart                               the process dies and starts again wait MS time
- * passes expect                                the indented lines that follow are the trace since
- * the last LINE                              expect; no line: nothing happened
+ *   rgd FILE                            the definition, relative to the scenario
+ *   instance FILE                       creates the instance
+ *   edit PATH=VALUE...                  somebody edits it
+ *   object APIVERSION/KIND NS/NAME PATH=VALUE...
+ *                                       somebody creates or edits an object; null removes
+ *   delete APIVERSION/KIND NS/NAME | delete instance
+ *   answer ACTION OUTCOME TIMES MESSAGE
+ *                                       how the next requests end: ok, retry, lost (took effect,
+ *                                       nobody told), invalid, conflict, foreign, not-found
+ *   revision FILE | problem TEXT        the revision that drives the instance; or none, and why
+ *   restart                             the process dies and starts again
+ *   wait MS                             time passes
+ *   expect                              the indented lines that follow are the trace since the last
+ *       LINE                            expect; no line: nothing happened
  *
  * A path's members are parted by dots; one with dots stands in brackets: metadata.labels["a.b/c"].
  * A value is JSON, else a string. A file named *.yaml is YAML.
