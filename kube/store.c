@@ -14,6 +14,7 @@
  *          newer than this tells of something that was deleted meanwhile.
  *   tombs  objects that a response said are gone: events still on their way that show them alive
  *          are dropped, until their DELETED arrives or a later list says what is there.
+ *          None is made where DELETED was faster than the response; their number is limited.
  */
 #include "kube/store.h"
 
@@ -278,6 +279,11 @@ static int make_rec(struct kube_store *s, kr_val object, struct kr_rec **out, st
 
 /* --- objects that a response said are gone ---------------------------------------------------- */
 
+static void tomb_del(struct kube_store *s, kr_str key)
+{
+    kr_free(kr_map_del(&s->tombs, key));
+}
+
 static void tomb_put(struct kube_store *s, kr_str key, kr_str uid)
 {
     struct tomb *t;
@@ -288,6 +294,8 @@ static void tomb_put(struct kube_store *s, kr_str key, kr_str uid)
     memcpy(t + 1, uid.s, uid.n);
     *t = (struct tomb){.run = s->run, .uid = {(char *)(t + 1), uid.n}};
     kr_free(kr_map_put(&s->tombs, key, t));
+    if (s->tombs.n > KUBE_STORE_TOMBS_MAX)
+        tomb_del(s, kr_map_key(kr_map_next(&s->tombs, &(uint64_t){0})));
 }
 
 static bool tomb_of(const struct kube_store *s, kr_str key, kr_str uid)
@@ -295,11 +303,6 @@ static bool tomb_of(const struct kube_store *s, kr_str key, kr_str uid)
     const struct tomb *t = kr_map_get(&s->tombs, key);
 
     return t && kr_str_eq(t->uid, uid);
-}
-
-static void tomb_del(struct kube_store *s, kr_str key)
-{
-    kr_free(kr_map_del(&s->tombs, key));
 }
 
 /* A list that was begun after an object went away has the last word on it. */
@@ -488,10 +491,11 @@ int kube_store_response(struct kube_store *s, uint64_t run, kr_val object, struc
 }
 
 void kube_store_response_gone(struct kube_store *s, uint64_t run, kr_str namespace, kr_str name,
-                              kr_str uid)
+                              kr_str uid, uint64_t version)
 {
     struct kr_rec *r;
     kr_str key;
+    bool told; /* the watch has passed the deletion: no event of the object is on its way */
 
     if (run != s->run)
         return;
@@ -502,7 +506,9 @@ void kube_store_response_gone(struct kube_store *s, uint64_t run, kr_str namespa
         return; /* another object has the name by now */
     if (uid.n == 0 && r)
         uid = kr_strdup(&s->scratch, r->uid);
-    tomb_put(s, key, uid);
+    told = !r && !s->is_filling && version > 0 && version <= s->seen;
+    if (!told)
+        tomb_put(s, key, uid);
     visible_delete(s, key);
     r = kr_map_get(&s->early, key);
     if (r && (uid.n == 0 || kr_str_eq(r->uid, uid)))

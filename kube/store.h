@@ -19,6 +19,10 @@
 
 struct kube_store;
 
+enum {
+    KUBE_STORE_TOMBS_MAX = 4096, /* objects remembered as gone; above, the oldest is forgotten */
+};
+
 /* One visible change. Owned by the list it is in until kube_change_free. */
 struct kube_change {
     struct kube_store *store; /* borrowed; NULL when the store went away meanwhile */
@@ -34,17 +38,17 @@ void kube_change_free(struct kube_change *c);
 
 /* Where stores report. Zero-initialise head with kr_link_init. */
 struct kube_changes {
-    struct kr_link head;        /* struct kube_change.link, in order of arrival */
-    void (*wake)(void *arg);    /* called when the list becomes non-empty; may be NULL */
+    struct kr_link head;     /* struct kube_change.link, in order of arrival */
+    void (*wake)(void *arg); /* called when the list becomes non-empty; may be NULL */
     void *arg;
 };
 
 struct kube_store_opts {
-    kr_gvr gvr;                 /* copied */
-    kr_str kind;                /* copied: what items of a list lack; empty: they stay without */
-    kr_str manager;             /* copied: whose ownership is kept; empty: nobody's */
-    struct kr_fieldset_pool *pool;  /* borrowed */
-    struct kube_changes *changes;   /* borrowed */
+    kr_gvr gvr;                    /* copied */
+    kr_str kind;                   /* copied: what items of a list lack; empty: they stay without */
+    kr_str manager;                /* copied: whose ownership is kept; empty: nobody's */
+    struct kr_fieldset_pool *pool; /* borrowed */
+    struct kube_changes *changes;  /* borrowed */
 };
 
 struct kube_store *kube_store_new(const struct kube_store_opts *opts);
@@ -66,13 +70,13 @@ struct kr_rec *kube_store_next(const struct kube_store *s, uint64_t *at);
 
 /* From the watch. While a shadow is filled, put and delete act on the shadow (a streaming list has
  * changes among its items). */
-void kube_store_list_begin(struct kube_store *s);                 /* a shadow is filled from now on */
+void kube_store_list_begin(struct kube_store *s); /* a shadow is filled from now on */
 KR_MUST int kube_store_list_item(struct kube_store *s, kr_val object, struct kr_err *err);
 /* Swap, report, synced. version: the list's resourceVersion; an object that is only known from a
  * response to one of our requests is kept if it is newer than that. */
 void kube_store_list_done_at(struct kube_store *s, kr_str version);
-void kube_store_list_done(struct kube_store *s);                  /* the same without a version: all are kept */
-void kube_store_list_abort(struct kube_store *s);                 /* the shadow is dropped; legal without one */
+void kube_store_list_done(struct kube_store *s);  /* the same without a version: all are kept */
+void kube_store_list_abort(struct kube_store *s); /* the shadow is dropped; legal without one */
 KR_MUST int kube_store_put(struct kube_store *s, kr_val object, struct kr_err *err);
 KR_MUST int kube_store_delete(struct kube_store *s, kr_val object, struct kr_err *err);
 
@@ -82,9 +86,10 @@ KR_MUST int kube_store_delete(struct kube_store *s, kr_val object, struct kr_err
 uint64_t kube_store_run(const struct kube_store *s);
 KR_MUST int kube_store_response(struct kube_store *s, uint64_t run, kr_val object,
                                 struct kr_rec **out, struct kr_err *err);
-/* A DELETE was answered with 404, or with the final object: gone, unless a newer one is there. */
+/* A DELETE was answered with 404, or with the final object: gone, unless a newer one is there.
+ * version: of that final object; 0: unknown. */
 void kube_store_response_gone(struct kube_store *s, uint64_t run, kr_str namespace, kr_str name,
-                              kr_str uid);
+                              kr_str uid, uint64_t version);
 
 /* Bytes held in records, for metrics. */
 size_t kube_store_bytes(const struct kube_store *s);

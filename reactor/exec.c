@@ -116,8 +116,7 @@ static kr_str other_owner(struct reactor *r, struct reactor_watch *w,
                           const struct graph_action *act, kr_str key)
 {
     struct reactor_op *flying = kr_map_get(&r->flying, key);
-    struct kr_rec *rec =
-        w ? kube_store_get(w->store, act->ref.namespace, act->ref.name) : NULL;
+    struct kr_rec *rec = w ? kube_store_get(w->store, act->ref.namespace, act->ref.name) : NULL;
 
     if (rec && rec->part_of.n && !kr_str_eq(rec->part_of, act->part_of))
         return rec->part_of;
@@ -273,12 +272,15 @@ static struct kr_rec *answer_store(struct reactor_op *op)
     struct reactor_watch *w = op->store ? kr_map_get(&r->watches, op->watch_key) : NULL;
     struct kr_rec *rec = NULL;
     struct kr_err err = KR_ERR_NONE;
+    uint64_t version;
 
     if (!w || w->store != op->store)
         return NULL;
     if (answer_is_gone(op)) {
+        if (!kr_str_u64(kr_at_str(op->req.object, "metadata.resourceVersion"), &version))
+            version = 0;
         kube_store_response_gone(w->store, op->run, op->req.ref.namespace, op->req.ref.name,
-                                 kr_at_str(op->req.object, "metadata.uid"));
+                                 kr_at_str(op->req.object, "metadata.uid"), version);
         return NULL;
     }
     if (op->req.rc != 0 || kr_at(op->req.object, "metadata.name").kind != KR_STRING)
@@ -299,8 +301,10 @@ static void log_refusal(const struct reactor_op *op, const struct graph_result *
         level = KR_INFO;
     kr_ref_print(&b, op->req.ref);
     kr_log(level, "write failed", KV_C("action", graph_action_word(op->kind)),
-           KV("object", kr_buf_view(&b)), KV_INT("code", op->req.status), KV("reason", res->message));
-    reactor__trace(op->r, "answer    %s " KR_FMT, graph_action_word(op->kind), KR_ARG(res->message));
+           KV("object", kr_buf_view(&b)), KV_INT("code", op->req.status),
+           KV("reason", res->message));
+    reactor__trace(op->r, "answer    %s " KR_FMT, graph_action_word(op->kind),
+                   KR_ARG(res->message));
     kr_buf_fini(&b);
 }
 

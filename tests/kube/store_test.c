@@ -262,7 +262,7 @@ TEST(kube_store, a_response_from_before_the_list_is_ignored)
     response(&f, run, "new", "51", 9);
     kube_store_list_done_at(f.s, KR_S("60"));
     response(&f, run, "a", "70", 9);
-    kube_store_response_gone(f.s, run, KR_S("n"), KR_S("a"), KR_S("u-a"));
+    kube_store_response_gone(f.s, run, KR_S("n"), KR_S("a"), KR_S("u-a"), 0);
     EXPECT_TEXT(changes(&f), "-b synced ");
     EXPECT_TEXT(content(&f), "a=1 ");
     fixture_fini(&f);
@@ -311,7 +311,7 @@ TEST(kube_store, an_object_that_is_gone_stays_gone_until_a_new_one_comes)
 
     fixture_init(&f);
     list(&f, "9");
-    kube_store_response_gone(f.s, kube_store_run(f.s), KR_S("n"), KR_S("a"), KR_S(""));
+    kube_store_response_gone(f.s, kube_store_run(f.s), KR_S("n"), KR_S("a"), KR_S(""), 0);
     EXPECT_TEXT(changes(&f), "-a ");
     put(&f, "a", "15", 3); /* still on its way when we deleted */
     EXPECT_TEXT(changes(&f), "");
@@ -320,8 +320,50 @@ TEST(kube_store, an_object_that_is_gone_stays_gone_until_a_new_one_comes)
     again = kr_with(&f.a, object(&f, "a", "17", 4), "metadata.uid", KR_V_STR("u-other"));
     EXPECT_OK(kube_store_put(f.s, again, &f.err), &f.err);
     EXPECT_TEXT(changes(&f), "+a ");
-    kube_store_response_gone(f.s, kube_store_run(f.s), KR_S("n"), KR_S("a"), KR_S("u-a"));
+    kube_store_response_gone(f.s, kube_store_run(f.s), KR_S("n"), KR_S("a"), KR_S("u-a"), 0);
     EXPECT_TEXT(changes(&f), ""); /* the name has another object by now */
+    fixture_fini(&f);
+}
+
+static void gone(struct fixture *f, const char *name, uint64_t version)
+{
+    kr_str uid = kr_fmt(&f->a, "u-%s", name);
+
+    kube_store_response_gone(f->s, kube_store_run(f->s), KR_S("n"), kr_str_c(name), uid, version);
+}
+
+/* The events of it that are still on their way would be dropped: here there are none. */
+TEST(kube_store, an_answer_slower_than_the_deletion_leaves_nothing_behind)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    list(&f, "9");
+    del(&f, "a", "20");
+    EXPECT_TEXT(changes(&f), "-a ");
+    gone(&f, "a", 20);
+    put(&f, "a", "21", 3);
+    EXPECT_TEXT(changes(&f), "+a ");
+    gone(&f, "c", 30); /* not seen yet: its events are still to come */
+    put(&f, "c", "29", 1);
+    EXPECT_TEXT(changes(&f), "");
+    fixture_fini(&f);
+}
+
+TEST(kube_store, no_more_than_so_many_are_remembered_as_gone)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    list(&f, "9");
+    for (int i = 0; i <= KUBE_STORE_TOMBS_MAX; i++)
+        gone(&f, kr_cstr(&f.a, kr_fmt(&f.a, "t%d", i)), 0);
+    gone(&f, "t1", 0); /* the same again takes no second place */
+    put(&f, "t1", "10", 1);
+    put(&f, "t2", "10", 1);
+    EXPECT_TEXT(changes(&f), "");
+    put(&f, "t0", "10", 1); /* the oldest made room */
+    EXPECT_TEXT(changes(&f), "+t0 ");
     fixture_fini(&f);
 }
 
@@ -334,7 +376,7 @@ TEST(kube_store, what_is_gone_during_a_list_is_not_in_it)
     kube_store_list_begin(f.s);
     item(&f, "a", "5", 1);
     item(&f, "b", "6", 1);
-    kube_store_response_gone(f.s, kube_store_run(f.s), KR_S("n"), KR_S("a"), KR_S("u-a"));
+    kube_store_response_gone(f.s, kube_store_run(f.s), KR_S("n"), KR_S("a"), KR_S("u-a"), 0);
     kube_store_list_done_at(f.s, KR_S("12"));
     EXPECT_TEXT(changes(&f), "-a synced ");
     EXPECT_TEXT(content(&f), "b=1 ");
@@ -433,6 +475,8 @@ int main(void)
                T(kube_store, a_response_during_a_list_is_merged_by_version),
                T(kube_store, a_response_about_a_deleted_object_does_not_bring_it_back),
                T(kube_store, an_object_that_is_gone_stays_gone_until_a_new_one_comes),
+               T(kube_store, an_answer_slower_than_the_deletion_leaves_nothing_behind),
+               T(kube_store, no_more_than_so_many_are_remembered_as_gone),
                T(kube_store, what_is_gone_during_a_list_is_not_in_it),
                T(kube_store, changes_among_the_items_of_a_streaming_list_count),
                T(kube_store, changes_outlive_the_store),
