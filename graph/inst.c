@@ -372,7 +372,7 @@ static void forget_writes(struct graph_inst *inst)
     write_fini(&inst->finalizer);
     inst__text(&inst->managed_error, KR_S(""));
     inst__text(&inst->projection_error, KR_S(""));
-    inst->own_version = 0;
+    inst->own_version = inst->apply_version = 0;
     inst->diff_since_ms = inst->flight_since_ms = inst->status_last_ms = 0;
     inst->wave_since_ms = inst->unsure_until_ms = 0;
     inst->wave = -1;
@@ -653,6 +653,8 @@ static void set_parent(struct graph_inst *inst, struct kr_rec *rec, const struct
     } else if (!kr_str_eq(old->uid, rec->uid)) {
         reborn(inst);
     } else {
+        if (own == OURS_APPLY && !same_need(old, rec, NEED_GENERATION))
+            own = FOREIGN; /* our applies leave the spec alone */
         mark_schema(inst, old, rec, changed, own);
         mark_needs(inst, old, rec, own);
     }
@@ -672,7 +674,9 @@ void graph_inst_parent(struct graph_inst *inst, struct kr_rec *rec, const struct
         } else if (inst->own_version && inst->own_version == inst__str_digest(rec->version)) {
             own = OURS_STATUS;
         } else if (inst->labeller.token || inst->applyset.token) {
-            own = OURS_APPLY;
+            own = OURS_APPLY; /* a second one cannot be ours too */
+            inst->unsettled_own |= inst->apply_version != 0;
+            inst->apply_version = inst__str_digest(rec->version);
         }
     }
     set_parent(inst, rec, changed, own);
@@ -1062,5 +1066,10 @@ void graph_inst_result(struct graph_inst *inst, const struct graph_result *res, 
     }
     if (write_result(w, res, now_ms))
         result_parent_record(inst, res, OURS_APPLY);
+    if (inst->apply_version &&
+        (!res->rec || inst->apply_version != inst__str_digest(res->rec->version)))
+        inst->unsettled_own = true; /* it was not ours */
+    inst->apply_version = 0;
+    settle_own(inst);
     inst->manage_dirty = inst->status_dirty = true;
 }

@@ -159,6 +159,7 @@ struct graph_inst {
     char *projection_error;             /* the inventory found cannot be read */
     uint64_t status_value, status_wire; /* status sent, and as it was answered: accepted as equal */
     uint64_t own_version;               /* digest of the version that our last status write made */
+    uint64_t apply_version; /* the same of one that came while a parent's apply flew; 0: none */
     uint64_t status_due_ms; /* when an owed status is looked at again at the latest; 0: no timer */
     uint64_t diff_since_ms, flight_since_ms, status_last_ms; /* 0: not */
     uint64_t wave_since_ms, unsure_until_ms;

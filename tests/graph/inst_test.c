@@ -257,6 +257,47 @@ TEST(inst, our_own_status_write_wakes_no_reader_of_the_version)
     cel_kinds_free(kinds);
 }
 
+/* The finalizer goes, ours puts it back, and while that is in flight somebody else writes too. */
+static void write_beside_our_apply(struct model *m)
+{
+    uint32_t applies = m->writes[GRAPH_A_APPLY_PARENT];
+
+    model_edit(m, scenario_patch(&m->a, KR_S("metadata.finalizers=null")));
+    while (m->writes[GRAPH_A_APPLY_PARENT] == applies)
+        assert_true(model_turn(m));
+    model_edit(m, scenario_patch(&m->a, KR_S("metadata.annotations.by=other")));
+}
+
+TEST(inst, a_foreign_version_beside_our_apply_is_not_taken_for_ours)
+{
+    struct cel_kinds *kinds = model_kinds(KROC_SOURCE "/tests/scenario/kinds.yaml");
+    struct graph_rev *rev = scenario_revision(
+        kinds, "metadata: {name: k}\nspec:\n  schema: {apiVersion: v1alpha1, kind: K, spec: {a: "
+               "string}}\n"
+               "  resources:\n    - {id: x, template: {apiVersion: v1, kind: ConfigMap, metadata: "
+               "{name: x}, data: {a: \"${schema.metadata.resourceVersion}\"}}}\n");
+
+    for (uint64_t n = 0; n < 50; n++) {
+        KR_AUTO(kr_arena) a = {0};
+        uint64_t seed = n, foreign, read;
+        struct model *m = model_new(
+            kinds, rev,
+            test_json(&a, "{\"apiVersion\":\"kro.run/v1alpha1\",\"kind\":\"K\",\"metadata\":"
+                          "{\"name\":\"k\",\"namespace\":\"default\"},\"spec\":{\"a\":\"1\"}}"));
+
+        model_rest(m);
+        m->seed = &seed;
+        write_beside_our_apply(m);
+        assert_true(kr_str_u64(kr_at_str(model_instance(m), "metadata.resourceVersion"), &foreign));
+        model_rest(m);
+        assert_true(kr_str_u64(kr_at_str(model_get(m, "ConfigMap", "x"), "data.a"), &read));
+        assert_true(read >= foreign);
+        model_free(m);
+    }
+    graph_rev_drop(rev);
+    cel_kinds_free(kinds);
+}
+
 TEST(inst, what_the_server_makes_of_a_wish_is_accepted)
 {
     KR_AUTO(kr_arena) a = {0};
@@ -365,6 +406,7 @@ int main(void)
         T(inst, the_same_revision_compiled_again_writes_nothing),
         T(inst, a_creation_is_k_applies_two_on_the_parent_and_one_status),
         T(inst, our_own_status_write_wakes_no_reader_of_the_version),
+        T(inst, a_foreign_version_beside_our_apply_is_not_taken_for_ours),
         T(inst, what_the_server_makes_of_a_wish_is_accepted),
         T(inst, answers_without_records_and_objects_without_ownership_end_too),
         T(inst, copies_of_our_labels_are_not_our_objects), T(inst, one_of_five_nodes_is_small),
