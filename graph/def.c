@@ -8,7 +8,8 @@
  * Level-triggered: events only record and ask for another pass. A pass goes through the states from
  * SEEN; each finds its work done (and costs next to nothing), starts a write, or waits. So the
  * order of events does not matter, and after a restart with everything in place nothing is written.
- * Every wait is for an event; timers exist for back-off, and to tell a wait that lasts.
+ * Every wait is for an event; timers exist for back-off, and to tell a wait that lasts. A sidecar
+ * alone polls, for kinds that are missing: it may watch no CRDs.
  *
  * What is compiled is the snapshot of the highest live GraphRevision when its hash is that of the
  * spec, else the spec itself, which then is issued as a new revision. The revision that serves
@@ -436,6 +437,7 @@ void graph_def_kinds(struct graph_def *def, struct cel_kinds *kinds, const kr_gv
     cel_kinds_free(def->kinds);
     def->kinds = NULL;
     def->fetch.token = 0;
+    def->lag_ms = 0;
     def->again = true;
     if (!kinds) { /* tried again by the next pass that may */
         set_text(&def->fetch.error, err ? kr_err_str(err) : KR_S("no answer"));
@@ -1098,26 +1100,44 @@ static bool in_established(struct graph_def *def, const struct graph_env *env,
     return true;
 }
 
+/* The time for the wait that await_lag began is over: the kinds are asked for again. */
+static void end_lag(struct graph_def *def, const struct graph_env *env)
+{
+    if (def->lag_ms == 0 || env->now_ms < def->lag_ms || def->stale || def->fetch.token)
+        return;
+    if (def->lag_tries < GRAPH_LAG_TRIES)
+        def->lag_tries++;
+    def->lag_ms = 0;
+    def->stale = true;
+}
+
+static uint64_t lag_wait(const struct graph_def *def, bool poll)
+{
+    uint64_t ms = (uint64_t)(poll ? GRAPH_POLL_MIN_MS : GRAPH_RETRY_MIN_MS) << def->lag_tries;
+
+    return poll && ms > GRAPH_POLL_MAX_MS ? GRAPH_POLL_MAX_MS : ms;
+}
+
 /* A server publishes a kind in discovery and OpenAPI a moment after its CRD's last event. So a kind
- * that is still missing then is asked for again, a few times with growing waits. */
+ * that is still missing then is asked for again, a few times with growing waits. A sidecar, which no
+ * event tells of a CRD, asks for as long as it cannot serve. */
 static void await_lag(struct graph_def *def, const struct graph_env *env, struct graph_plan *plan)
 {
-    if (!def->expected || def->stale || def->fetch.token)
+    bool poll = env->sidecar && def->sm.cur == DEF_INACTIVE;
+    bool missed = def->lacking || (poll && def->shape);
+
+    if (def->stale || def->fetch.token)
         return;
-    if (!def->lacking || def->lag_tries == GRAPH_LAG_TRIES) {
+    if (!missed || (!poll && (!def->expected || def->lag_tries == GRAPH_LAG_TRIES))) {
         def->expected = false;
-        def->lag_tries = def->lacking ? def->lag_tries : 0;
+        def->lag_ms = 0;
+        def->lag_tries = missed ? def->lag_tries : 0;
         return;
     }
     if (def->lag_ms == 0)
-        def->lag_ms = env->now_ms + ((uint64_t)GRAPH_RETRY_MIN_MS << def->lag_tries);
-    if (env->now_ms >= def->lag_ms) {
-        def->lag_tries++;
-        def->lag_ms = 0;
-        def->stale = true;
-    } else if (plan->wake_ms > def->lag_ms) {
+        def->lag_ms = env->now_ms + lag_wait(def, poll);
+    if (plan->wake_ms > def->lag_ms)
         plan->wake_ms = def->lag_ms;
-    }
 }
 
 /* One pass from SEEN until a state waits or the pass has ended. */
@@ -1138,7 +1158,7 @@ static void pass(struct graph_def *def, const struct graph_env *env, struct grap
         [DEF_ESTABLISHED] = "waits for its instances to be watched",
     };
 
-    await_lag(def, env, plan);
+    end_lag(def, env);
     kr_arena_reset(&def->texts);
     memset(def->verdicts, 0, sizeof(def->verdicts));
     def->verified = (struct def_verdict){0};
@@ -1152,6 +1172,7 @@ static void pass(struct graph_def *def, const struct graph_env *env, struct grap
         retain(def, env, plan);
     else if (def->sm.cur != DEF_INACTIVE)
         set_text(&def->problem, kr_str_c(waits[def->sm.cur]));
+    await_lag(def, env, plan);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */

@@ -262,7 +262,10 @@ kr_str def__crd_shape(struct kr_arena *a, const struct graph_rev *rev,
     static const char *const parts[] = {"spec", "status"};
     const struct cel_kind *kind = cel_kinds_find(kinds, rev->instance_gvk);
     kr_str name = kr_at_str(rev->crd, "metadata.name"), why = KR_S("is not installed");
-    const char *fix = "install it with: kroc generate crd <file> | kubectl apply -f -";
+    static const char fix[] =
+        "kubectl apply -f the CRD that kroc makes of this definition where it "
+        "runs for a whole cluster (example: "
+        "deploy/kustomize/sidecar/crd.yaml)";
     kr_val schema = kr_at(kr_item(kr_at(rev->crd, "spec.versions"), 0), "schema.openAPIV3Schema");
     const struct cel_schema *want;
     struct kr_err err = KR_ERR_NONE;
@@ -281,8 +284,5 @@ kr_str def__crd_shape(struct kr_arena *a, const struct graph_rev *rev,
                     cel_schema_member(want, kr_str_c(parts[i])), kr_str_c(parts[i]), 0);
     if (why.n == 0)
         return why;
-    return kr_fmt(a,
-                  "CRD " KR_FMT " " KR_FMT
-                  "; update it with: kroc generate crd <file> | kubectl apply -f -",
-                  KR_ARG(name), KR_ARG(why));
+    return kr_fmt(a, "CRD " KR_FMT " " KR_FMT "; %s", KR_ARG(name), KR_ARG(why), fix);
 }

@@ -29,32 +29,40 @@ enum {
     GRAPH_NODES_MAX = 1000,            /* resources of one RGD */
     GRAPH_DEPTH_MAX = 100,             /* nesting of a template */
     GRAPH_EXPRESSIONS_MAX = 20 * 1000, /* of one RGD */
-    GRAPH_COLLECTION_MAX = 1000,       /* items of one collection; kro's --rgd-max-collection-size */
-    GRAPH_DIMENSIONS_MAX = 10,         /* of one forEach; kro's default */
-    GRAPH_STATUS_MIN_MS = 1000,        /* between two status writes of an instance that only tell a wait */
-    GRAPH_WAVE_STATUS_MS = 5000,       /* a deletion wave that lasts longer gets a status write */
-    GRAPH_RETRY_MIN_MS = 200,          /* back-off after a failed write, doubling */
+    GRAPH_COLLECTION_MAX = 1000, /* items of one collection; kro's --rgd-max-collection-size */
+    GRAPH_DIMENSIONS_MAX = 10,   /* of one forEach; kro's default */
+    GRAPH_STATUS_MIN_MS = 1000, /* between two status writes of an instance that only tell a wait */
+    GRAPH_WAVE_STATUS_MS = 5000, /* a deletion wave that lasts longer gets a status write */
+    GRAPH_RETRY_MIN_MS = 200,    /* back-off after a failed write, doubling */
     GRAPH_RETRY_MAX_MS = 60 * 1000,
-    GRAPH_LAG_TRIES = 8,               /* how often a kind is asked for that a CRD says is there: 50 s in all */
+    GRAPH_LAG_TRIES = 8, /* how often a kind is asked for that a CRD says is there: 50 s in all */
+    GRAPH_POLL_MIN_MS = 1000, /* sidecar: between two looks for a kind that is missing, doubling */
+    GRAPH_POLL_MAX_MS = 30 * 1000,
 };
 
 /* --- time and identity given to every step ---------------------------------------------------- */
 
 struct graph_env {
-    uint64_t now_ms;   /* monotonic */
-    int64_t wall_s;    /* for lastTransitionTime */
-    kr_str version;    /* git version of the program, "v0.9.3": label kro-version, tooling annotation */
-    bool sidecar;      /* definitions come from files: RGD and GraphRevision objects are not written */
-    bool crd_deletion; /* --allow-crd-deletion */
-    kr_str only_namespace; /* --namespace; empty: all */
-    uint32_t revisions_max; /* --rgd-max-graph-revisions; 0: keep all */
+    uint64_t now_ms; /* monotonic */
+    int64_t wall_s;  /* for lastTransitionTime */
+    kr_str
+        version;  /* git version of the program, "v0.9.3": label kro-version, tooling annotation */
+    bool sidecar; /* definitions come from files: RGD and GraphRevision objects are not written */
+    bool crd_deletion;       /* --allow-crd-deletion */
+    kr_str only_namespace;   /* --namespace; empty: all */
+    uint32_t revisions_max;  /* --rgd-max-graph-revisions; 0: keep all */
     uint32_t dimensions_max; /* --rgd-max-collection-dimension-size; 0: GRAPH_DIMENSIONS_MAX */
     bool omit;               /* feature gate CELOmitFunction */
 };
 
 /* --- revision --------------------------------------------------------------------------------- */
 
-enum graph_node_kind { GRAPH_RESOURCE, GRAPH_COLLECTION, GRAPH_EXTERNAL, GRAPH_EXTERNAL_COLLECTION };
+enum graph_node_kind {
+    GRAPH_RESOURCE,
+    GRAPH_COLLECTION,
+    GRAPH_EXTERNAL,
+    GRAPH_EXTERNAL_COLLECTION
+};
 
 /* A path of an object that some expression reads. */
 struct graph_read {
@@ -69,9 +77,9 @@ struct graph_node {
     kr_gvk gvk;
     kr_gvr gvr;
     bool namespaced;
-    uint32_t order;         /* apply order: 1 is applied first, the highest is deleted first */
-    uint32_t index;         /* position in spec.resources */
-    uint32_t reads_n;       /* what the whole graph reads of this node's object, no path twice */
+    uint32_t order;   /* apply order: 1 is applied first, the highest is deleted first */
+    uint32_t index;   /* position in spec.resources */
+    uint32_t reads_n; /* what the whole graph reads of this node's object, no path twice */
     const struct graph_read *reads;
     const struct graph_node_spec *spec; /* internal.h */
 };
@@ -79,17 +87,18 @@ struct graph_node {
 struct graph_rev {
     uint32_t refs;
     kr_str rgd_name, rgd_uid;
-    int64_t number;         /* spec.revision; 0: not issued yet */
-    kr_str hash;            /* 16 hex digits of the definition's spec */
+    int64_t number; /* spec.revision; 0: not issued yet */
+    kr_str hash;    /* 16 hex digits of the definition's spec */
     kr_gvk instance_gvk;
     kr_gvr instance_gvr;
-    bool namespaced;        /* the instances' scope */
+    bool namespaced; /* the instances' scope */
     uint32_t nodes_n;
-    const struct graph_node *nodes;      /* by rank */
-    uint32_t parent_reads_n;             /* what is read of the instance (`schema`), then what the */
-    const struct graph_read *parent_reads; /* machine itself needs (finalizers, labels, status, ...) */
-    kr_val crd;             /* the CustomResourceDefinition without kro's four labels */
-    kr_val order_status;    /* status.topologicalOrder: list of ids */
+    const struct graph_node *nodes; /* by rank */
+    uint32_t parent_reads_n;        /* what is read of the instance (`schema`), then what the */
+    const struct graph_read
+        *parent_reads;       /* machine itself needs (finalizers, labels, status, ...) */
+    kr_val crd;              /* the CustomResourceDefinition without kro's four labels */
+    kr_val order_status;     /* status.topologicalOrder: list of ids */
     kr_val resources_status; /* status.resources */
     bool author_conditions;
     struct graph_rev_impl *impl; /* internal.h */
@@ -114,7 +123,8 @@ struct graph_source {
     kr_str name;
     kr_str uid;
     kr_val spec;
-    kr_str only_namespace; /* sidecar: a child elsewhere or cluster-scoped is an error that names the node */
+    kr_str
+        only_namespace; /* sidecar: a child elsewhere or cluster-scoped is an error that names the node */
     const kr_gvk *missing;
     uint32_t missing_n;
     uint32_t dimensions_max; /* of one forEach; 0: GRAPH_DIMENSIONS_MAX */
@@ -138,50 +148,52 @@ kr_str graph_revision_name(struct kr_arena *a, kr_str rgd, int64_t number);
 /* The version as a label value ("+" becomes "-" where needed). */
 kr_str graph_version_label(struct kr_arena *a, kr_str version);
 /* ApplySet id of an instance: 55 characters; lives in a. Reference, instance-runtime 1.5. */
-kr_str graph_applyset_id(struct kr_arena *a, kr_str name, kr_str namespace, kr_str kind, kr_str group);
+kr_str graph_applyset_id(struct kr_arena *a, kr_str name, kr_str namespace, kr_str kind,
+                         kr_str group);
 
 /* --- plan ------------------------------------------------------------------------------------- */
 
 /*            name            trace word     what the executor does */
 #define GRAPH_ACTIONS(A)                                                                           \
-    A(APPLY,          "apply",       /* server-side apply of a child; force */)                    \
-    A(APPLY_PARENT,   "parent",      /* server-side apply on the instance by .manager; force */)   \
-    A(DELETE,         "delete",      /* DELETE with uid precondition */)                           \
-    A(FINALIZER,      "finalizer",   /* merge patch .body on metadata.finalizers */)               \
-    A(STATUS,         "status",      /* PUT .body on /status */)                                   \
-    A(STATUS_PATCH,   "statuspatch", /* merge patch .body on /status */)                           \
-    A(CREATE,         "create",      /* POST .body */)                                             \
-    A(UPDATE,         "update",      /* PUT .body */)                                              \
-    A(PATCH,          "patch",       /* merge patch .body */)                                      \
-    A(WATCH,          "watch",       /* follow one object: external reference of .node */)         \
-    A(UNWATCH,        "unwatch",     /* no longer */)                                              \
-    A(TYPES,          "types",       /* children of the group-kinds in .body (list of "Kind.group") are needed */) \
-    A(FETCH,          "fetch",       /* kinds .gvks with their schemas: answer by graph_def_kinds */) \
-    A(SERVE,          "serve",       /* .rev drives the instances of .ref.gvr from now on */)      \
-    A(UNSERVE,        "unserve",     /* only deletions are served for .ref.gvr */)                 \
-    A(GONE,           "gone",        /* forget this instance or definition */)
+    A(APPLY, "apply", /* server-side apply of a child; force */)                                   \
+    A(APPLY_PARENT, "parent", /* server-side apply on the instance by .manager; force */)          \
+    A(DELETE, "delete", /* DELETE with uid precondition */)                                        \
+    A(FINALIZER, "finalizer", /* merge patch .body on metadata.finalizers */)                      \
+    A(STATUS, "status", /* PUT .body on /status */)                                                \
+    A(STATUS_PATCH, "statuspatch", /* merge patch .body on /status */)                             \
+    A(CREATE, "create", /* POST .body */)                                                          \
+    A(UPDATE, "update", /* PUT .body */)                                                           \
+    A(PATCH, "patch", /* merge patch .body */)                                                     \
+    A(WATCH, "watch", /* follow one object: external reference of .node */)                        \
+    A(UNWATCH, "unwatch", /* no longer */)                                                         \
+    A(TYPES, "types",                                                                              \
+      /* children of the group-kinds in .body (list of "Kind.group") are needed */)                \
+    A(FETCH, "fetch", /* kinds .gvks with their schemas: answer by graph_def_kinds */)             \
+    A(SERVE, "serve", /* .rev drives the instances of .ref.gvr from now on */)                     \
+    A(UNSERVE, "unserve", /* only deletions are served for .ref.gvr */)                            \
+    A(GONE, "gone", /* forget this instance or definition */)
 
 enum graph_action_kind {
 #define GRAPH_ACTION_ENUM(name, word, comment) GRAPH_A_##name,
     GRAPH_ACTIONS(GRAPH_ACTION_ENUM)
 #undef GRAPH_ACTION_ENUM
-    GRAPH_ACTIONS_N
+        GRAPH_ACTIONS_N
 };
 
 struct graph_action {
     enum graph_action_kind kind;
-    uint64_t token;       /* given back with the result; 0: no result is wanted */
-    kr_ref ref;           /* the object */
-    kr_gvk gvk;           /* its kind, where a message needs it */
+    uint64_t token; /* given back with the result; 0: no result is wanted */
+    kr_ref ref;     /* the object */
+    kr_gvk gvk;     /* its kind, where a message needs it */
     kr_val body;
-    const char *manager;  /* field manager; NULL: none */
-    kr_str uid;           /* precondition of a DELETE */
-    kr_str part_of;       /* APPLY: our ApplySet id: an object that belongs to another is not sent */
-    uint32_t node;        /* rank; UINT32_MAX: none */
-    const kr_gvk *gvks;   /* FETCH */
+    const char *manager; /* field manager; NULL: none */
+    kr_str uid;          /* precondition of a DELETE */
+    kr_str part_of;      /* APPLY: our ApplySet id: an object that belongs to another is not sent */
+    uint32_t node;       /* rank; UINT32_MAX: none */
+    const kr_gvk *gvks;  /* FETCH */
     uint32_t gvks_n;
     struct graph_rev *rev; /* SERVE: borrowed; hold it */
-    kr_str why;           /* what caused it, for the trace: "settings.metadata.resourceVersion" */
+    kr_str why;            /* what caused it, for the trace: "settings.metadata.resourceVersion" */
 };
 
 /* What to do, in order: an action may be started when those before it were started; where one must
@@ -190,7 +202,8 @@ struct graph_plan {
     struct kr_arena *a;
     struct graph_action *actions;
     uint32_t n, cap;
-    uint64_t wake_ms;     /* step again at this time at the latest (env.now_ms scale); UINT64_MAX: no timer */
+    uint64_t
+        wake_ms; /* step again at this time at the latest (env.now_ms scale); UINT64_MAX: no timer */
 };
 void graph_plan_init(struct graph_plan *p, struct kr_arena *a);
 struct graph_action *graph_plan_add(struct graph_plan *p, enum graph_action_kind kind);
@@ -204,16 +217,16 @@ enum graph_outcome {
     GRAPH_O_NOT_FOUND,
     GRAPH_O_EXISTS,
     GRAPH_O_CONFLICT, /* 409: newer version, uid precondition */
-    GRAPH_O_FOREIGN,  /* not sent: the object belongs to another ApplySet (message has kro's words) */
-    GRAPH_O_INVALID,  /* 400, 403, 405, 413, 415, 422: a retry alone cannot help */
-    GRAPH_O_RETRY,    /* connection, time-out, 429, 5xx: may or may not have taken effect */
+    GRAPH_O_FOREIGN, /* not sent: the object belongs to another ApplySet (message has kro's words) */
+    GRAPH_O_INVALID, /* 400, 403, 405, 413, 415, 422: a retry alone cannot help */
+    GRAPH_O_RETRY,   /* connection, time-out, 429, 5xx: may or may not have taken effect */
 };
 struct graph_result {
     uint64_t token;
     enum graph_outcome outcome;
-    kr_str message;          /* the server's words, for conditions */
-    struct kr_rec *rec;      /* APPLY, APPLY_PARENT, ...: the object as answered (borrowed), or NULL */
-    kr_val object;           /* the parsed response, for the definition machine; valid during the call */
+    kr_str message;     /* the server's words, for conditions */
+    struct kr_rec *rec; /* APPLY, APPLY_PARENT, ...: the object as answered (borrowed), or NULL */
+    kr_val object;      /* the parsed response, for the definition machine; valid during the call */
 };
 
 /* --- instance --------------------------------------------------------------------------------- */

@@ -732,6 +732,10 @@ TEST(graph_def, with_crd_deletion_the_crd_goes_before_the_finalizer)
 
 /* --- sidecar ---------------------------------------------------------------------------------- */
 
+#define CRD_FIX                                                                                    \
+    "kubectl apply -f the CRD that kroc makes of this definition where it runs for a whole "       \
+    "cluster (example: deploy/kustomize/sidecar/crd.yaml)"
+
 TEST(graph_def, a_sidecar_writes_nothing_and_judges_the_crd_by_its_kind)
 {
     struct world *w = world_new();
@@ -743,9 +747,7 @@ TEST(graph_def, a_sidecar_writes_nothing_and_judges_the_crd_by_its_kind)
     graph_def_object(w->def, w->rgd.v);
     run(w);
     EXPECT_TEXT(kr_cstr(&w->a, graph_def_problem(w->def)),
-                "CRD webapps.kro.run is not installed; install it with: kroc generate crd <file> | "
-                "kubectl apply "
-                "-f -");
+                "CRD webapps.kro.run is not installed; " CRD_FIX);
     w->crd.v = kr_copy(&w->a, other->crd.v);
     graph_def_kind_changed(w->def, KR_S("kro.run"), KR_S("WebApp"));
     run(w);
@@ -754,10 +756,57 @@ TEST(graph_def, a_sidecar_writes_nothing_and_judges_the_crd_by_its_kind)
     edit(w, "spec.schema.spec.size", KR_V_STR("integer"));
     run(w);
     EXPECT_TEXT(kr_cstr(&w->a, graph_def_problem(w->def)),
-                "CRD webapps.kro.run has no field spec.size; update it with: kroc generate crd "
-                "<file> | kubectl "
-                "apply -f -");
+                "CRD webapps.kro.run has no field spec.size; " CRD_FIX);
     assert_non_null(graph_def_serving(w->def));
+    assert_int_equal(w->writes, 0);
+    world_free(w);
+    world_free(other);
+}
+
+/* Waits for the timer, which has to be set for `ms` from now, and steps. */
+static const char *poll(struct world *w, uint64_t ms)
+{
+    assert_int_equal(w->wake_ms, w->env.now_ms + ms);
+    w->env.now_ms = w->wake_ms;
+    return run(w);
+}
+
+#define SIDECAR_FETCH "fetch   v1/ConfigMap kro.run/v1alpha1/WebApp\n"
+
+/* No event tells a sidecar of a CRD: it asks again, at longer and longer intervals. */
+TEST(graph_def, a_sidecar_that_starts_before_its_crd_asks_again_until_it_serves)
+{
+    static const uint64_t waits[] = {1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000, 30000};
+    struct world *w = world_new();
+    struct world *other = world_new();
+
+    serve(other);
+    w->env.sidecar = true;
+    w->def = graph_def_new(KR_S("webapp"));
+    graph_def_object(w->def, w->rgd.v);
+    EXPECT_TEXT(run(w), SIDECAR_FETCH);
+    for (size_t i = 0; i < KR_N(waits); i++) {
+        run(w); /* a step before its time asks for nothing */
+        EXPECT_TEXT(poll(w, waits[i]), SIDECAR_FETCH);
+        assert_string_equal(graph_def_state(w->def), "Inactive");
+    }
+    w->crd.v = kr_copy(&w->a, other->crd.v);
+    EXPECT_TEXT(poll(w, 30000), SIDECAR_FETCH "serve   webapps.kro.run\n");
+    assert_string_equal(graph_def_state(w->def), "Active");
+    EXPECT_TEXT(run(w), "");
+    assert_true(w->wake_ms == UINT64_MAX); /* what is complete is not asked for again */
+    /* a CRD that lacks a field is waited for too, and so is the kind of a resource */
+    edit(w, "spec.schema.spec.size", KR_V_STR("integer"));
+    run(w);
+    edit(other, "spec.schema.spec.size", KR_V_STR("integer"));
+    run(other);
+    EXPECT_TEXT(poll(w, 1000), SIDECAR_FETCH);
+    w->crd.v = kr_copy(&w->a, other->crd.v);
+    w->has_kind = false;
+    EXPECT_TEXT(poll(w, 2000), SIDECAR_FETCH);
+    w->has_kind = true;
+    EXPECT_TEXT(poll(w, 4000), SIDECAR_FETCH "serve   webapps.kro.run\n");
+    assert_true(w->wake_ms == UINT64_MAX);
     assert_int_equal(w->writes, 0);
     world_free(w);
     world_free(other);
@@ -817,5 +866,6 @@ int main(void)
                T(graph_def, deletion_lets_go_at_once_and_keeps_the_crd),
                T(graph_def, with_crd_deletion_the_crd_goes_before_the_finalizer),
                T(graph_def, a_sidecar_writes_nothing_and_judges_the_crd_by_its_kind),
+               T(graph_def, a_sidecar_that_starts_before_its_crd_asks_again_until_it_serves),
                T(graph_def, events_may_come_in_any_order));
 }

@@ -1070,6 +1070,29 @@ TEST(reactor, sidecar)
     kr_arena_fini(&a);
 }
 
+/* The order in which a CRD and a Pod come is nobody's choice. */
+TEST(reactor, sidecar_before_its_crd)
+{
+    struct world w;
+    struct world_opts opts = {.sidecar = true, .namespace = "default"};
+    struct kr_arena a = {0};
+    kr_str rgd;
+
+    assert_true(test_file(&a, KROC_SOURCE "/examples/webapp/rgd.yaml", &rgd));
+    opts.rgds[0] = rgd.s;
+    world_open(&w, &opts);
+    world_apply_file(&w, "examples/webapp/settings.yaml");
+    world_start(&w);
+    world_advance(&w, 10 * 60 * 1000);
+    world_apply_file(&w, "deploy/kustomize/sidecar/crd.yaml");
+    world_advance(&w, 31 * 1000);
+    world_apply_file(&w, "examples/webapp/instance.yaml");
+    world_rest(&w); /* nothing is polled any more */
+    expect_state(&w, shop, "ACTIVE");
+    world_close(&w);
+    kr_arena_fini(&a);
+}
+
 /* --- the end ---------------------------------------------------------------------------------- */
 
 /* Stopped at every moment of a creation; the next one ends it and makes nothing twice. */
@@ -1194,6 +1217,7 @@ int main(int argc, char **argv)
         T(reactor, of_two_instances_that_claim_a_child_one_gets_it),
         T(reactor, a_claim_is_taken_over_when_the_owner_goes),
         T(reactor, one_namespace_is_all_it_sees), T(reactor, sidecar),
-        T(reactor, stop_with_work_in_flight_loses_nothing), T(reactor, stop_during_the_start),
-        T(reactor, stop_does_not_wait_for_ever), T(reactor, equal_input_gives_an_equal_trace));
+        T(reactor, sidecar_before_its_crd), T(reactor, stop_with_work_in_flight_loses_nothing),
+        T(reactor, stop_during_the_start), T(reactor, stop_does_not_wait_for_ever),
+        T(reactor, equal_input_gives_an_equal_trace));
 }
