@@ -83,12 +83,12 @@ void reactor_start(struct reactor *r)
     r->rgds = reactor__watch(r, REACTOR_W_RGDS,
                              core_gvr(GRAPH_GROUP, GRAPH_VERSION, "resourcegraphdefinitions"),
                              KR_S(""), KR_S(""));
-    r->revisions = reactor__watch(
-        r, REACTOR_W_REVISIONS, core_gvr(GRAPH_GROUP_INTERNAL, GRAPH_VERSION, "graphrevisions"),
-        KR_S(""), KR_S(""));
-    r->crds = reactor__watch(
-        r, REACTOR_W_CRDS, core_gvr("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
-        KR_S(""), KR_S(""));
+    r->revisions = reactor__watch(r, REACTOR_W_REVISIONS,
+                                  core_gvr(GRAPH_GROUP_INTERNAL, GRAPH_VERSION, "graphrevisions"),
+                                  KR_S(""), KR_S(""));
+    r->crds = reactor__watch(r, REACTOR_W_CRDS,
+                             core_gvr("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
+                             KR_S(""), KR_S(""));
     r->own_crds = reactor__watch(
         r, REACTOR_W_OWN_CRDS, core_gvr("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
         KR_S(""), KR_S(""));
@@ -112,7 +112,7 @@ void reactor__env(struct reactor *r, struct graph_env *env)
 /* Phase 3. */
 static void steps_turn(struct reactor *r)
 {
-    int64_t begin_ms = r->clock->ops->wall_ms(r->clock);
+    int64_t begin_ms = r->clock->ops->wall_ms(r->clock), spent_ms;
 
     for (int i = 0; i < REACTOR_TURN_STEPS; i++) {
         struct reactor_item *item = reactor__queue_pop(&r->queue);
@@ -124,7 +124,8 @@ static void steps_turn(struct reactor *r)
             reactor__def_step(KR_OWNER(item, struct reactor_def, item));
         else
             reactor__inst_step(KR_OWNER(item, struct reactor_inst, item));
-        if (r->clock->ops->wall_ms(r->clock) - begin_ms >= REACTOR_TURN_MS)
+        spent_ms = r->clock->ops->wall_ms(r->clock) - begin_ms;
+        if (spent_ms < 0 || spent_ms >= REACTOR_TURN_MS) /* below 0: the wall clock was set back */
             return;
     }
 }
@@ -195,8 +196,7 @@ void reactor_stop(struct reactor *r)
 bool reactor_stopped(const struct reactor *r)
 {
     return r->stopping && r->watches_stopped && r->closing_n == 0 && r->fetching_n == 0 &&
-           r->watches.n == 0 &&
-           kr_link_empty(&r->ops) && kr_link_empty(&r->ops_done) &&
+           r->watches.n == 0 && kr_link_empty(&r->ops) && kr_link_empty(&r->ops_done) &&
            kube_client_busy_n(r->client) == 0;
 }
 
@@ -217,7 +217,7 @@ void reactor_free(struct reactor *r)
     r->clock->ops->timer_stop(r->clock, &r->stop_timer);
     r->clock->ops->timer_stop(r->clock, &r->discovery_timer);
     reactor__route_turn(r);
-    kr_map_each(e, &r->kins)
+    kr_map_each (e, &r->kins)
         kin_free(e->val);
     kr_map_fini(&r->kins);
     kr_map_fini(&r->watches);
@@ -262,6 +262,6 @@ void reactor_stats(const struct reactor *r, struct reactor_stats *out)
     *out = r->stats;
     out->watches = r->watches.n;
     out->queue = r->queue.n;
-    kr_map_each(e, &r->watches)
+    kr_map_each (e, &r->watches)
         out->record_bytes += kube_store_bytes(((struct reactor_watch *)e->val)->store);
 }
