@@ -29,10 +29,10 @@
 #include "cel/schema.h"
 
 enum {
-    CEL_SOURCE_MAX = 100 * 1000,     /* code points of an expression; cel-go's default */
-    CEL_DEPTH_MAX = 250,             /* nesting, while parsing and in the tree; cel-go's default */
+    CEL_SOURCE_MAX = 100 * 1000,      /* code points of an expression; cel-go's default */
+    CEL_DEPTH_MAX = 250,              /* nesting, while parsing and in the tree; cel-go's default */
     CEL_MACRO_NODES_MAX = 100 * 1000, /* tree nodes made while macros expand; cel-go's default */
-    CEL_ERRORS_MAX = 100,            /* diagnostics reported for one expression */
+    CEL_ERRORS_MAX = 100,             /* diagnostics reported for one expression */
 };
 
 /* Evaluation stops with KR_E_LIMIT when an expression has cost this many steps (an instruction, or
@@ -74,16 +74,16 @@ bool cel_type_is_map(const struct cel_type *t, const struct cel_type **key,
                      const struct cel_type **value);
 bool cel_type_is_optional(const struct cel_type *t, const struct cel_type **inner);
 bool cel_type_is_object(const struct cel_type *t);
-bool cel_type_is_dyn(const struct cel_type *t); /* dyn or any */
+bool cel_type_is_dyn(const struct cel_type *t);                      /* dyn or any */
 kr_str cel_type_print(struct kr_arena *a, const struct cel_type *t); /* as diagnostics print it */
 
 /* --- environment ------------------------------------------------------------------------------ */
 
 enum cel_libs {
-    CEL_LIB_STD = 1,      /* standard library and macros */
-    CEL_LIB_EXT = 2,      /* cel-go extensions that kro enables: strings, lists, bindings, ... */
-    CEL_LIB_K8S = 4,      /* Kubernetes: quantity, url, ip, cidr, semver, lists, regex */
-    CEL_LIB_KRO = 8,      /* kro: random, maps, json, hash, lists, omit, runtime */
+    CEL_LIB_STD = 1, /* standard library and macros */
+    CEL_LIB_EXT = 2, /* cel-go extensions that kro enables: strings, lists, bindings, ... */
+    CEL_LIB_K8S = 4, /* Kubernetes: quantity, url, ip, cidr, semver, lists, regex */
+    CEL_LIB_KRO = 8, /* kro: random, maps, json, hash, lists, omit, runtime */
     CEL_LIB_ALL = 15,
 };
 
@@ -154,11 +154,11 @@ enum cel_fail {
 struct cel_run {
     const kr_val *slots; /* one value per slot of the env; KR_NONE: not there (no such attribute) */
     uint32_t slots_n;
-    struct kr_arena *a;  /* results and temporaries */
-    uint64_t cost_max;   /* 0: CEL_COST_MAX */
+    struct kr_arena *a; /* results and temporaries */
+    uint64_t cost_max;  /* 0: CEL_COST_MAX */
 
-    uint64_t cost;       /* out */
-    enum cel_fail fail;  /* out */
+    uint64_t cost;      /* out */
+    enum cel_fail fail; /* out */
 };
 
 /* Evaluates into *out, which lives in run->a or borrows from the slots. Returns 0 or KR_E_EVAL /

@@ -51,9 +51,9 @@ struct cel_field {
 };
 
 struct cel_schema {
-    uint8_t type;      /* enum cel_schema_type */
-    uint8_t format;    /* enum cel_schema_format */
-    uint8_t list_type; /* enum cel_list_type */
+    uint8_t type;          /* enum cel_schema_type */
+    uint8_t format;        /* enum cel_schema_format */
+    uint8_t list_type;     /* enum cel_list_type */
     bool int_or_string;    /* x-kubernetes-int-or-string */
     bool preserve_unknown; /* x-kubernetes-preserve-unknown-fields */
     bool embedded;         /* x-kubernetes-embedded-resource */
@@ -110,7 +110,8 @@ const struct cel_field *cel_schema_field(const struct cel_schema *s, kr_str name
 /* The schema of member `name`: property, else additional, else NULL. */
 const struct cel_schema *cel_schema_member(const struct cel_schema *s, kr_str name);
 /* Walks names ("[]" steps into list items); NULL where the schema ends. */
-const struct cel_schema *cel_schema_at(const struct cel_schema *root, const kr_str *names, uint32_t n);
+const struct cel_schema *cel_schema_at(const struct cel_schema *root, const kr_str *names,
+                                       uint32_t n);
 
 /* The full ObjectMeta schema every kind has (kro and the API server type metadata by it). */
 const struct cel_schema *cel_schema_object_meta(void);

@@ -70,8 +70,8 @@ struct graph_def {
     int64_t creating;         /* its number; 0: none */
     int64_t issued;           /* the last one created by us, and the digest of its spec */
     uint64_t issued_spec;
-    uint64_t written_u;       /* resourceVersion of our own last write to the RGD */
-    struct kr_arena id;       /* of crd_name and instance */
+    uint64_t written_u; /* resourceVersion of our own last write to the RGD */
+    struct kr_arena id; /* of crd_name and instance */
     kr_str crd_name;
     kr_gvk instance;
     uint64_t hashed; /* digest of the spec that hash is of */

@@ -18,12 +18,12 @@
 /* A place in a document where an expression stands. */
 struct graph_site {
     const struct cel_prog *prog; /* of the whole string: "a${x}b" is one program */
-    kr_str text;                 /* as the user wrote it, for messages: 'a${x}b' or the bare expression */
+    kr_str text; /* as the user wrote it, for messages: 'a${x}b' or the bare expression */
     uint32_t path_n;
     const struct graph_step *path; /* from the document's root */
-    kr_str path_text;            /* "spec.template.spec.containers[0].image" */
-    bool standalone;             /* the string is one ${...}: the value keeps its type */
-    const struct kr_bits *nodes; /* ranks whose objects it reads (bit n: the instance) */
+    kr_str path_text;              /* "spec.template.spec.containers[0].image" */
+    bool standalone;               /* the string is one ${...}: the value keeps its type */
+    const struct kr_bits *nodes;   /* ranks whose objects it reads (bit n: the instance) */
 };
 struct graph_step { /* one step of a field path */
     kr_str name;    /* member; .s NULL: a list item */
@@ -32,26 +32,28 @@ struct graph_step { /* one step of a field path */
 
 struct graph_expr { /* an entry of readyWhen, includeWhen, forEach */
     const struct cel_prog *prog;
-    kr_str text;    /* without ${ } */
-    kr_str name;    /* forEach: the iterator */
-    uint32_t slot;  /* forEach: the iterator's slot */
+    kr_str text;   /* without ${ } */
+    kr_str name;   /* forEach: the iterator */
+    uint32_t slot; /* forEach: the iterator's slot */
     const struct kr_bits *nodes;
 };
 
 struct graph_node_spec {
-    kr_val template;             /* or the externalRef as an object with apiVersion, kind, metadata */
-    const struct cel_schema *schema_unused; /* always NULL at run time: schemas are dropped after compile */
+    kr_val template; /* or the externalRef as an object with apiVersion, kind, metadata */
+    const struct cel_schema
+        *schema_unused; /* always NULL at run time: schemas are dropped after compile */
     uint32_t sites_n;
     const struct graph_site *sites;
     uint32_t include_n;
     const struct graph_expr *include; /* includeWhen */
     uint32_t ready_n;
-    const struct graph_expr *ready;   /* readyWhen: evaluated in ready_env: slot 0 is the object (or each) */
+    const struct graph_expr
+        *ready; /* readyWhen: evaluated in ready_env: slot 0 is the object (or each) */
     uint32_t dims_n;
-    const struct graph_expr *dims;    /* forEach */
+    const struct graph_expr *dims; /* forEach */
     uint32_t deps_n;
-    const uint32_t *deps;        /* ranks, in kro's discovery order */
-    struct kr_bits dependents;   /* ranks whose template, includeWhen or forEach refer to this node */
+    const uint32_t *deps;      /* ranks, in kro's discovery order */
+    struct kr_bits dependents; /* ranks whose template, includeWhen or forEach refer to this node */
     /* For each read of graph_node.reads: the tasks that read it. */
     const struct kr_bits *readers;
     struct kr_bits readers_exist; /* tasks that are dirty when the object appears or goes */
@@ -75,18 +77,18 @@ struct graph_key_default {
 };
 
 struct graph_rev_impl {
-    struct kr_arena arena; /* everything of the revision lives here */
-    uint32_t slots_n;      /* slots of the main env: slot r is node r, slot nodes_n is `schema` */
-    uint32_t slots_all_n;  /* with forEach iterators */
+    struct kr_arena arena;  /* everything of the revision lives here */
+    uint32_t slots_n;       /* slots of the main env: slot r is node r, slot nodes_n is `schema` */
+    uint32_t slots_all_n;   /* with forEach iterators */
     uint32_t ready_slots_n; /* slots of readyWhen envs: 1 */
-    kr_val status;         /* spec.schema.status without conditions */
+    kr_val status;          /* spec.schema.status without conditions */
     uint32_t status_sites_n;
     const struct graph_site *status_sites;
-    struct kr_bits status_nodes;      /* ranks that status and conditions read */
+    struct kr_bits status_nodes;          /* ranks that status and conditions read */
     const struct kr_bits *parent_readers; /* for each schema read of parent_reads: tasks */
-    uint32_t parent_schema_reads_n;   /* how many of parent_reads are reads of `schema` */
-    kr_str kinds_all;                 /* sorted "Kind.group,..." of all managed nodes */
-    uint32_t conditions_n;            /* author conditions (spec.schema.status.conditions) */
+    uint32_t parent_schema_reads_n;       /* how many of parent_reads are reads of `schema` */
+    kr_str kinds_all;                     /* sorted "Kind.group,..." of all managed nodes */
+    uint32_t conditions_n;                /* author conditions (spec.schema.status.conditions) */
     const struct graph_expr *conditions;
 };
 
@@ -101,8 +103,8 @@ struct graph_piece {
 };
 /* Splits a string at ${...}. Nested strings, braces and comments inside as kro's scanner has them
  * (reference rgd-graph 4.2). n == 0: no expression in it. KR_E_INPUT with kro's words. */
-KR_MUST int graph__scan(struct kr_arena *a, kr_str s, const struct graph_piece **pieces, uint32_t *n,
-                        struct kr_err *err);
+KR_MUST int graph__scan(struct kr_arena *a, kr_str s, const struct graph_piece **pieces,
+                        uint32_t *n, struct kr_err *err);
 kr_str graph__path_print(struct kr_arena *a, const struct graph_step *path, uint32_t n);
 /* The document with the value at path replaced; KR_OMIT removes the member or list item. */
 kr_val graph__path_set(struct kr_arena *a, kr_val root, const struct graph_step *path, uint32_t n,
@@ -129,8 +131,8 @@ struct graph_conds {
 void graph__conds_load(struct graph_conds *c, struct kr_arena *a, const char *const *types,
                        kr_val object, int64_t now_s);
 /* Sets a condition by kro's algorithm (reference rgd-graph 1.5); returns whether anything changed. */
-bool graph__conds_set(struct graph_conds *c, const char *type, const char *status, const char *reason,
-                      kr_str message);
+bool graph__conds_set(struct graph_conds *c, const char *type, const char *status,
+                      const char *reason, kr_str message);
 const struct graph_cond *graph__conds_get(const struct graph_conds *c, const char *type);
 kr_val graph__conds_value(const struct graph_conds *c); /* list for status.conditions */
 
@@ -152,14 +154,16 @@ struct graph_resource {
 struct graph_rgd {
     kr_str kind, version, group; /* group and scope with their defaults */
     bool cluster;                /* scope Cluster */
-    kr_val spec, types, status;  /* SimpleSchema, custom types, status projections; KR_NONE: absent */
-    kr_val conditions;           /* status.conditions, which is taken out of status */
+    kr_val spec, types,
+        status;        /* SimpleSchema, custom types, status projections; KR_NONE: absent */
+    kr_val conditions; /* status.conditions, which is taken out of status */
     kr_val columns, short_names, categories, labels, annotations; /* KR_NONE: absent or empty */
     uint32_t resources_n;
     const struct graph_resource *resources;
 };
 /* Reads spec. KR_E_INPUT when a member has the wrong JSON type (the text begins with its path). */
-KR_MUST int graph__rgd_read(struct kr_arena *a, kr_val spec, struct graph_rgd *out, struct kr_err *err);
+KR_MUST int graph__rgd_read(struct kr_arena *a, kr_val spec, struct graph_rgd *out,
+                            struct kr_err *err);
 /* apiVersion and kind of an object; false when they are not there or not readable. */
 bool graph__gvk_of(kr_val object, kr_gvk *out);
 
@@ -167,11 +171,12 @@ bool graph__gvk_of(kr_val object, kr_gvk *out);
 
 bool graph__reserved(kr_str word);  /* a reserved word of kro or CEL */
 bool graph__camel_lower(kr_str id); /* ^[a-z][a-zA-Z0-9]*$ */
-KR_MUST int graph__check_names(const struct graph_rgd *rgd, uint32_t dimensions_max, struct kr_err *err);
+KR_MUST int graph__check_names(const struct graph_rgd *rgd, uint32_t dimensions_max,
+                               struct kr_err *err);
 KR_MUST int graph__check_combination(const struct graph_resource *r, struct kr_err *err);
 KR_MUST int graph__check_structure(kr_str id, kr_val object, kr_gvk *gvk, struct kr_err *err);
-KR_MUST int graph__check_constraints(const struct graph_resource *r, bool namespaced, bool instance_cluster,
-                                     struct kr_err *err);
+KR_MUST int graph__check_constraints(const struct graph_resource *r, bool namespaced,
+                                     bool instance_cluster, struct kr_err *err);
 /* The rules of the definition's own CRD (patterns, lengths, sets), for documents that no API server
  * has seen. The text begins with the field's path. */
 KR_MUST int graph__check_admission(const struct graph_rgd *rgd, struct kr_err *err);
@@ -237,8 +242,8 @@ kr_str graph__path_join(struct kr_arena *a, kr_str path, kr_str name);
 struct graph_dag {
     struct kr_arena *a;
     uint32_t n;
-    const kr_str *ids;     /* in declaration order */
-    uint32_t **deps;       /* deps[i]: what i depends on, in order of addition */
+    const kr_str *ids; /* in declaration order */
+    uint32_t **deps;   /* deps[i]: what i depends on, in order of addition */
     uint32_t *deps_n;
     uint32_t *deps_cap;
 };
@@ -282,7 +287,8 @@ kr_str graph__hash_text(kr_val spec, struct kr_arena *a);
 
 /* The CustomResourceDefinition without kro's labels. status: properties inferred from the
  * projections (KR_NONE: none). */
-kr_val graph__crd(struct kr_arena *a, const struct graph_rgd *rgd, kr_val spec_schema, kr_val status_schema);
+kr_val graph__crd(struct kr_arena *a, const struct graph_rgd *rgd, kr_val spec_schema,
+                  kr_val status_schema);
 
 struct graph_change {
     kr_str path, type; /* "spec.properties.x", "PROPERTY_REMOVED" */

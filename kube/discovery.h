@@ -31,7 +31,9 @@ struct kube_discovery;
 typedef void kube_discovery_fn(struct kube_discovery *d, void *arg);
 
 struct kube_discovery *kube_discovery_new(struct kube_client *client);
-void kube_discovery_free(struct kube_discovery *d); /* cancels; legal when no refresh is under way or the client is drained */
+void kube_discovery_free(
+    struct kube_discovery
+        *d); /* cancels; legal when no refresh is under way or the client is drained */
 /* Starts a refresh; calls while one runs share it. done may be NULL. */
 void kube_discovery_refresh(struct kube_discovery *d, kube_discovery_fn *done, void *arg);
 /* A refresh is under way. One that was begun earlier may not see what exists now. */
@@ -43,7 +45,8 @@ bool kube_discovery_ready(const struct kube_discovery *d); /* some snapshot is t
 /* NULL: the server does not have it. Borrowed until the next refresh ends. */
 const struct kube_kind *kube_discovery_kind(const struct kube_discovery *d, kr_gvk gvk);
 /* The preferred version of a group and kind; NULL: not there. */
-const struct kube_kind *kube_discovery_preferred(const struct kube_discovery *d, kr_str group, kr_str kind);
+const struct kube_kind *kube_discovery_preferred(const struct kube_discovery *d, kr_str group,
+                                                 kr_str kind);
 const struct kube_kind *kube_discovery_resource(const struct kube_discovery *d, kr_gvr gvr);
 /* The server has this group version (version empty: some of the group) but did not tell its kinds: one
  * that is not found may exist all the same. */

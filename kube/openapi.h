@@ -30,10 +30,10 @@ struct kube_schemas_req {
     uint32_t gvks_n;
     kube_schemas_fn *on_done;
 
-    int rc;                 /* 0 also when some kinds do not exist: see missing */
+    int rc; /* 0 also when some kinds do not exist: see missing */
     struct kr_err err;
     struct cel_kinds *kinds; /* owned by the owner of the request after on_done; NULL on failure */
-    kr_gvk *missing;        /* kinds the server does not have; lives in arena */
+    kr_gvk *missing;         /* kinds the server does not have; lives in arena */
     uint32_t missing_n;
     struct kr_arena arena;
 

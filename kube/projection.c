@@ -318,7 +318,8 @@ static int read_metadata(struct kr_rec *r, kr_gvr gvr, kr_val metadata, struct k
 
 /* Ownership that cannot be read counts as none: such an object is never provably in sync and costs an
  * apply, but one odd object must not stop the list of its type. */
-static void read_owned(struct kr_rec *r, kr_val object, kr_str manager, struct kr_fieldset_pool *pool)
+static void read_owned(struct kr_rec *r, kr_val object, kr_str manager,
+                       struct kr_fieldset_pool *pool)
 {
     kr_val fields = manager.n > 0 ? kr_fieldset_of_manager(object, manager) : KR_V_NONE;
     struct kr_err err = KR_ERR_NONE;

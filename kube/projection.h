@@ -41,7 +41,12 @@ KR_MUST int kube_project(const struct kube_projection *p, kr_gvr gvr, kr_val obj
 
 /* What changed from old to now (either may be NULL: absent), as bits: leaves first, then the three
  * that every type has. bits is initialised here and lives in a. Returns false when nothing did. */
-enum { KUBE_BIT_EXISTS, KUBE_BIT_IDENTITY, KUBE_BIT_OWNED, KUBE_BITS_FIXED }; /* at 0, 1, 2; leaf i at i + KUBE_BITS_FIXED */
+enum {
+    KUBE_BIT_EXISTS,
+    KUBE_BIT_IDENTITY,
+    KUBE_BIT_OWNED,
+    KUBE_BITS_FIXED
+}; /* at 0, 1, 2; leaf i at i + KUBE_BITS_FIXED */
 bool kube_diff(const struct kr_rec *old, const struct kr_rec *now, struct kr_arena *a,
                struct kr_bits *bits);
 

@@ -38,10 +38,10 @@ typedef void kube_end_fn(struct kube_exchange *x, int rc, const struct kr_err *e
  * borrowed here must live until on_end. */
 struct kube_exchange {
     const char *method;
-    kr_str path;         /* path and query, "/api/v1/pods?limit=500"; the transport knows the server */
-    kr_str body;         /* may be empty */
+    kr_str path; /* path and query, "/api/v1/pods?limit=500"; the transport knows the server */
+    kr_str body; /* may be empty */
     const char *content_type; /* of the body; NULL: none */
-    const char *accept;  /* NULL: application/json */
+    const char *accept;       /* NULL: application/json */
     const char *user_agent; /* NULL: "kro"; the server derives the default field manager from it */
     bool stream;         /* a watch: goes over the stream handle, without a time-out on the whole */
     uint32_t timeout_ms; /* whole exchange; of a stream: the longest silence; 0: none */
@@ -49,10 +49,10 @@ struct kube_exchange {
     kube_bytes_fn *on_bytes;
     kube_end_fn *on_end;
 
-    int status;          /* HTTP status once known, else 0 */
-    bool unsent;         /* set before on_end of a failure: the server cannot have seen the request */
-    bool refused;        /* with unsent: nobody listens there at the moment; worth a quick repeat */
-    void *impl;          /* private to the transport */
+    int status;   /* HTTP status once known, else 0 */
+    bool unsent;  /* set before on_end of a failure: the server cannot have seen the request */
+    bool refused; /* with unsent: nobody listens there at the moment; worth a quick repeat */
+    void *impl;   /* private to the transport */
     struct kr_link link; /* private to the transport */
 };
 
@@ -62,7 +62,8 @@ struct kube_transport {
 
 struct kube_transport_ops {
     void (*start)(struct kube_transport *t, struct kube_exchange *x);
-    void (*cancel)(struct kube_transport *t, struct kube_exchange *x); /* legal once, before on_end */
+    void (*cancel)(struct kube_transport *t,
+                   struct kube_exchange *x); /* legal once, before on_end */
     /* "https://host:port" of the server, for messages; never has credentials. */
     kr_str (*server)(struct kube_transport *t);
 };
@@ -77,8 +78,8 @@ struct kube_timer {
     kube_timer_fn *fn;
 
     uint64_t due_ms;
-    uint64_t seq;         /* private: order among equals */
-    uint32_t heap_at;     /* private: position in the clock's heap, 0: not set */
+    uint64_t seq;     /* private: order among equals */
+    uint32_t heap_at; /* private: position in the clock's heap, 0: not set */
 };
 
 struct kube_clock {
@@ -86,12 +87,12 @@ struct kube_clock {
 };
 
 struct kube_clock_ops {
-    uint64_t (*now_ms)(struct kube_clock *c);   /* monotonic; equal within one turn */
-    int64_t (*wall_ms)(struct kube_clock *c);   /* since the epoch */
+    uint64_t (*now_ms)(struct kube_clock *c); /* monotonic; equal within one turn */
+    int64_t (*wall_ms)(struct kube_clock *c); /* since the epoch */
     /* (Re)starts the timer; fn runs from the loop, never inside the call. */
     void (*timer_start)(struct kube_clock *c, struct kube_timer *timer, uint64_t delay_ms);
     void (*timer_stop)(struct kube_clock *c, struct kube_timer *timer); /* legal when stopped */
-    uint64_t (*random)(struct kube_clock *c);   /* seeded pseudo random numbers (jitter) */
+    uint64_t (*random)(struct kube_clock *c); /* seeded pseudo random numbers (jitter) */
 };
 
 static inline uint64_t kube_now_ms(struct kube_clock *c)

@@ -19,18 +19,22 @@
 #include "kube/store.h"
 
 enum {
-    KUBE_LIST_PAGE = 500,       /* objects per page; client-go's pager default */
+    KUBE_LIST_PAGE = 500,             /* objects per page; client-go's pager default */
     KUBE_LIST_PAGES_MAX = 100 * 1000, /* a server that never ends a list is refused */
     KUBE_WATCH_TIMEOUT_S = 290, /* asked of the server; why below 295: kubernetes issue 6513 */
     KUBE_WATCH_JITTER_S = 60,   /* up to so much less, so that streams do not end together */
-    KUBE_WATCH_SHORT_MS = 1000, /* a stream that ends sooner without an event counts as failed; client-go: 1 s */
-    KUBE_WATCH_HEALTHY_MS = 10 * 1000, /* a stream that lived so long, or brought an event, resets the back-off */
+    KUBE_WATCH_SHORT_MS =
+        1000, /* a stream that ends sooner without an event counts as failed; client-go: 1 s */
+    KUBE_WATCH_HEALTHY_MS =
+        10 * 1000, /* a stream that lived so long, or brought an event, resets the back-off */
     KUBE_WATCH_SILENCE_MS = 300 * 1000, /* a stream that is silent for longer is dead */
-    KUBE_WATCH_MUTE_MS = 150 * 1000, /* a stream that brought nothing for so long says nothing; bookmarks come each minute */
-    KUBE_BACKOFF_MIN_MS = 800,  /* client-go reflector's: 0.8 s to 30 s, doubling, with jitter */
+    KUBE_WATCH_MUTE_MS =
+        150 *
+        1000, /* a stream that brought nothing for so long says nothing; bookmarks come each minute */
+    KUBE_BACKOFF_MIN_MS = 800, /* client-go reflector's: 0.8 s to 30 s, doubling, with jitter */
     KUBE_BACKOFF_MAX_MS = 30 * 1000,
     KUBE_WATCH_DOC_MAX = 16 * 1024 * 1024, /* bytes of one event */
-    KUBE_INITIAL_TRIES = 3,     /* streaming lists that break off before pages are used for good */
+    KUBE_INITIAL_TRIES = 3, /* streaming lists that break off before pages are used for good */
 };
 
 struct kube_watch;
@@ -60,6 +64,7 @@ uint32_t kube_watch_failures_n(const struct kube_watch *w);
 kr_str kube_watch_version(const struct kube_watch *w); /* resourceVersion reached */
 const char *kube_watch_state(const struct kube_watch *w);
 /* Called from the loop when the text of kube_watch_error changes (to NULL too); fn may be NULL. */
-void kube_watch_on_trouble(struct kube_watch *w, void (*fn)(struct kube_watch *w, void *arg), void *arg);
+void kube_watch_on_trouble(struct kube_watch *w, void (*fn)(struct kube_watch *w, void *arg),
+                           void *arg);
 
 #endif

@@ -155,7 +155,8 @@ static void read_watch(struct reactor_metrics *m, const struct reactor_watch *w,
     reactor_metric_add(failures, kube_watch_failures_n(w->watch));
 }
 
-static void reset_watch(struct reactor_metrics *m, const struct reactor_watch *w, struct kr_arena *a)
+static void reset_watch(struct reactor_metrics *m, const struct reactor_watch *w,
+                        struct kr_arena *a)
 {
     kr_str fa = form_a(a, w->gvr);
 
@@ -168,8 +169,7 @@ static void read_instances(struct reactor *r, struct reactor_metrics *m, struct 
 {
     uint32_t serving = 0;
 
-    kr_map_each(e, &r->served)
-    {
+    kr_map_each (e, &r->served) {
         struct reactor_served *s = e->val;
 
         reactor_metric_set(REACTOR_METRIC(m, DYN_INSTANCES, form_b(a, s->gvr)), s->insts_n);
@@ -185,9 +185,9 @@ static void on_read(void *arg)
     struct reactor_metrics *m = r->opts.metrics;
     struct kr_arena a = {0};
 
-    kr_map_each(e, &r->watches)
+    kr_map_each (e, &r->watches)
         reset_watch(m, e->val, &a);
-    kr_map_each(e, &r->watches)
+    kr_map_each (e, &r->watches)
         read_watch(m, e->val, &a);
     read_instances(r, m, &a);
     reactor_metric_set(REACTOR_METRIC(m, DYN_QUEUE), r->queue.n);

@@ -87,9 +87,9 @@ static void def_set_crd_name(struct reactor_def *def, kr_val rgd)
     for (size_t i = 0; i < kind.n; i++)
         lower[i] = (char)(kind.s[i] >= 'A' && kind.s[i] <= 'Z' ? kind.s[i] + 32 : kind.s[i]);
     kr_free((char *)(uintptr_t)def->crd_name.s);
-    def->crd_name = kr_str_c(kr_cstrdup(
-        kr_fmt(&a, KR_FMT "." KR_FMT, KR_ARG(graph_plural(&a, (kr_str){lower, kind.n})),
-               KR_ARG(group.n ? group : KR_S(GRAPH_GROUP)))));
+    def->crd_name = kr_str_c(
+        kr_cstrdup(kr_fmt(&a, KR_FMT "." KR_FMT, KR_ARG(graph_plural(&a, (kr_str){lower, kind.n})),
+                          KR_ARG(group.n ? group : KR_S(GRAPH_GROUP)))));
     kr_arena_fini(&a);
 }
 
@@ -126,8 +126,7 @@ static void kind_changed(struct reactor *r, const struct kr_rec *rec)
         return;
     group = kr_at_str(rec->root, "spec.group");
     kind = kr_at_str(rec->root, "spec.names.kind");
-    kr_map_each(e, &r->defs)
-    {
+    kr_map_each (e, &r->defs) {
         struct reactor_def *def = e->val;
 
         graph_def_kind_changed(def->core, group, kind);
@@ -139,8 +138,7 @@ void reactor__defs_crd(struct reactor *r, const struct kube_change *c)
 {
     const struct kr_rec *rec = c->now ? c->now : c->old;
 
-    kr_map_each(e, &r->defs)
-    {
+    kr_map_each (e, &r->defs) {
         struct reactor_def *def = e->val;
 
         if (def->crd_name.s && kr_str_eq(def->crd_name, rec->ref.name))
@@ -154,8 +152,7 @@ void reactor__defs_crd(struct reactor *r, const struct kube_change *c)
 
 void reactor__defs_known(struct reactor *r)
 {
-    kr_map_each(e, &r->defs)
-    {
+    kr_map_each (e, &r->defs) {
         struct reactor_def *def = e->val;
 
         def_tell_known(def);
@@ -344,6 +341,6 @@ void reactor__def_free(struct reactor_def *def)
 
 void reactor__defs_fini(struct reactor *r)
 {
-    kr_map_each(e, &r->defs)
+    kr_map_each (e, &r->defs)
         reactor__def_free(e->val);
 }

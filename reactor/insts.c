@@ -101,8 +101,8 @@ void reactor__serve(struct reactor *r, struct graph_rev *rev)
     s->problem.s = NULL;
     if (!s->parents)
         s->parents = reactor__watch(r, REACTOR_W_PARENTS, s->gvr, KR_S(""), KR_S(""));
-    s->parent_use = reactor__use_new(s->parents, s, REACTOR_PARENT, rev->parent_reads,
-                                     rev->parent_reads_n);
+    s->parent_use =
+        reactor__use_new(s->parents, s, REACTOR_PARENT, rev->parent_reads, rev->parent_reads_n);
     s->node_uses = uses_of(r, s, rev);
     s->ready = false;
     for (struct kr_link *l = s->insts.next; l != &s->insts; l = l->next) {
@@ -350,8 +350,7 @@ void reactor__inst_step(struct reactor_inst *inst)
 /* A version of the kind that is followed already, else the one the server prefers. */
 static kr_gvr version_of_kind(struct reactor *r, const struct kube_kind *k)
 {
-    kr_map_each(e, &r->watches)
-    {
+    kr_map_each (e, &r->watches) {
         const struct reactor_watch *w = e->val;
 
         if (w->role == REACTOR_W_CHILDREN && kr_str_eq(w->gvr.group, k->gvk.group) &&
@@ -381,11 +380,11 @@ static kr_str discovery_trouble(struct reactor *r, struct reactor_inst *inst, st
 {
     if (kube_discovery_rc(r->discovery) < 0)
         return kr_err_str(kube_discovery_error(r->discovery));
-    KR_LIST_EACH(v, inst->types_wanted)
-    {
+    KR_LIST_EACH (v, inst->types_wanted) {
         if (r->discovery_seq > inst->types_seq && !find_kind(r, kr_text(*v)) &&
             kind_is_unread(r, kr_text(*v)))
-            return kr_fmt(a, "the server does not tell whether it has " KR_FMT, KR_ARG(kr_text(*v)));
+            return kr_fmt(a, "the server does not tell whether it has " KR_FMT,
+                          KR_ARG(kr_text(*v)));
     }
     return KR_S("");
 }
@@ -396,21 +395,19 @@ static bool types_resolve(struct reactor *r, struct reactor_inst *inst)
 {
     bool fresh = kube_discovery_ready(r->discovery) && r->discovery_seq > inst->types_seq;
 
-    KR_LIST_EACH(v, inst->types_wanted)
-    {
+    KR_LIST_EACH (v, inst->types_wanted) {
         if (kube_discovery_ready(r->discovery) && find_kind(r, kr_text(*v)))
             continue;
         if (!fresh || kind_is_unread(r, kr_text(*v)))
             return false;
     }
     inst->types = kr_alloc((inst->types_wanted.n + 1) * sizeof(struct reactor_watch *));
-    KR_LIST_EACH(v, inst->types_wanted)
-    {
+    KR_LIST_EACH (v, inst->types_wanted) {
         const struct kube_kind *k = find_kind(r, kr_text(*v));
 
         if (k)
-            inst->types[inst->types_n++] = reactor__watch(r, REACTOR_W_CHILDREN,
-                                                          version_of_kind(r, k), KR_S(""), KR_S(""));
+            inst->types[inst->types_n++] =
+                reactor__watch(r, REACTOR_W_CHILDREN, version_of_kind(r, k), KR_S(""), KR_S(""));
     }
     return true;
 }
@@ -630,8 +627,7 @@ static void served_free(struct reactor_served *s)
 
 void reactor__served_crd_gone(struct reactor *r, kr_str crd_name)
 {
-    kr_map_each(e, &r->served)
-    {
+    kr_map_each (e, &r->served) {
         struct reactor_served *s = e->val;
         struct kr_arena a = {0};
         kr_str name = kr_fmt(&a, KR_FMT "." KR_FMT, KR_ARG(s->gvr.resource), KR_ARG(s->gvr.group));
@@ -646,7 +642,7 @@ void reactor__served_crd_gone(struct reactor *r, kr_str crd_name)
 
 void reactor__insts_fini(struct reactor *r)
 {
-    kr_map_each(e, &r->served)
+    kr_map_each (e, &r->served)
         served_free(e->val);
     kr_map_fini(&r->served);
     kr_map_fini(&r->insts);

@@ -42,7 +42,8 @@ void reactor__queue_init(struct reactor_queue *q);
 /* Adds, or moves up when it waits at a lower priority. */
 void reactor__queue_add(struct reactor_queue *q, struct reactor_lane *lane,
                         struct reactor_item *item, enum reactor_prio prio);
-void reactor__queue_remove(struct reactor_queue *q, struct reactor_item *item); /* legal when not queued */
+void reactor__queue_remove(struct reactor_queue *q,
+                           struct reactor_item *item); /* legal when not queued */
 struct reactor_item *reactor__queue_pop(struct reactor_queue *q);
 void reactor__lane_fini(struct reactor_queue *q, struct reactor_lane *lane); /* empty by then */
 
@@ -62,15 +63,15 @@ enum reactor_role {
 struct reactor_watch {
     struct reactor *r;
     enum reactor_role role;
-    kr_str key;         /* in r->watches; lives in arena */
+    kr_str key; /* in r->watches; lives in arena */
     kr_gvr gvr;
     kr_str namespace, name; /* REACTOR_W_ONE */
     struct kr_arena arena;
     struct kube_store *store;
     struct kube_watch *watch;
-    uint32_t users_n;   /* closes at 0 */
-    bool stale;         /* the projection became wider: not known until the next list */
-    bool known;         /* as last told to the users */
+    uint32_t users_n;    /* closes at 0 */
+    bool stale;          /* the projection became wider: not known until the next list */
+    bool known;          /* as last told to the users */
     uint64_t told_error; /* hash of the reason last told to the users; 0: none */
     struct kr_link uses; /* struct reactor_use.link */
     struct kr_map exts;  /* "namespace/name" -> struct reactor_ext */
@@ -82,19 +83,19 @@ struct reactor_use {
     struct reactor_watch *watch;
     struct reactor_served *served;
     const struct graph_rev *rev; /* whose rank node is; borrowed: served holds it */
-    uint32_t node; /* rank; REACTOR_PARENT: the instances themselves */
-    uint32_t subs_n; /* REACTOR_W_ONE/SHARED: subscriptions that share this use */
+    uint32_t node;               /* rank; REACTOR_PARENT: the instances themselves */
+    uint32_t subs_n;             /* REACTOR_W_ONE/SHARED: subscriptions that share this use */
     uint32_t reads_n;
     uint32_t leaf[];
 };
 #define REACTOR_PARENT UINT32_MAX
 
 struct reactor_ext {
-    kr_str key;                  /* "namespace/name", owned */
+    kr_str key; /* "namespace/name", owned */
     struct reactor_watch *watch;
-    struct kr_link subs;         /* struct reactor_sub.link */
+    struct kr_link subs; /* struct reactor_sub.link */
 };
-struct reactor_sub { /* an instance's node wants an external object */
+struct reactor_sub {          /* an instance's node wants an external object */
     struct kr_link link;      /* in ext->subs */
     struct kr_link inst_link; /* in inst->subs */
     struct reactor_inst *inst;
@@ -106,7 +107,7 @@ struct reactor_sub { /* an instance's node wants an external object */
 
 struct reactor_watch *reactor__watch(struct reactor *r, enum reactor_role role, kr_gvr gvr,
                                      kr_str namespace, kr_str name); /* finds or opens; +1 user */
-void reactor__watch_release(struct reactor_watch *w);               /* -1 user */
+void reactor__watch_release(struct reactor_watch *w);                /* -1 user */
 struct reactor_use *reactor__use_new(struct reactor_watch *w, struct reactor_served *served,
                                      uint32_t node, const struct graph_read *reads, uint32_t n);
 void reactor__use_free(struct reactor_use *u); /* accepts NULL */
@@ -130,8 +131,8 @@ void reactor__subs_carry(struct reactor_inst *inst, const struct graph_rev *old)
 
 struct reactor_served {
     struct reactor *r;
-    kr_str key; /* of instance_gvr, owned by the map entry of r->served */
-    struct graph_rev *rev;  /* counted; NULL: only deletions are served */
+    kr_str key;            /* of instance_gvr, owned by the map entry of r->served */
+    struct graph_rev *rev; /* counted; NULL: only deletions are served */
     kr_gvr gvr;
     kr_gvk gvk;
     struct kr_arena arena; /* of gvr, gvk */
@@ -152,12 +153,12 @@ struct reactor_inst {
     uint64_t id;
     struct reactor_item item;
     struct kube_timer timer;
-    struct kr_link subs;  /* struct reactor_sub.inst_link */
-    struct kr_link ops;   /* struct reactor_op.owner_link */
+    struct kr_link subs;          /* struct reactor_sub.inst_link */
+    struct kr_link ops;           /* struct reactor_op.owner_link */
     struct reactor_watch **types; /* asked for by TYPES */
     uint32_t types_n;
-    kr_val types_wanted;  /* list of "Kind.group"; lives in types_arena */
-    uint64_t types_seq;   /* discovery_seq when they were asked for */
+    kr_val types_wanted; /* list of "Kind.group"; lives in types_arena */
+    uint64_t types_seq;  /* discovery_seq when they were asked for */
     struct kr_arena types_arena;
     struct kr_link types_link; /* in r->types_waiting */
 };
@@ -180,7 +181,7 @@ void reactor__inst_queue(struct reactor_inst *inst, enum reactor_prio prio);
 void reactor__inst_step(struct reactor_inst *inst);
 void reactor__inst_free(struct reactor_inst *inst);
 void reactor__inst_types(struct reactor_inst *inst, kr_val wanted); /* a TYPES action */
-void reactor__types_check(struct reactor *r);                      /* those that wait */
+void reactor__types_check(struct reactor *r);                       /* those that wait */
 void reactor__kin_change(struct reactor *r, const struct kube_change *c);
 void reactor__kin_forget(struct reactor *r, struct kube_store *store); /* the store goes away */
 void reactor__insts_fini(struct reactor *r);
@@ -195,14 +196,14 @@ struct reactor_def {
     struct kube_timer timer;
     struct kube_schemas_req schemas;
     bool fetching;
-    bool doomed; /* forgotten; freed once the load under way has ended */
+    bool doomed;                 /* forgotten; freed once the load under way has ended */
     struct kr_arena fetch_arena; /* of the kinds being loaded */
     struct kr_arena next_arena;  /* of the kinds wanted next */
     kr_gvk *next_gvks;           /* NULL: nothing more is wanted */
     uint32_t next_n;
-    kr_str crd_name;  /* owned */
-    char *problem;    /* owned: as last logged */
-    kr_gvr serving;   /* strings live in serving_arena; resource empty: nothing is served */
+    kr_str crd_name; /* owned */
+    char *problem;   /* owned: as last logged */
+    kr_gvr serving;  /* strings live in serving_arena; resource empty: nothing is served */
     struct kr_arena serving_arena;
     struct kr_link ops;
 };
@@ -228,10 +229,10 @@ struct reactor_op {
     struct reactor_def *def;   /* NULL both: the owner is gone */
     enum graph_action_kind kind;
     uint64_t token;
-    struct kr_arena arena;     /* of ref, query and messages */
-    kr_str key;                /* of ref, in r->flying for applies */
+    struct kr_arena arena; /* of ref, query and messages */
+    kr_str key;            /* of ref, in r->flying for applies */
     kr_str part_of;
-    struct kube_store *store;  /* where the answer goes; NULL: nowhere; looked up again by key */
+    struct kube_store *store; /* where the answer goes; NULL: nowhere; looked up again by key */
     kr_str watch_key;
     uint64_t run;
     enum graph_outcome outcome; /* of an op that was not sent */
@@ -241,7 +242,7 @@ struct reactor_op {
 
 void reactor__exec(struct reactor *r, struct reactor_inst *inst, struct reactor_def *def,
                    const struct graph_plan *plan);
-void reactor__exec_turn(struct reactor *r); /* phase 1: hands out what has ended */
+void reactor__exec_turn(struct reactor *r);    /* phase 1: hands out what has ended */
 void reactor__ops_orphan(struct kr_link *ops); /* the owner goes away */
 
 bool reactor__route_turn(struct reactor *r); /* phase 2; whether there was anything */
@@ -277,11 +278,11 @@ struct reactor {
 
     struct kr_map watches; /* key -> reactor_watch */
     struct kr_link watch_todo;
-    struct kr_map served;  /* gvr key -> reactor_served */
-    struct kr_map insts;   /* ref key -> reactor_inst */
-    struct kr_map kins;    /* part-of -> reactor_kin */
-    struct kr_map defs;    /* name -> reactor_def */
-    struct kr_map flying;  /* ref key -> reactor_op of an apply under way */
+    struct kr_map served;    /* gvr key -> reactor_served */
+    struct kr_map insts;     /* ref key -> reactor_inst */
+    struct kr_map kins;      /* part-of -> reactor_kin */
+    struct kr_map defs;      /* name -> reactor_def */
+    struct kr_map flying;    /* ref key -> reactor_op of an apply under way */
     struct kr_map ext_modes; /* type key -> wanted objects (uintptr), to choose ONE or SHARED */
     struct kr_link ops, ops_done;
     struct kr_link types_waiting;

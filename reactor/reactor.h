@@ -30,11 +30,12 @@
 #include "kube/client.h"
 
 enum {
-    REACTOR_TURN_STEPS = 256,       /* steps in one turn, then back to the sockets */
+    REACTOR_TURN_STEPS = 256, /* steps in one turn, then back to the sockets */
     REACTOR_TURN_MS = 5,
-    REACTOR_EXTERNAL_SINGLES = 16,  /* external objects of one type followed one by one; more share a watch */
-    REACTOR_STOP_MS = 60 * 1000,    /* how long a stop waits for requests under way, if not told */
-    REACTOR_DISCOVERY_RETRY_MS = 5 * 1000, /* after a refresh of discovery that failed */
+    REACTOR_EXTERNAL_SINGLES =
+        16, /* external objects of one type followed one by one; more share a watch */
+    REACTOR_STOP_MS = 60 * 1000, /* how long a stop waits for requests under way, if not told */
+    REACTOR_DISCOVERY_RETRY_MS = 5 * 1000,   /* after a refresh of discovery that failed */
     REACTOR_RGD_FILE_MAX = 16 * 1024 * 1024, /* bytes of a definition file */
 };
 
@@ -57,7 +58,7 @@ struct reactor_opts {
     bool omit;               /* gate CELOmitFunction */
     uint64_t stop_ms;        /* how long a stop waits for requests under way; 0: REACTOR_STOP_MS */
     struct reactor_metrics *metrics; /* borrowed; NULL: nothing is counted */
-    reactor_trace_fn *trace;    /* NULL: no trace */
+    reactor_trace_fn *trace;         /* NULL: no trace */
     void *trace_arg;
 };
 
@@ -77,8 +78,8 @@ bool reactor_ready(const struct reactor *r, struct kr_buf *why);
 /* Totals for metrics and tests. */
 struct reactor_stats {
     uint64_t turns, steps, changes, changes_routed;
-    uint64_t requests[16];    /* by enum kube_verb, sent by plans */
-    uint64_t evaluations;     /* tasks evaluated in all instances */
+    uint64_t requests[16]; /* by enum kube_verb, sent by plans */
+    uint64_t evaluations;  /* tasks evaluated in all instances */
     uint32_t instances, definitions, watches, queue;
     uint64_t record_bytes;
 };

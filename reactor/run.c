@@ -150,8 +150,7 @@ static int add_file(struct run *run, const char *path, struct kr_err *err)
     KR_TRY(kr_buf_read_file(&text, path, err));
     if (kr_yaml_parse_lines(&a, kr_buf_view(&text), &docs, &lines, &bad) < 0)
         kr_log(KR_ERROR, "definition refused", KV_C("file", path), KV("reason", kr_err_str(&bad)));
-    KR_LIST_EACH(doc, docs)
-    {
+    KR_LIST_EACH (doc, docs) {
         if (reactor_add_rgd(run->reactor, *doc, &bad) < 0)
             kr_log(KR_ERROR, "definition refused", KV_C("file", path), KV_INT("line", lines[i]),
                    KV("reason", kr_err_str(&bad)));
@@ -284,13 +283,11 @@ static void open_reactor(struct run *run, const struct reactor_flags *f)
                              .namespace = kr_str_c(f->namespace),
                              .sidecar = f->rgds.n > 0,
                              .crd_deletion = f->allow_crd_deletion,
-                             .revisions_max =
-                                 f->max_revisions > 0 ? (uint32_t)f->max_revisions : 0,
+                             .revisions_max = f->max_revisions > 0 ? (uint32_t)f->max_revisions : 0,
                              .dimensions_max = (uint32_t)f->max_dimensions,
                              .omit = f->gates.cel_omit_function,
-                             .stop_ms = f->shutdown_timeout_ms > 0
-                                            ? (uint64_t)f->shutdown_timeout_ms
-                                            : 1,
+                             .stop_ms =
+                                 f->shutdown_timeout_ms > 0 ? (uint64_t)f->shutdown_timeout_ms : 1,
                              .trace = run->trace ? on_trace : NULL,
                              .trace_arg = run->trace};
 
@@ -319,7 +316,8 @@ int reactor_run(const struct reactor_flags *flags)
     uv_loop_init(&run.loop);
     rc = run_open(&run, flags, &err);
     if (rc == 0) {
-        kr_log(KR_INFO, "starting", KV_C("version", reactor_version), KV_C("server", run.config->server),
+        kr_log(KR_INFO, "starting", KV_C("version", reactor_version),
+               KV_C("server", run.config->server),
                KV_C("context", run.config->context ? run.config->context : ""),
                KV_C("namespace", flags->namespace));
         if (flags->leader_elect)

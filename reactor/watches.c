@@ -13,8 +13,9 @@
 #include "reactor/internal.h"
 
 static const char *const role_names[] = {
-    [REACTOR_W_RGDS] = "rgds",       [REACTOR_W_REVISIONS] = "revisions", [REACTOR_W_CRDS] = "crds",
-    [REACTOR_W_OWN_CRDS] = "owncrds", [REACTOR_W_PARENTS] = "parents",    [REACTOR_W_CHILDREN] = "children",
+    [REACTOR_W_RGDS] = "rgds",       [REACTOR_W_REVISIONS] = "revisions",
+    [REACTOR_W_CRDS] = "crds",       [REACTOR_W_OWN_CRDS] = "owncrds",
+    [REACTOR_W_PARENTS] = "parents", [REACTOR_W_CHILDREN] = "children",
     [REACTOR_W_ONE] = "one",         [REACTOR_W_SHARED] = "shared",
 };
 
@@ -40,12 +41,15 @@ static const char *const path_spec_group[] = {"spec", "group"};
 static const char *const path_spec_kind[] = {"spec", "names", "kind"};
 static const char *const path_status_conditions[] = {"status", "conditions"};
 
-#define PATH(p) {p, KR_N(p)}
+#define PATH(p)                                                                                    \
+    {                                                                                              \
+        p, KR_N(p)                                                                                 \
+    }
 static const struct {
     const char *const *names;
     uint32_t n;
 } crd_paths[] = {
-    PATH(path_metadata_generation), PATH(path_metadata_labels), PATH(path_spec_group),
+    PATH(path_metadata_generation), PATH(path_metadata_labels),   PATH(path_spec_group),
     PATH(path_spec_kind),           PATH(path_status_conditions),
 };
 #undef PATH
@@ -348,8 +352,7 @@ static void tell_sub(struct reactor_sub *sub)
 
 static void tell_exts(struct reactor_watch *w)
 {
-    kr_map_each(e, &w->exts)
-    {
+    kr_map_each (e, &w->exts) {
         struct reactor_ext *ext = e->val;
 
         for (struct kr_link *l = ext->subs.next; l != &ext->subs; l = l->next)

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #undef alloca /* a macro in glibc; the name is what is banned */
-#pragma GCC poison strcpy strcat sprintf vsprintf strtok atoi atol atof gmtime localtime ctime alloca
+#pragma GCC poison strcpy strcat sprintf vsprintf strtok atoi atol atof gmtime localtime ctime     \
+    alloca
 
 #endif

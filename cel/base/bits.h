@@ -29,7 +29,8 @@ static inline const uint64_t *kr_bits_cdata(const struct kr_bits *b)
 {
     return b->n <= 64 ? &b->one : b->words;
 }
-static inline void kr_bits_init(struct kr_bits *b, struct kr_arena *a, uint32_t n) /* all clear; lives in a */
+static inline void kr_bits_init(struct kr_bits *b, struct kr_arena *a,
+                                uint32_t n) /* all clear; lives in a */
 {
     b->n = n;
     b->one = 0;
@@ -69,7 +70,8 @@ static inline void kr_bits_or(struct kr_bits *b, const struct kr_bits *from) /* 
     for (uint32_t i = 0; i < kr_bits_words_n(b->n); i++)
         w[i] |= f[i];
 }
-static inline bool kr_bits_meet(const struct kr_bits *a, const struct kr_bits *b) /* any bit in both */
+static inline bool kr_bits_meet(const struct kr_bits *a,
+                                const struct kr_bits *b) /* any bit in both */
 {
     const uint64_t *x = kr_bits_cdata(a), *y = kr_bits_cdata(b);
     uint32_t n = a->n < b->n ? a->n : b->n;

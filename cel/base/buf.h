@@ -12,16 +12,22 @@
 
 struct kr_buf {
     char *s;
-    size_t n;    /* bytes in use; s[n] is NUL whenever s is not NULL */
-    size_t max;  /* limit in bytes */
-    bool full;   /* something did not fit */
+    size_t n;   /* bytes in use; s[n] is NUL whenever s is not NULL */
+    size_t max; /* limit in bytes */
+    bool full;  /* something did not fit */
 
     size_t cap;
     struct kr_arena *a; /* where the memory lives; NULL: it is owned */
 };
 
-#define KR_BUF(max_bytes) {.max = (max_bytes)}
-#define KR_BUF_IN(arena, max_bytes) {.max = (max_bytes), .a = (arena)}
+#define KR_BUF(max_bytes)                                                                          \
+    {                                                                                              \
+        .max = (max_bytes)                                                                         \
+    }
+#define KR_BUF_IN(arena, max_bytes)                                                                \
+    {                                                                                              \
+        .max = (max_bytes), .a = (arena)                                                           \
+    }
 void kr_buf_init(struct kr_buf *b, size_t max_bytes);
 void kr_buf_fini(struct kr_buf *b);
 void kr_buf_reset(struct kr_buf *b); /* n = 0, keeps the memory */

@@ -27,10 +27,14 @@ struct kr_err {
     int code;              /* enum kr_code; 0 as long as nothing failed */
     uint32_t n;            /* bytes of text */
     char text[KR_ERR_MAX]; /* NUL-terminated; never holds a secret */
-    char at[KR_ERR_AT_MAX]; /* where in the user's document, when the text does not say; cut when longer */
+    char at
+        [KR_ERR_AT_MAX]; /* where in the user's document, when the text does not say; cut when longer */
 };
 
-#define KR_ERR_NONE {.code = 0, .n = 0, .text = "", .at = ""}
+#define KR_ERR_NONE                                                                                \
+    {                                                                                              \
+        .code = 0, .n = 0, .text = "", .at = ""                                                    \
+    }
 
 /* Sets code and text; returns code. err may be NULL (the caller does not care for the text). */
 int kr_fail(struct kr_err *err, int code, const char *fmt, ...) KR_PRINTF(3, 4);

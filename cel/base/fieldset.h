@@ -43,7 +43,8 @@ struct kr_fieldset;
 /* A pool interns sets; it outlives them. Zero-cost to share between all stores of a process. */
 struct kr_fieldset_pool;
 struct kr_fieldset_pool *kr_fieldset_pool_new(void);
-void kr_fieldset_pool_free(struct kr_fieldset_pool *pool); /* accepts NULL; every set is dropped by then */
+void kr_fieldset_pool_free(
+    struct kr_fieldset_pool *pool); /* accepts NULL; every set is dropped by then */
 uint32_t kr_fieldset_pool_n(const struct kr_fieldset_pool *pool);
 
 /* Reads fieldsV1 (a map) into a set. Returns a counted reference in *out. KR_E_INPUT on a key that
@@ -69,7 +70,8 @@ uint64_t kr_fieldset_digest_live(const struct kr_fieldset *set, kr_val object);
 
 /* Called for each desired leaf and atomic value with its path from the root (member names and "[]"
  * for list items); returns the value in the server's normal form (v itself in most cases). */
-typedef kr_val kr_normal_fn(void *arg, struct kr_arena *a, const kr_str *path, uint32_t n, kr_val v);
+typedef kr_val kr_normal_fn(void *arg, struct kr_arena *a, const kr_str *path, uint32_t n,
+                            kr_val v);
 /* The server's default of key field `key` of the list map at path, or KR_NONE. */
 typedef kr_val kr_key_default_fn(void *arg, const kr_str *path, uint32_t n, kr_str key);
 /* Whether the list at path is known to merge by key or as a set: only of such a list an empty wish
@@ -80,8 +82,9 @@ struct kr_fieldset_rules {
     kr_normal_fn *normal;           /* NULL: values as they are */
     kr_key_default_fn *key_default; /* NULL: only protocol=TCP of ports, which needs no schema */
     kr_granular_list_fn *granular;  /* NULL: no list is known to be */
-    bool builtin;        /* a type of the API server's own: the defaults inside its atomic values are known */
-    bool status_dropped;            /* the kind has a status subresource: an applied status is ignored */
+    bool
+        builtin; /* a type of the API server's own: the defaults inside its atomic values are known */
+    bool status_dropped; /* the kind has a status subresource: an applied status is ignored */
     void *arg;
 };
 

@@ -42,7 +42,8 @@ struct kr_json_opts {
 
 struct kr_json;
 
-struct kr_json *kr_json_new(const struct kr_json_opts *opts); /* copies opts; borrows skip and split */
+struct kr_json *
+kr_json_new(const struct kr_json_opts *opts); /* copies opts; borrows skip and split */
 void kr_json_free(struct kr_json *j);
 KR_DEFINE_FREEP(kr_json)
 /* Takes the next bytes. KR_E_INPUT: not JSON (the text has the offset); KR_E_LIMIT: too deep, too

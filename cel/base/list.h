@@ -14,7 +14,8 @@ static inline void kr_link_init(struct kr_link *l)
 {
     l->next = l->prev = l;
 }
-static inline bool kr_link_empty(const struct kr_link *l) /* of a head: no members; of a node: not linked */
+static inline bool
+kr_link_empty(const struct kr_link *l) /* of a head: no members; of a node: not linked */
 {
     return l->next == NULL || l->next == l;
 }

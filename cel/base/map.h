@@ -28,9 +28,10 @@ struct kr_map {
 };
 
 void kr_map_fini(struct kr_map *m);
-void *kr_map_get(const struct kr_map *m, kr_str key);            /* NULL when absent */
-void *kr_map_put(struct kr_map *m, kr_str key, void *val);       /* returns the replaced value or NULL; val is not NULL */
-void *kr_map_del(struct kr_map *m, kr_str key);                  /* returns the removed value or NULL */
+void *kr_map_get(const struct kr_map *m, kr_str key); /* NULL when absent */
+void *kr_map_put(struct kr_map *m, kr_str key,
+                 void *val); /* returns the replaced value or NULL; val is not NULL */
+void *kr_map_del(struct kr_map *m, kr_str key); /* returns the removed value or NULL */
 /* Steps through the entries: start with *at = 0; NULL at the end. Deleting the entry just returned
  * is legal; putting new ones while stepping is legal too (they come later). The entry returned is
  * valid until the next put. */

@@ -62,8 +62,8 @@ void kr_free(void *p);
 uint64_t kr_alloc_count(void);
 
 enum {
-    KR_ARENA_CHUNK = 8 * 1024,           /* first chunk; the next ones double */
-    KR_ARENA_CHUNK_MAX = 1024 * 1024,    /* largest regular chunk */
+    KR_ARENA_CHUNK = 8 * 1024,        /* first chunk; the next ones double */
+    KR_ARENA_CHUNK_MAX = 1024 * 1024, /* largest regular chunk */
 };
 
 /* An arena. Zero is a valid empty arena. */
@@ -89,8 +89,9 @@ char *kr_arena_bytes(struct kr_arena *a, size_t bytes);
 #define kr_new(a, type) ((type *)kr_arena_alloc((a), sizeof(type)))
 #define kr_new_n(a, type, n) ((type *)kr_arena_alloc((a), sizeof(type) * (size_t)(n)))
 
-kr_str kr_strdup(struct kr_arena *a, kr_str s);      /* copy that lives in a; also NUL-terminated */
-const char *kr_cstr(struct kr_arena *a, kr_str s);   /* NUL-terminated copy that lives in a */
-kr_str kr_fmt(struct kr_arena *a, const char *fmt, ...) KR_PRINTF(2, 3); /* printf that lives in a */
+kr_str kr_strdup(struct kr_arena *a, kr_str s);    /* copy that lives in a; also NUL-terminated */
+const char *kr_cstr(struct kr_arena *a, kr_str s); /* NUL-terminated copy that lives in a */
+kr_str kr_fmt(struct kr_arena *a, const char *fmt, ...)
+    KR_PRINTF(2, 3); /* printf that lives in a */
 
 #endif

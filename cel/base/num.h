@@ -8,8 +8,13 @@
 enum { KR_NUM_TEXT_MAX = 32 }; /* bytes that any text below needs, with its NUL */
 
 /* Shortest text that reads back equal. Return the bytes written (without NUL). */
-size_t kr_num_json(double d, char out[KR_NUM_TEXT_MAX]); /* encoding/json: 'f', 'e' below 1e-6 and from 1e21 */
-size_t kr_num_g(double d, char out[KR_NUM_TEXT_MAX]);    /* strconv 'g', -1: what CEL's string(double) gives; NaN, +Inf, -Inf */
+size_t
+kr_num_json(double d,
+            char out[KR_NUM_TEXT_MAX]); /* encoding/json: 'f', 'e' below 1e-6 and from 1e21 */
+size_t kr_num_g(
+    double d,
+    char out
+        [KR_NUM_TEXT_MAX]); /* strconv 'g', -1: what CEL's string(double) gives; NaN, +Inf, -Inf */
 size_t kr_num_i64(int64_t i, char out[KR_NUM_TEXT_MAX]);
 size_t kr_num_u64(uint64_t u, char out[KR_NUM_TEXT_MAX]);
 

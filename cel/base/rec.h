@@ -13,20 +13,20 @@
 #include "cel/base/ref.h"
 
 struct kr_rec {
-    uint32_t refs;       /* references; see kr_rec_hold */
-    bool terminating;    /* metadata.deletionTimestamp is set */
-    uint16_t leaves_n;   /* digests at leaf[] */
-    kr_ref ref;          /* gvr, namespace, name: strings live in the record */
+    uint32_t refs;     /* references; see kr_rec_hold */
+    bool terminating;  /* metadata.deletionTimestamp is set */
+    uint16_t leaves_n; /* digests at leaf[] */
+    kr_ref ref;        /* gvr, namespace, name: strings live in the record */
     kr_str uid;
-    kr_str version;      /* metadata.resourceVersion */
-    uint64_t version_u;  /* the same as a number; 0 when it is not a decimal integer */
+    kr_str version;     /* metadata.resourceVersion */
+    uint64_t version_u; /* the same as a number; 0 when it is not a decimal integer */
     int64_t generation;
     /* IDENTITY: whose child it is; empty strings where a label is missing */
-    kr_str part_of;      /* label applyset.kubernetes.io/part-of */
-    kr_str instance_id;  /* label kro.run/instance-id */
-    kr_str node_id;      /* label kro.run/node-id */
-    int32_t item;        /* label kro.run/collection-index; -1 without */
-    int32_t order;       /* annotation internal.kro.run/apply-order; 0 without or malformed */
+    kr_str part_of;     /* label applyset.kubernetes.io/part-of */
+    kr_str instance_id; /* label kro.run/instance-id */
+    kr_str node_id;     /* label kro.run/node-id */
+    int32_t item;       /* label kro.run/collection-index; -1 without */
+    int32_t order;      /* annotation internal.kro.run/apply-order; 0 without or malformed */
     /* OWNED */
     const struct kr_fieldset *owned; /* counted; NULL: our manager applied nothing to it */
     uint64_t owned_digest;           /* of the live values at owned */

@@ -29,14 +29,14 @@ static inline bool kr_str_eq(kr_str a, kr_str b)
 
 #define kr_str_is(str, literal) kr_str_eq((str), KR_S(literal))
 
-int kr_str_cmp(kr_str a, kr_str b);                 /* byte order: <0, 0, >0 */
+int kr_str_cmp(kr_str a, kr_str b); /* byte order: <0, 0, >0 */
 bool kr_str_starts(kr_str s, kr_str prefix);
 bool kr_str_ends(kr_str s, kr_str suffix);
-ptrdiff_t kr_str_find(kr_str s, kr_str needle);     /* offset or -1 */
-ptrdiff_t kr_str_chr(kr_str s, char c);             /* offset or -1 */
-ptrdiff_t kr_str_rchr(kr_str s, char c);            /* last offset or -1 */
+ptrdiff_t kr_str_find(kr_str s, kr_str needle);      /* offset or -1 */
+ptrdiff_t kr_str_chr(kr_str s, char c);              /* offset or -1 */
+ptrdiff_t kr_str_rchr(kr_str s, char c);             /* last offset or -1 */
 kr_str kr_str_sub(kr_str s, size_t from, size_t to); /* clipped to s */
-kr_str kr_str_trim(kr_str s);                       /* ASCII blanks off both ends */
+kr_str kr_str_trim(kr_str s);                        /* ASCII blanks off both ends */
 /* Cuts *rest at the first sep: returns the part before it and moves *rest behind it; without sep
  * returns all of it and leaves {NULL, 0}. Loop while rest.s is not NULL. */
 kr_str kr_str_cut(kr_str *rest, char sep);

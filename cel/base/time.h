@@ -15,7 +15,8 @@ struct kr_civil {
     uint16_t yearday; /* 0: 1 January */
 };
 
-void kr_civil_of(int64_t seconds, uint32_t nanos, struct kr_civil *out); /* UTC, proleptic Gregorian */
+void kr_civil_of(int64_t seconds, uint32_t nanos,
+                 struct kr_civil *out); /* UTC, proleptic Gregorian */
 int64_t kr_civil_seconds(const struct kr_civil *c);
 
 /* RFC 3339 with optional fraction and offset, as Go's time.Parse(time.RFC3339, ..) reads it. */

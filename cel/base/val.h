@@ -27,12 +27,12 @@ enum kr_kind {
     KR_LIST,
     KR_MAP, /* kinds up to here exist in JSON */
     KR_BYTES,
-    KR_DURATION,  /* .i: nanoseconds */
+    KR_DURATION, /* .i: nanoseconds */
     KR_TIMESTAMP, /* .i: seconds since the epoch, .n: nanoseconds, .aux: int16_t minutes east of UTC, for printing */
-    KR_TYPE,      /* .s, .n: the type's name as CEL prints it */
-    KR_OPTIONAL,  /* .ref: the value inside, or NULL for optional.none() */
-    KR_OPAQUE,    /* .obj: a library type (quantity, url, ip, ...): see cel/internal.h */
-    KR_OMIT,      /* the result of omit(): removes the field it stands in */
+    KR_TYPE,     /* .s, .n: the type's name as CEL prints it */
+    KR_OPTIONAL, /* .ref: the value inside, or NULL for optional.none() */
+    KR_OPAQUE,   /* .obj: a library type (quantity, url, ip, ...): see cel/internal.h */
+    KR_OMIT,     /* the result of omit(): removes the field it stands in */
     KR_KIND_N
 };
 
@@ -123,11 +123,12 @@ static inline bool kr_is_true(kr_val v)
 }
 
 /* Reading. */
-kr_val kr_get(kr_val map, kr_str key);         /* member of a map */
-kr_val kr_item(kr_val list, uint32_t index);   /* item of a list */
-kr_val kr_at(kr_val root, const char *path);   /* "metadata.labels.app": dots part members */
+kr_val kr_get(kr_val map, kr_str key);       /* member of a map */
+kr_val kr_item(kr_val list, uint32_t index); /* item of a list */
+kr_val kr_at(kr_val root, const char *path); /* "metadata.labels.app": dots part members */
 kr_val kr_at_path(kr_val root, const kr_str *names, uint32_t n);
-kr_val kr_map_find(kr_val map, kr_val key);    /* any key kind; int, uint and double keys compare by number */
+kr_val kr_map_find(kr_val map,
+                   kr_val key); /* any key kind; int, uint and double keys compare by number */
 static inline kr_str kr_at_str(kr_val root, const char *path)
 {
     return kr_text(kr_at(root, path));
@@ -154,11 +155,17 @@ struct kr_listb {
     kr_val *items;
     uint32_t n, cap;
 };
-#define KR_MAPB(arena) {.a = (arena), .sorted = true}
-#define KR_LISTB(arena) {.a = (arena)}
-void kr_mapb_put(struct kr_mapb *b, kr_str key, kr_val v);   /* borrows key's bytes */
+#define KR_MAPB(arena)                                                                             \
+    {                                                                                              \
+        .a = (arena), .sorted = true                                                               \
+    }
+#define KR_LISTB(arena)                                                                            \
+    {                                                                                              \
+        .a = (arena)                                                                               \
+    }
+void kr_mapb_put(struct kr_mapb *b, kr_str key, kr_val v); /* borrows key's bytes */
 void kr_mapb_put_val(struct kr_mapb *b, kr_val key, kr_val v);
-kr_val kr_mapb_done(struct kr_mapb *b);                      /* sorts; the builder is empty after it */
+kr_val kr_mapb_done(struct kr_mapb *b); /* sorts; the builder is empty after it */
 void kr_listb_add(struct kr_listb *b, kr_val v);
 kr_val kr_listb_done(struct kr_listb *b);
 

@@ -153,8 +153,9 @@ TEST(status, of_nodes_behind_a_broken_one_stays)
 
 TEST(status, tells_a_wait_and_its_end_at_once)
 {
-    struct fixture f = setup("", "    - id: ext\n      externalRef: {apiVersion: v1, kind: ConfigMap, "
-                                 "metadata: {name: ext}}\n");
+    struct fixture f =
+        setup("", "    - id: ext\n      externalRef: {apiVersion: v1, kind: ConfigMap, "
+                  "metadata: {name: ext}}\n");
 
     model_run(f.m);
     assert_int_equal(f.m->writes[GRAPH_A_STATUS], 1);
@@ -296,17 +297,16 @@ TEST(status, every_node_that_waits_is_named_up_to_a_limit)
 
 int main(void)
 {
-    return RUN(T(status, a_ready_instance_has_the_four_conditions_in_order),
-               T(status, projects_what_is_there_and_leaves_out_what_is_not),
-               T(status, a_broken_field_is_named_and_the_rest_is_written),
-               T(status, of_nodes_behind_a_broken_one_stays),
-               T(status, tells_a_wait_and_its_end_at_once),
-               T(status, says_nothing_of_requests_that_are_answered_in_time),
-               T(status, waits_that_change_are_told_once_a_second),
-               T(status, of_a_new_generation_is_one_write),
-               T(status, keeps_the_time_of_a_transition),
-               T(status, that_somebody_else_changed_is_restored),
-               T(status, foreign_conditions_are_dropped_and_numbers_compare_by_value),
-               T(status, retries_after_errors_with_growing_delays),
-               T(status, every_node_that_waits_is_named_up_to_a_limit));
+    return RUN(
+        T(status, a_ready_instance_has_the_four_conditions_in_order),
+        T(status, projects_what_is_there_and_leaves_out_what_is_not),
+        T(status, a_broken_field_is_named_and_the_rest_is_written),
+        T(status, of_nodes_behind_a_broken_one_stays), T(status, tells_a_wait_and_its_end_at_once),
+        T(status, says_nothing_of_requests_that_are_answered_in_time),
+        T(status, waits_that_change_are_told_once_a_second),
+        T(status, of_a_new_generation_is_one_write), T(status, keeps_the_time_of_a_transition),
+        T(status, that_somebody_else_changed_is_restored),
+        T(status, foreign_conditions_are_dropped_and_numbers_compare_by_value),
+        T(status, retries_after_errors_with_growing_delays),
+        T(status, every_node_that_waits_is_named_up_to_a_limit));
 }

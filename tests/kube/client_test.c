@@ -743,10 +743,11 @@ TEST(fault, every_kind_ends_once_and_the_next_try_succeeds)
         start(&r, &req);
         finish(&r);
         assert_int_equal(done_n, 1);
-        assert_int_equal(req.rc, kind == FAULT_REFUSE || kind == FAULT_DELAY || kind == FAULT_BODY ? 0
-                                 : kind == FAULT_STATUS                      ? KR_E_API
-                                 : kind == FAULT_SHORT                       ? KR_E_INPUT
-                                                                             : KR_E_IO);
+        assert_int_equal(req.rc, kind == FAULT_REFUSE || kind == FAULT_DELAY || kind == FAULT_BODY
+                                     ? 0
+                                 : kind == FAULT_STATUS ? KR_E_API
+                                 : kind == FAULT_SHORT  ? KR_E_INPUT
+                                                        : KR_E_IO);
         start(&r, &req);
         finish(&r);
         EXPECT_OK(req.rc, &req.err);

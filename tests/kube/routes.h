@@ -54,7 +54,8 @@ static inline void routes_init(struct routes *r)
 {
     *r = (struct routes){.t = {&routes_ops}, .asked = KR_BUF(100000)};
     vclock_init(&r->clock);
-    r->client = kube_client_new(&r->t, &r->clock.door, &(struct kube_client_opts){.user_agent = "test"});
+    r->client =
+        kube_client_new(&r->t, &r->clock.door, &(struct kube_client_opts){.user_agent = "test"});
     kr_link_init(&r->started);
 }
 
