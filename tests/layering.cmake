@@ -3,7 +3,7 @@
 #
 # Includes are written from the root, so a wrong-way include shows in the line itself. Each folder has
 # a list of what it may include: a folder stands for all files directly in it, a file for itself. Any
-# folder may include its own files; internal.h belongs to its own folder alone. reactor/ may include all.
+# folder may include its own files; internal.h belongs to its own folder alone. cli/ may include all.
 cmake_minimum_required(VERSION 3.22)
 
 set(allow_cel/base)
@@ -11,7 +11,8 @@ set(allow_cel cel/base)
 set(allow_kube cel/base cel/schema.h)
 set(allow_graph cel cel/base)
 set(allow_kube/sandbox kube cel cel/base cel/schema.h)
-set(folders cel/base cel kube kube/sandbox graph)
+set(allow_reactor kube/sandbox kube graph cel cel/base)
+set(folders cel/base cel kube kube/sandbox graph reactor)
 
 set(wrong "")
 set(seen 0)
@@ -24,7 +25,7 @@ function(check folder file target)
         set(wrong "${wrong}\n  ${file} includes ${target}: internal.h is for its own folder" PARENT_SCOPE)
         return()
     endif()
-    if(folder STREQUAL "reactor" OR to STREQUAL folder)
+    if(folder STREQUAL "cli" OR to STREQUAL folder)
         return()
     endif()
     if(NOT (to IN_LIST allow_${folder} OR target IN_LIST allow_${folder}))
@@ -32,7 +33,7 @@ function(check folder file target)
     endif()
 endfunction()
 
-foreach(folder ${folders} reactor)
+foreach(folder ${folders} cli)
     file(GLOB files RELATIVE ${ROOT} ${ROOT}/${folder}/*.c ${ROOT}/${folder}/*.h ${ROOT}/${folder}/*.cc
         ${ROOT}/${folder}/*.cpp ${ROOT}/${folder}/*.def)
     foreach(file ${files})

@@ -7,12 +7,13 @@
 #ifndef TEST_H
 #define TEST_H
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+
+#include <cmocka.h> /* needs those above */
 
 #include "cel/base/buf.h"
 #include "cel/base/json.h"

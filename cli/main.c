@@ -5,10 +5,11 @@
  * Exit codes: 0 done, 1 it failed while running, 2 the command line is wrong; doctor has its own.
  */
 #include <signal.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "cel/base/json.h"
 #include "cel/base/log.h"
+#include "cli/cli.h"
 #include "reactor/doctor.h"
 #include "reactor/flags.h"
 #include "reactor/metrics.h"
@@ -17,40 +18,22 @@
 
 #include "cel/base/banned.h"
 
-enum { USAGE = 2 };
-
 struct command {
     const char *name, *args, *help;
-    int (*run)(int argc, char *const *argv); /* behind the command's name */
+    cli_command_fn *run;
 };
 
-static int run_controller(int argc, char *const *argv);
-static int run_version(int argc, char *const *argv);
-static int run_docs(int argc, char *const *argv);
-static int run_help(int argc, char *const *argv);
+static cli_command_fn run_help;
 
 static const struct command commands[] = {
     {"controller", "[flags]", "serve ResourceGraphDefinitions and their instances (the default)",
-     run_controller},
+     cli_controller},
     {"doctor", "[--kubeconfig FILE] [--context NAME] [-o json]",
      "say what is wrong with a cluster, and how to mend it", reactor_doctor_main},
-    {"version", "[-o json]", "print what was built", run_version},
-    {"docs", "flags|metrics", "print the page docs/flags.md or docs/metrics.md", run_docs},
+    {"version", "[-o json]", "print what was built", cli_version},
+    {"docs", "flags|metrics", "print the page docs/flags.md or docs/metrics.md", cli_docs},
     {"help", "[controller]", "print this text, or the controller's flags", run_help},
 };
-
-static int wrong(const char *text)
-{
-    fprintf(stderr, "kroc: %s\n", text);
-    return USAGE;
-}
-
-static int print(struct kr_buf *text)
-{
-    bool ok = !text->full && fwrite(text->s, 1, text->n, stdout) == text->n && fflush(stdout) == 0;
-
-    return ok ? 0 : 1;
-}
 
 static void add_commands(struct kr_buf *out)
 {
@@ -66,15 +49,15 @@ static int run_help(int argc, char *const *argv)
     KR_AUTO(kr_buf) text = KR_BUF(REACTOR_FLAGS_TEXT_MAX);
 
     if (argc > 1 || (argc == 1 && strcmp(argv[0], "controller") != 0))
-        return wrong("usage: kroc help [controller]");
+        return cli_fail(CLI_USAGE, "usage: kroc help [controller]");
     if (argc == 1)
         reactor_flags_help(&text);
     else
         add_commands(&text);
-    return print(&text);
+    return cli_print(&text);
 }
 
-static int run_docs(int argc, char *const *argv)
+int cli_docs(int argc, char *const *argv)
 {
     KR_AUTO(kr_buf) text = KR_BUF(REACTOR_FLAGS_TEXT_MAX);
 
@@ -83,22 +66,22 @@ static int run_docs(int argc, char *const *argv)
     else if (argc == 1 && strcmp(argv[0], "metrics") == 0)
         reactor_metrics_page(&text);
     else
-        return wrong("usage: kroc docs flags|metrics");
-    return print(&text);
+        return cli_fail(CLI_USAGE, "usage: kroc docs flags|metrics");
+    return cli_print(&text);
 }
 
-static int run_version(int argc, char *const *argv)
+int cli_version(int argc, char *const *argv)
 {
     KR_AUTO(kr_buf) text = KR_BUF(4096);
     bool json = (argc == 2 && strcmp(argv[0], "-o") == 0 && strcmp(argv[1], "json") == 0) ||
                 (argc == 1 && (strcmp(argv[0], "-o=json") == 0 || strcmp(argv[0], "-ojson") == 0));
 
     if (argc > 0 && !json)
-        return wrong("usage: kroc version [-o json]");
+        return cli_fail(CLI_USAGE, "usage: kroc version [-o json]");
     if (!json) {
         kr_buf_fmt(&text, "kroc %s (commit %s, %s)\n", reactor_version, reactor_commit,
                    reactor_date);
-        return print(&text);
+        return cli_print(&text);
     }
     kr_buf_fmt(&text, "{\"version\":");
     kr_json_quote(&text, kr_str_c(reactor_version), 0);
@@ -107,7 +90,7 @@ static int run_version(int argc, char *const *argv)
     kr_buf_fmt(&text, ",\"date\":");
     kr_json_quote(&text, kr_str_c(reactor_date), 0);
     kr_buf_fmt(&text, "}\n");
-    return print(&text);
+    return cli_print(&text);
 }
 
 static int show_help(void) /* the commands and the controller's flags */
@@ -117,10 +100,10 @@ static int show_help(void) /* the commands and the controller's flags */
     add_commands(&text);
     kr_buf_chr(&text, '\n');
     reactor_flags_help(&text);
-    return print(&text);
+    return cli_print(&text);
 }
 
-static int run_controller(int argc, char *const *argv)
+int cli_controller(int argc, char *const *argv)
 {
     struct kr_err err = KR_ERR_NONE;
     struct reactor_flags flags;
@@ -132,9 +115,9 @@ static int run_controller(int argc, char *const *argv)
     } else if (rc == REACTOR_FLAGS_HELP) {
         rc = show_help();
     } else if (rc == REACTOR_FLAGS_VERSION) {
-        rc = run_version(0, NULL);
+        rc = cli_version(0, NULL);
     } else {
-        rc = wrong(err.text);
+        rc = cli_fail(CLI_USAGE, err.text);
     }
     reactor_flags_fini(&flags);
     return rc;
@@ -144,11 +127,11 @@ int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN); /* a closed connection is an error code, not our end */
     if (argc < 2 || argv[1][0] == '-')
-        return run_controller(argc > 1 ? argc - 1 : 0, argv + 1);
+        return cli_controller(argc > 1 ? argc - 1 : 0, argv + 1);
     for (size_t i = 0; i < KR_N(commands); i++) {
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 2, argv + 2);
     }
     fprintf(stderr, "kroc: unknown command \"%s\"; kroc help lists all\n", argv[1]);
-    return USAGE;
+    return CLI_USAGE;
 }
