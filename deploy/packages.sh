@@ -29,6 +29,7 @@ build  libmicrohttpd-dev  libmicrohttpd-devel    libmicrohttpd-dev
 build  libxxhash-dev      xxhash-devel           xxhash-dev
 test   libcmocka-dev      libcmocka-devel        cmocka-dev
 test   python3            python3                python3
+test   python3-venv       -                      -
 test   openssl            openssl                openssl
 test   git                git                    git
 test   ca-certificates    ca-certificates        ca-certificates
@@ -77,6 +78,7 @@ met() {
         installed "$1" || { command -v cc && command -v c++ && command -v make; } >/dev/null 2>&1 ;;
     ninja-build) installed "$1" || command -v ninja >/dev/null 2>&1 ;;
     pkg-config) command -v pkg-config >/dev/null 2>&1 ;;
+    python3-venv) python3 -c 'import ensurepip' 2>/dev/null ;; # tests/cluster/build.sh may need it
     cmake | python3 | openssl | git | clang | clang-format | clang-tidy | valgrind)
         command -v "$1" >/dev/null 2>&1 ;;
     *) installed "$1" ;;
