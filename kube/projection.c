@@ -209,6 +209,13 @@ void kube_projection_drop(struct kube_projection *p, uint32_t leaf)
         want(node, -1);
 }
 
+bool kube_projection_names(const struct kube_projection *p, const kr_str *names, uint32_t n)
+{
+    const struct node *node = path_find((struct kube_projection *)(uintptr_t)p, names, n);
+
+    return node && node->wanted_n > 0;
+}
+
 uint32_t kube_projection_leaves_n(const struct kube_projection *p)
 {
     return p->leaves_n;

@@ -28,6 +28,8 @@ KR_MUST int kube_projection_add(struct kube_projection *p, const kr_str *names, 
                                 uint32_t *leaf, struct kr_err *err);
 /* Lets go of a path; the projection narrows silently (records built later no longer hold it). */
 void kube_projection_drop(struct kube_projection *p, uint32_t leaf);
+/* Is a held path at or below this one, other than the empty path? */
+bool kube_projection_names(const struct kube_projection *p, const kr_str *names, uint32_t n);
 uint32_t kube_projection_leaves_n(const struct kube_projection *p); /* highest number + 1 */
 /* The names of a leaf's path; borrowed. *n gets how many. */
 const kr_str *kube_projection_path(const struct kube_projection *p, uint32_t leaf, uint32_t *n);

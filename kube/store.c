@@ -100,9 +100,11 @@ kr_gvr kube_store_gvr(const struct kube_store *s)
     return s->gvr;
 }
 
-kr_str kube_store_manager(const struct kube_store *s)
+bool kube_store_wants_managed_fields(const struct kube_store *s)
 {
-    return s->manager;
+    const kr_str path[] = {KR_S("metadata"), KR_S("managedFields")};
+
+    return s->manager.n > 0 || kube_projection_names(s->projection, path, KR_N(path));
 }
 
 bool kube_store_synced(const struct kube_store *s)

@@ -56,7 +56,8 @@ struct kube_store *kube_store_new(const struct kube_store_opts *opts);
 void kube_store_free(struct kube_store *s);
 struct kube_projection *kube_store_projection(struct kube_store *s);
 kr_gvr kube_store_gvr(const struct kube_store *s);
-kr_str kube_store_manager(const struct kube_store *s); /* empty: managedFields are not looked at */
+/* Does anything look at managedFields: the manager's ownership, or a path that names them? */
+bool kube_store_wants_managed_fields(const struct kube_store *s);
 bool kube_store_synced(const struct kube_store *s);
 uint32_t kube_store_n(const struct kube_store *s);
 /* Free slot for the owner of the store (the reactor's watch entry). */

@@ -312,6 +312,8 @@ static kr_ref type_ref(const struct kube_watch *w)
 
 static void start_page(struct kube_watch *w)
 {
+    static const char *const no_managed_fields[] = {"items.metadata.managedFields", NULL};
+
     if (w->pages_n == 0)
         kube_store_list_begin(w->store);
     kr_buf_reset(&w->url);
@@ -324,6 +326,7 @@ static void start_page(struct kube_watch *w)
     w->req.verb = KUBE_LIST;
     w->req.ref = type_ref(w);
     w->req.query = kr_buf_view(&w->url);
+    w->items.skip = kube_store_wants_managed_fields(w->store) ? NULL : no_managed_fields;
     w->req.items = &w->items;
     w->req.on_done = on_page;
     kube_req_start(w->client, &w->req);
@@ -549,7 +552,7 @@ static void start_stream(struct kube_watch *w)
     struct kube_transport *t = kube_client_transport(w->client);
     struct kr_json_opts opts = {.doc_max = KUBE_WATCH_DOC_MAX, .on_doc = on_event, .arg = w};
 
-    if (kube_store_manager(w->store).n == 0)
+    if (!kube_store_wants_managed_fields(w->store))
         opts.skip = no_managed_fields;
     if (w->sm.cur == W_INITIAL)
         kube_store_list_begin(w->store);
@@ -655,7 +658,6 @@ static void watch_step(struct kube_watch *w)
 struct kube_watch *kube_watch_new(struct kube_client *client, struct kube_store *store,
                                   const struct kube_watch_opts *opts)
 {
-    static const char *const no_managed_fields[] = {"items.metadata.managedFields", NULL};
     struct kube_watch *w = KR_ALLOC(struct kube_watch);
 
     w->client = client;
@@ -667,8 +669,6 @@ struct kube_watch *kube_watch_new(struct kube_client *client, struct kube_store 
     w->timer.fn = on_timer;
     w->retry_after_ms = -1;
     w->items = (struct kr_json_opts){.split = "items", .on_item = on_item, .arg = w};
-    if (kube_store_manager(store).n == 0)
-        w->items.skip = no_managed_fields;
     kr_buf_init(&w->version, VERSION_MAX);
     kr_buf_init(&w->url, URL_REST_MAX + 3 * (TOKEN_MAX + VERSION_MAX + opts->namespace.n +
                                              opts->label_selector.n + opts->field_selector.n));

@@ -304,6 +304,41 @@ TEST(kube_watch, a_streaming_list_becomes_the_stream)
     fixture_fini(&f);
 }
 
+#define MANAGED                                                                                    \
+    "{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"uid\":\"u\",\"resourceVersion\":\"5\","   \
+    "\"managedFields\":[{\"manager\":\"kubectl\"}]},\"data\":{\"v\":\"1\"}}"
+
+/* What nobody reads is not even parsed; what an expression names is there. */
+TEST(kube_watch, managed_fields_are_kept_when_an_expression_names_them)
+{
+    const kr_str path[] = {KR_S("metadata"), KR_S("managedFields")};
+
+    for (int i = 0; i < 4; i++) {
+        bool named = i % 2, streaming = i / 2;
+        const struct kr_rec *rec;
+        struct fixture f;
+        uint32_t leaf;
+
+        fixture_init(&f);
+        if (named)
+            assert_int_equal(
+                kube_projection_add(kube_store_projection(f.store), path, 2, &leaf, &f.err), 1);
+        open_watch(&f, streaming);
+        if (streaming) {
+            head(&f, 200, -1);
+            assert_true(
+                send(&f, KR_S("{\"type\":\"ADDED\",\"object\":" MANAGED "}\n" INITIAL_END("10"))));
+        } else {
+            answer(&f, 200, PAGE("10", "", MANAGED));
+        }
+        rec = kube_store_get(f.store, KR_S("n"), KR_S("a"));
+        assert_non_null(rec);
+        assert_int_equal(kr_at(rec->root, "metadata.managedFields").kind,
+                         named ? KR_LIST : KR_NONE);
+        fixture_fini(&f);
+    }
+}
+
 TEST(kube_watch, a_server_without_streaming_lists_gets_pages_for_good)
 {
     static const char *const status[] = {"400", "422"};
@@ -1164,6 +1199,7 @@ int main(void)
     return RUN(
         T(kube_watch, lists_pages_and_streams_from_the_first_pages_version),
         T(kube_watch, asks_with_namespace_and_selectors),
+        T(kube_watch, managed_fields_are_kept_when_an_expression_names_them),
         T(kube_watch, a_streaming_list_becomes_the_stream),
         T(kube_watch, a_server_without_streaming_lists_gets_pages_for_good),
         T(kube_watch, streaming_lists_that_always_break_off_give_way_to_pages),
