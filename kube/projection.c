@@ -209,9 +209,10 @@ void kube_projection_drop(struct kube_projection *p, uint32_t leaf)
         want(node, -1);
 }
 
-bool kube_projection_names(const struct kube_projection *p, const kr_str *names, uint32_t n)
+bool kube_projection_names_managed_fields(const struct kube_projection *p)
 {
-    const struct node *node = path_find((struct kube_projection *)(uintptr_t)p, names, n);
+    const kr_str path[] = {KR_S("metadata"), KR_S("managedFields")};
+    const struct node *node = path_find((struct kube_projection *)(uintptr_t)p, path, KR_N(path));
 
     return node && node->wanted_n > 0;
 }
@@ -235,10 +236,11 @@ struct build {
     uint64_t *leaf; /* digests */
 };
 
-/* The whole object as the empty path sees it. */
-static kr_val without_managed_fields(struct kr_arena *a, kr_val object)
+/* The object as paths see it: managedFields are there only if one names them. */
+static kr_val visible(const struct kube_projection *p, struct kr_arena *a, kr_val object)
 {
-    if (kr_at(object, "metadata.managedFields").kind == KR_NONE)
+    if (kr_at(object, "metadata.managedFields").kind == KR_NONE ||
+        kube_projection_names_managed_fields(p))
         return object;
     return kr_with(a, object, "metadata.managedFields", KR_V_NONE);
 }
@@ -345,7 +347,7 @@ int kube_project(const struct kube_projection *p, kr_gvr gvr, kr_val object, kr_
 {
     struct build b = {.a = scratch, .leaf = kr_new_n(scratch, uint64_t, p->leaves_n)};
     struct kr_rec init = {.leaves_n = (uint16_t)p->leaves_n, .leaf = b.leaf};
-    kr_val seen = without_managed_fields(scratch, object);
+    kr_val seen = visible(p, scratch, object);
 
     KR_TRY(read_metadata(&init, gvr, kr_get(object, KR_S("metadata")), err));
     read_identity(&init, kr_get(object, KR_S("metadata")));

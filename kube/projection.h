@@ -7,8 +7,9 @@
  * must be listed again, for what it names was dropped so far.
  *
  * A path is a list of member names; list items are not selected (a read cut at an index reads the
- * whole list). The empty path is the whole object without metadata.managedFields. Where a path meets
- * a list or a scalar before its end, that value is kept as it is and is what the leaf's digest sees.
+ * whole list). The empty path is the whole object. metadata.managedFields are left out
+ * unless a path names them. Where a path meets a list or a scalar before its end, that value is
+ * kept as it is and is what the leaf's digest sees.
  */
 #ifndef KUBE_PROJECTION_H
 #define KUBE_PROJECTION_H
@@ -28,8 +29,8 @@ KR_MUST int kube_projection_add(struct kube_projection *p, const kr_str *names, 
                                 uint32_t *leaf, struct kr_err *err);
 /* Lets go of a path; the projection narrows silently (records built later no longer hold it). */
 void kube_projection_drop(struct kube_projection *p, uint32_t leaf);
-/* Is a held path at or below this one, other than the empty path? */
-bool kube_projection_names(const struct kube_projection *p, const kr_str *names, uint32_t n);
+/* Does a path name metadata.managedFields or something in there? If not, records do without. */
+bool kube_projection_names_managed_fields(const struct kube_projection *p);
 uint32_t kube_projection_leaves_n(const struct kube_projection *p); /* highest number + 1 */
 /* The names of a leaf's path; borrowed. *n gets how many. */
 const kr_str *kube_projection_path(const struct kube_projection *p, uint32_t leaf, uint32_t *n);

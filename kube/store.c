@@ -102,9 +102,7 @@ kr_gvr kube_store_gvr(const struct kube_store *s)
 
 bool kube_store_wants_managed_fields(const struct kube_store *s)
 {
-    const kr_str path[] = {KR_S("metadata"), KR_S("managedFields")};
-
-    return s->manager.n > 0 || kube_projection_names(s->projection, path, KR_N(path));
+    return s->manager.n > 0 || kube_projection_names_managed_fields(s->projection);
 }
 
 bool kube_store_synced(const struct kube_store *s)

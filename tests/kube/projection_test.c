@@ -164,19 +164,18 @@ TEST(kube_projection, a_dropped_path_is_kept_no_longer)
     fixture_fini(&f);
 }
 
-TEST(kube_projection, says_whether_a_path_is_named)
+TEST(kube_projection, says_whether_managed_fields_are_named)
 {
-    const kr_str managed[] = {KR_S("metadata"), KR_S("managedFields")};
     struct fixture f;
     uint32_t a, b;
 
     fixture_init(&f);
     assert_int_equal(add(&f, "metadata.name", &a), 1);
-    assert_false(kube_projection_names(f.p, managed, 2));
+    assert_false(kube_projection_names_managed_fields(f.p));
     assert_int_equal(add(&f, "metadata.managedFields.x", &b), 1);
-    assert_true(kube_projection_names(f.p, managed, 2));
+    assert_true(kube_projection_names_managed_fields(f.p));
     kube_projection_drop(f.p, b);
-    assert_false(kube_projection_names(f.p, managed, 2));
+    assert_false(kube_projection_names_managed_fields(f.p));
     fixture_fini(&f);
 }
 
@@ -298,7 +297,7 @@ int main(void)
                T(kube_project, a_path_that_meets_a_scalar_sees_the_scalar_change),
                T(kube_projection, numbers_are_stable_and_only_new_paths_widen),
                T(kube_projection, a_dropped_path_is_kept_no_longer),
-               T(kube_projection, says_whether_a_path_is_named),
+               T(kube_projection, says_whether_managed_fields_are_named),
                T(kube_projection, leaves_are_limited),
                T(kube_project, an_object_without_name_or_version_is_refused),
                T(kube_diff, names_exactly_what_changed),
