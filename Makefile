@@ -3,9 +3,9 @@
 JOBS ?= 2
 SECONDS_EACH ?= 60
 PYTHON ?= python3
-C_SOURCES = $(shell find cel graph kube reactor tests -name '*.c' -o -name '*.h')
+C_SOURCES = $(shell find cel graph kube reactor cli examples tests -name '*.c' -o -name '*.h')
 
-.PHONY: all run test bench fuzz format lint image deploy-kind clean help
+.PHONY: all run test bench fuzz memcheck format lint image deploy-kind clean help
 .DEFAULT_GOAL := all
 
 all: ## build the program: build/release/kroc
@@ -31,6 +31,12 @@ fuzz: ## each fuzzer for SECONDS_EACH=60
 	    mkdir -p build/fuzz/work/$$n && "$$f" -max_total_time=$(SECONDS_EACH) -print_final_stats=1 \
 	    -artifact_prefix=build/fuzz/work/ build/fuzz/work/$$n tests/fuzz/corpus/$$n || exit 1; done
 
+memcheck: ## the unit tests under valgrind
+	@deploy/packages.sh --dev
+	@cmake -S . -B build/memcheck -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo >/dev/null
+	@cmake --build build/memcheck -j $(JOBS)
+	@tests/memcheck.sh build/memcheck
+
 format: ## lay out the C sources
 	@clang-format -i $(C_SOURCES)
 
@@ -39,7 +45,7 @@ lint: ## clang's warnings and clang-tidy
 	@cmake -S . -B build/lint -G Ninja -DCMAKE_BUILD_TYPE=Debug -DKROC_WERROR=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON \
 	    -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ >/dev/null
 	@cmake --build build/lint -j $(JOBS)
-	@run-clang-tidy -quiet -j $(JOBS) -p build/lint '/(cel|graph|kube|reactor)/.*\.c$$'
+	@run-clang-tidy -quiet -j $(JOBS) -p build/lint '/(cel|graph|kube|reactor|cli)/.*\.c$$'
 
 image: all ## an OCI archive: build/kroc-image.tar
 	@deploy/image.sh
