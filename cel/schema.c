@@ -209,6 +209,16 @@ static enum cel_list_type list_type_from(kr_val v)
     return CEL_L_ATOMIC;
 }
 
+/* One more than the limit of a value's size; 0: there is none. */
+static uint32_t size_limit(kr_val v, uint8_t type)
+{
+    kr_val max = kr_get(v, type == CEL_S_ARRAY    ? KR_S("maxItems")
+                           : type == CEL_S_OBJECT ? KR_S("maxProperties")
+                                                  : KR_S("maxLength"));
+
+    return max.kind == KR_INT && max.i >= 0 && max.i < UINT32_MAX ? (uint32_t)max.i + 1 : 0;
+}
+
 /* oneOf exactly {string, number}, in any order. */
 static bool string_or_number(kr_val one_of)
 {
@@ -217,6 +227,28 @@ static bool string_or_number(kr_val one_of)
 
     return one_of.kind == KR_LIST && one_of.n == 2 &&
            ((x == CEL_S_STRING && y == CEL_S_NUMBER) || (x == CEL_S_NUMBER && y == CEL_S_STRING));
+}
+
+static void union_add(struct cel_schema *s, uint8_t type)
+{
+    for (uint32_t i = 0; i < s->union_n; i++) {
+        if (s->union_types[i] == type)
+            return;
+    }
+    if (type != CEL_S_NONE && s->union_n < KR_N(s->union_types))
+        s->union_types[s->union_n++] = type;
+}
+
+/* A branch that says which members there are, is one of an object. */
+static void read_union(struct cel_schema *s, kr_val branches)
+{
+    KR_LIST_EACH (it, branches) {
+        if (kr_get(*it, KR_S("required")).kind != KR_NONE ||
+            kr_get(*it, KR_S("not")).kind != KR_NONE)
+            union_add(s, CEL_S_OBJECT);
+    }
+    KR_LIST_EACH (it, branches)
+        union_add(s, (uint8_t)type_from(kr_get(*it, KR_S("type"))));
 }
 
 static bool is_required(kr_val required, kr_val name)
@@ -307,6 +339,10 @@ static void read_flags(struct cel_schema *s, kr_val v)
     s->nullable = kr_is_true(kr_get(v, KR_S("nullable")));
     s->map_atomic = kr_is_str(kr_get(v, KR_S("x-kubernetes-map-type")), KR_S("atomic"));
     s->string_or_number = string_or_number(kr_get(v, KR_S("oneOf")));
+    read_union(s, kr_get(v, KR_S("oneOf")));
+    if (s->union_n == 0)
+        read_union(s, kr_get(v, KR_S("anyOf")));
+    s->size_limit = size_limit(v, s->type);
 }
 
 static int read_schema(struct reader *r, kr_val v, uint32_t depth, const struct cel_schema **out,
@@ -529,8 +565,8 @@ static void list_put(struct cel_kinds *k, const struct cel_kind *kind, const str
     k->list[k->list_n++] = kind;
 }
 
-static void put_kind(struct cel_kinds *k, kr_gvk gvk, kr_str resource, bool namespaced,
-                     const struct cel_schema *schema)
+static struct cel_kind *put_kind(struct cel_kinds *k, kr_gvk gvk, kr_str resource, bool namespaced,
+                                 const struct cel_schema *schema)
 {
     struct cel_kind *kind = kr_new(&k->a, struct cel_kind);
 
@@ -539,6 +575,12 @@ static void put_kind(struct cel_kinds *k, kr_gvk gvk, kr_str resource, bool name
     kind->namespaced = namespaced;
     kind->schema = schema;
     list_put(k, kind, kr_map_put(&k->kinds, gvk_key(&k->a, gvk), kind));
+    return kind;
+}
+
+bool cel_kinds_knows(const struct cel_kinds *k, kr_str component)
+{
+    return kr_map_get(&k->components, component) != NULL;
 }
 
 void cel_kinds_add(struct cel_kinds *k, kr_gvk gvk, kr_str resource, bool namespaced)
@@ -546,7 +588,29 @@ void cel_kinds_add(struct cel_kinds *k, kr_gvk gvk, kr_str resource, bool namesp
     struct component *c = kr_map_get(&k->by_gvk, gvk_key(&k->a, gvk));
     bool cut = false;
 
-    put_kind(k, gvk, resource, namespaced, c ? resolve_component(k, c, &cut, 0) : NULL);
+    const struct cel_schema *s = c ? resolve_component(k, c, &cut, 0) : NULL;
+
+    /* A CRD's component is called by its own group, in reverse. */
+    put_kind(k, gvk, resource, namespaced, s)->builtin =
+        c && kr_str_starts(c->name, KR_S("io.k8s.api."));
+}
+
+void cel_kinds_set_status(struct cel_kinds *k, kr_gvk gvk)
+{
+    struct kr_arena a = {0};
+    struct cel_kind *kind = kr_map_get(&k->kinds, gvk_key(&a, gvk));
+
+    if (kind)
+        kind->has_status = true;
+    kr_arena_fini(&a);
+}
+
+void cel_kinds_share(struct cel_kinds *k, const struct cel_kind *kind)
+{
+    struct cel_kind *own = put_kind(k, kind->gvk, kind->resource, kind->namespaced, kind->schema);
+
+    own->has_status = kind->has_status;
+    own->builtin = kind->builtin;
 }
 
 int cel_kinds_add_schema(struct cel_kinds *k, kr_gvk gvk, kr_str resource, bool namespaced,
@@ -680,4 +744,117 @@ static const struct cel_schema s_meta = {
 const struct cel_schema *cel_schema_object_meta(void)
 {
     return &s_meta;
+}
+
+/* --- CRDs ------------------------------------------------------------------------------------- */
+
+/* Puts f in the place of the field of its name, or among the fields by its name. Required stays. */
+static void field_put(struct cel_field *fields, uint32_t *n, struct cel_field f)
+{
+    uint32_t i = 0;
+
+    while (i < *n && kr_str_cmp(fields[i].name, f.name) < 0)
+        i++;
+    if (i < *n && kr_str_eq(fields[i].name, f.name)) {
+        fields[i].schema = f.schema;
+        return;
+    }
+    memmove(&fields[i + 1], &fields[i], (*n - i) * sizeof(*fields));
+    fields[i] = f;
+    ++*n;
+}
+
+/* apiVersion, kind and metadata, as in every object. */
+static void add_object_fields(struct kr_arena *a, struct cel_schema *s)
+{
+    static const struct cel_field object_fields[] = {
+        FIELD("apiVersion", s_string), FIELD("kind", s_string), FIELD("metadata", s_meta)};
+    struct cel_field *fields = kr_new_n(a, struct cel_field, s->fields_n + KR_N(object_fields));
+
+    if (s->fields_n)
+        memcpy(fields, s->fields, s->fields_n * sizeof(*fields));
+    for (size_t i = 0; i < KR_N(object_fields); i++)
+        field_put(fields, &s->fields_n, object_fields[i]);
+    s->fields = fields;
+}
+
+static bool has_embedded(const struct cel_schema *s)
+{
+    if (!s)
+        return false;
+    for (uint32_t i = 0; i < s->fields_n; i++) {
+        if (has_embedded(s->fields[i].schema))
+            return true;
+    }
+    return s->embedded || has_embedded(s->items) || has_embedded(s->additional);
+}
+
+/* A copy in which embedded resources have what every object has. */
+static const struct cel_schema *published(struct kr_arena *a, const struct cel_schema *s)
+{
+    struct cel_schema *copy;
+    struct cel_field *fields;
+
+    if (!has_embedded(s))
+        return s;
+    copy = kr_new(a, struct cel_schema);
+    *copy = *s;
+    fields = kr_new_n(a, struct cel_field, s->fields_n);
+    for (uint32_t i = 0; i < s->fields_n; i++) {
+        fields[i] = s->fields[i];
+        fields[i].schema = published(a, s->fields[i].schema);
+    }
+    copy->fields = fields;
+    copy->items = published(a, s->items);
+    copy->additional = published(a, s->additional);
+    if (s->embedded && s->fields_n)
+        add_object_fields(a, copy);
+    return copy;
+}
+
+static int add_crd_version(struct cel_kinds *k, kr_val crd, kr_val version, struct kr_err *err)
+{
+    kr_gvk gvk = {kr_at_str(crd, "spec.group"), kr_at_str(version, "name"),
+                  kr_at_str(crd, "spec.names.kind")};
+    kr_val schema = kr_at(version, "schema.openAPIV3Schema");
+    bool namespaced = !kr_is_str(kr_at(crd, "spec.scope"), KR_S("Cluster"));
+    const struct cel_schema *read;
+    struct cel_schema *root = kr_new(&k->a, struct cel_schema);
+
+    if (gvk.version.n == 0)
+        return kr_fail(err, KR_E_INPUT, "a version has no name");
+    *root = opaque_object;
+    if (schema.kind == KR_MAP) {
+        if (cel_schema_read(&k->a, schema, &read, err) < 0)
+            return kr_wrap(err, "schema of version " KR_FMT, KR_ARG(gvk.version));
+        *root = *published(&k->a, read);
+        add_object_fields(&k->a, root);
+    }
+    put_kind(k, gvk, kr_at_str(crd, "spec.names.plural"), namespaced, root)->has_status =
+        kr_at(version, "subresources.status").kind == KR_MAP;
+    return 0;
+}
+
+int cel_kinds_add_crd(struct cel_kinds *k, kr_val crd, struct kr_err *err)
+{
+    kr_val versions = kr_at(crd, "spec.versions");
+    kr_str name = kr_at_str(crd, "metadata.name");
+
+    if (!kr_is_str(kr_get(crd, KR_S("kind")), KR_S("CustomResourceDefinition")) ||
+        versions.kind != KR_LIST || kr_at_str(crd, "spec.group").n == 0 ||
+        kr_at_str(crd, "spec.names.kind").n == 0 || kr_at_str(crd, "spec.names.plural").n == 0)
+        return kr_fail(
+            err, KR_E_INPUT,
+            "CustomResourceDefinition \"" KR_FMT
+            "\": group, names or versions are not there (is it apiextensions.k8s.io/v1?)",
+            KR_ARG(name));
+    KR_LIST_EACH (version, versions) {
+        kr_val served = kr_get(*version, KR_S("served"));
+
+        if (served.kind == KR_BOOL && !served.b)
+            continue;
+        if (add_crd_version(k, crd, *version, err) < 0)
+            return kr_wrap(err, "CustomResourceDefinition \"" KR_FMT "\"", KR_ARG(name));
+    }
+    return 0;
 }

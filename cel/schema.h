@@ -61,7 +61,10 @@ struct cel_schema {
     bool map_atomic;       /* x-kubernetes-map-type: atomic */
     bool additional_any;   /* additionalProperties: true */
     bool string_or_number; /* oneOf exactly {string, number} */
-    uint32_t fields_n;     /* properties, sorted by name */
+    uint8_t union_n;       /* types that the branches of oneOf (else of anyOf) admit, in order */
+    uint8_t union_types[6];
+    uint32_t size_limit; /* one more than maxLength, maxItems or maxProperties; 0: none given */
+    uint32_t fields_n;   /* properties, sorted by name */
     const struct cel_field *fields;
     const struct cel_schema *items;      /* of an array; NULL: none given */
     const struct cel_schema *additional; /* additionalProperties: {schema}; NULL: none */
@@ -77,6 +80,8 @@ struct cel_kind {
     kr_gvk gvk;
     kr_str resource; /* plural */
     bool namespaced;
+    bool has_status; /* a status subresource: what is applied to the object has no status */
+    bool builtin;    /* of the API server itself, not of a CRD or another server */
     const struct cel_schema *schema; /* NULL: the server publishes none */
 };
 
@@ -90,12 +95,22 @@ KR_DEFINE_FREEP(cel_kinds)
 /* Reads one OpenAPI v3 document of a group version ({"components":{"schemas":{...}}}): remembers its
  * schemas by component name. May be called once per document; later ones win. */
 KR_MUST int cel_kinds_read_openapi(struct cel_kinds *k, kr_val document, struct kr_err *err);
+/* Has a component of this name been read? */
+bool cel_kinds_knows(const struct cel_kinds *k, kr_str component);
 /* Adds a kind; the schema is found among the documents read by x-kubernetes-group-version-kind.
  * Copies its strings. */
 void cel_kinds_add(struct cel_kinds *k, kr_gvk gvk, kr_str resource, bool namespaced);
+/* A kind that was added has a status subresource. (cel_kinds_add_crd knows of itself.) */
+void cel_kinds_set_status(struct cel_kinds *k, kr_gvk gvk);
 /* Adds a kind with a schema given as OpenAPI v3 value (of a CRD version, or of a test). */
 KR_MUST int cel_kinds_add_schema(struct cel_kinds *k, kr_gvk gvk, kr_str resource, bool namespaced,
                                  kr_val openapi_v3_schema, struct kr_err *err);
+/* Adds the kind of each served version of a CustomResourceDefinition, with what the API server puts
+ * into the schema that it publishes: apiVersion, kind and metadata, at the root and in embedded
+ * resources. KR_E_INPUT: not a CRD, or its schema cannot be read. */
+KR_MUST int cel_kinds_add_crd(struct cel_kinds *k, kr_val crd, struct kr_err *err);
+/* Adds a kind of another table, which must outlive this one: its schema is shared. */
+void cel_kinds_share(struct cel_kinds *k, const struct cel_kind *kind);
 /* NULL when the kind was not added. */
 const struct cel_kind *cel_kinds_find(const struct cel_kinds *k, kr_gvk gvk);
 /* Every version of a group and kind that was added, in order of addition: start with *at = 0. */

@@ -339,8 +339,11 @@ static int make_kinds(struct kube_openapi *o, struct load *l, struct kr_err *err
     for (uint32_t i = 0; i < l->req->gvks_n; i++) {
         const struct kube_kind *k = kube_discovery_kind(o->discovery, l->req->gvks[i]);
 
-        if (k)
-            cel_kinds_add(kinds, k->gvk, k->resource, k->namespaced);
+        if (!k)
+            continue;
+        cel_kinds_add(kinds, k->gvk, k->resource, k->namespaced);
+        if (k->has_status)
+            cel_kinds_set_status(kinds, k->gvk);
     }
     l->req->kinds = KR_MOVE(kinds);
     return 0;

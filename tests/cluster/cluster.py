@@ -194,14 +194,16 @@ def bin_folder(given=None):
 
 
 class Cluster:
-    """See the head of the file. `controllers` is True for CONTROLLERS, or a list as text."""
+    """See the head of the file. `controllers` is True for CONTROLLERS, or a list as text; `state` is an
+    archive with the data folder of an etcd, `etcd/`, to begin with."""
 
-    def __init__(self, bin_dir=None, controllers=None, work=None, apiserver_args=()):
+    def __init__(self, bin_dir=None, controllers=None, work=None, apiserver_args=(), state=None):
         self.bin = os.path.abspath(bin_folder(bin_dir))
         self.controllers = CONTROLLERS if controllers is True else controllers
         self.own_work = work is None
         self.work = None if work is None else os.path.abspath(work)
         self.apiserver_args = list(apiserver_args)
+        self.state = state
         self.processes = {}
         self._mapping = {}
         self._context = None
@@ -226,6 +228,8 @@ class Cluster:
             self.work = tempfile.mkdtemp(prefix="kroc-cluster-")
             self._janitor = janitor(self.work)
         os.makedirs(self.work, exist_ok=True)
+        if self.state:
+            shutil.unpack_archive(self.state, self.work)
         self._secrets()
         self._start_etcd()
         self.port = free_port()

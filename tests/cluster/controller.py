@@ -41,11 +41,11 @@ class Controller:
         return self.cluster.path(self.name + ".log")
 
     def start(self, ready=True):
-        self.health_port = free_port()
+        self.health_port, self.debug_port = free_port(), free_port()  # a flag in args wins: it comes last
         self.process = spawn([
             self.kroc, "controller", "--kubeconfig", self.given_kubeconfig or self.cluster.kubeconfig(self.alias),
             "--metrics-bind-address", "0", "--health-probe-bind-address", f"127.0.0.1:{self.health_port}",
-            *self.args], self.log_path, env=self._environment())
+            "--debug-bind-address", f"127.0.0.1:{self.debug_port}", *self.args], self.log_path, env=self._environment())
         if ready:
             wait_for("the controller answers on /readyz", self.is_ready, 30)
         return self
@@ -59,6 +59,11 @@ class Controller:
             raise Failed(f"/readyz answers {e.code}: {e.read().decode(errors='replace').strip()}") from None
         except OSError as e:
             raise Failed(f"/readyz: {e}") from None
+
+    def page(self, path):
+        """A page of its health address, as text."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}{path}", timeout=5) as answer:
+            return answer.read().decode()
 
     def must_run(self):
         code = self.process.poll()
