@@ -65,27 +65,12 @@ static bool reserve(struct kr_buf *b, size_t n)
 
 void kr_buf_add(struct kr_buf *b, const void *bytes, size_t n)
 {
-    if (!reserve(b, n))
+    if (__builtin_expect(b->full || n >= b->cap || b->n >= b->cap - n, 0) && !reserve(b, n))
         return;
     if (n)
         memcpy(b->s + b->n, bytes, n);
     b->n += n;
     b->s[b->n] = 0;
-}
-
-void kr_buf_str(struct kr_buf *b, kr_str s)
-{
-    kr_buf_add(b, s.s, s.n);
-}
-
-void kr_buf_chr(struct kr_buf *b, char c)
-{
-    if (__builtin_expect(b->n + 1 < b->cap && !b->full, 1)) {
-        b->s[b->n++] = c;
-        b->s[b->n] = 0;
-        return;
-    }
-    kr_buf_add(b, &c, 1);
 }
 
 void kr_buf_fmt(struct kr_buf *b, const char *fmt, ...)

@@ -32,8 +32,19 @@ void kr_buf_init(struct kr_buf *b, size_t max_bytes);
 void kr_buf_fini(struct kr_buf *b);
 void kr_buf_reset(struct kr_buf *b); /* n = 0, keeps the memory */
 void kr_buf_add(struct kr_buf *b, const void *bytes, size_t n);
-void kr_buf_str(struct kr_buf *b, kr_str s);
-void kr_buf_chr(struct kr_buf *b, char c);
+static inline void kr_buf_str(struct kr_buf *b, kr_str s)
+{
+    kr_buf_add(b, s.s, s.n);
+}
+static inline void kr_buf_chr(struct kr_buf *b, char c)
+{
+    if (__builtin_expect(b->n + 1 >= b->cap || b->full, 0)) {
+        kr_buf_add(b, &c, 1);
+        return;
+    }
+    b->s[b->n++] = c;
+    b->s[b->n] = 0;
+}
 void kr_buf_fmt(struct kr_buf *b, const char *fmt, ...) KR_PRINTF(2, 3);
 /* Makes room for n bytes behind the used ones and returns where (zeroed); NULL when over max. The
  * caller adds what it wrote to b->n. */

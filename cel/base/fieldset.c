@@ -524,6 +524,11 @@ void kr_fieldset_drop(const struct kr_fieldset *set)
     kr_free(s);
 }
 
+kr_val kr_fieldset_fields(const struct kr_fieldset *set)
+{
+    return set->tree->fields_v1;
+}
+
 kr_val kr_fieldset_of_manager(kr_val object, kr_str manager)
 {
     KR_LIST_EACH (entry, kr_at(object, "metadata.managedFields")) {

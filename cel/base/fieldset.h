@@ -63,6 +63,14 @@ void kr_fieldset_drop(const struct kr_fieldset *set); /* accepts NULL */
  * KR_NONE. */
 kr_val kr_fieldset_of_manager(kr_val object, kr_str manager);
 
+/* The fieldsV1 that the set was made of. Borrowed from it. */
+kr_val kr_fieldset_fields(const struct kr_fieldset *set);
+/* Did somebody take a field of `was` that `now` (NULL: empty) has no more? Then *field is the first
+ * one, "spec.replicas", and *manager who has it according to object's managedFields, or, where
+ * nobody has it, who wrote last; may be empty. ours is passed over. Texts live in a. */
+bool kr_fieldset_taken(const struct kr_fieldset *was, const struct kr_fieldset *now, kr_val object,
+                       kr_str ours, struct kr_arena *a, kr_str *manager, kr_str *field);
+
 /* Digest of the live values at the set's fields; the same as kr_fieldset_observe gives. Fields that
  * are absent take part as absent. The label kro.run/kro-version is passed over: a difference in it
  * alone never causes a write. */

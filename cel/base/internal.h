@@ -5,10 +5,10 @@
 
 #include "cel/base/val.h"
 
-/* kr_arena_alloc without the zeroing: for arrays that are overwritten at once. */
-void *kr__arena_raw(struct kr_arena *a, size_t bytes);
-
 /* Sorts pairs by key and drops all but the last of equal keys. Returns how many are left. */
 uint32_t kr__pairs_sort(struct kr_pair *pairs, uint32_t n);
+
+/* Does s, written in YAML without quotes, read as the text s and not as a bool, number or null? */
+bool kr__yaml_is_text(kr_str s);
 
 #endif

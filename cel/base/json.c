@@ -439,7 +439,7 @@ static int on_end_map(void *arg)
         return 1;
     start = j->frames[j->depth].start;
     n = (j->stack_n - start) / 2;
-    pairs = kr__arena_raw(j->now, sizeof(*pairs) * n);
+    pairs = kr_arena_raw(j->now, sizeof(*pairs) * n);
     if (n)
         memcpy(pairs, j->stack + start, sizeof(*pairs) * n);
     j->stack_n = start;
@@ -463,7 +463,7 @@ static int on_end_array(void *arg)
     }
     start = j->frames[j->depth].start;
     n = j->stack_n - start;
-    items = kr__arena_raw(j->now, sizeof(*items) * n);
+    items = kr_arena_raw(j->now, sizeof(*items) * n);
     if (n)
         memcpy(items, j->stack + start, sizeof(*items) * n);
     j->stack_n = start;
@@ -773,11 +773,11 @@ static char escape_class(uint8_t c)
     }
 }
 
-/* Does b stand in a JSON string as it is, whatever the flags? */
-static bool plain(uint8_t c)
-{
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
-}
+/* Bytes that stand in a JSON string as they are, whatever the flags: not " & < > \ */
+static const bool plain[256] = {
+    [' ' ... '!'] = true, ['#' ... '%'] = true, ['\'' ... ';'] = true,
+    ['='] = true,         ['?' ... '['] = true, [']' ... 0x7F] = true,
+};
 
 /* A sequence over 0x7F: invalid bytes become U+FFFD; the two line separators are escaped, as they
  * end a line in JavaScript. Returns the bytes it took. */
@@ -804,7 +804,7 @@ void kr_json_quote(struct kr_buf *b, kr_str s, unsigned flags)
         uint8_t c = (uint8_t)s.s[i];
         char class;
 
-        if (plain(c)) {
+        if (plain[c]) {
             i++;
             continue;
         }
@@ -925,7 +925,9 @@ static int write_map(struct writer *w, kr_val v)
         empty = false;
         line_break(w);
         KR_TRY(write_key(w, p->key));
-        kr_buf_str(w->b, w->flags & KR_JSON_INDENT ? KR_S(": ") : KR_S(":"));
+        kr_buf_chr(w->b, ':');
+        if (w->flags & KR_JSON_INDENT)
+            kr_buf_chr(w->b, ' ');
         KR_TRY(write_value(w, p->val));
     }
     leave_with(w, empty, '}');

@@ -30,6 +30,7 @@ struct kr_chunk {
 _Static_assert(sizeof(struct kr_chunk) % ALIGN == 0, "data behind the header is aligned");
 
 static _Thread_local uint64_t alloc_n;
+static _Thread_local uint64_t chunk_n;
 
 void kr_assert_failed(const char *cond, const char *file, int line)
 {
@@ -83,6 +84,11 @@ uint64_t kr_alloc_count(void)
     return alloc_n;
 }
 
+uint64_t kr_arena_chunk_count(void)
+{
+    return chunk_n;
+}
+
 static struct kr_chunk *chunk_new(size_t bytes)
 {
     struct kr_chunk *c;
@@ -92,6 +98,7 @@ static struct kr_chunk *chunk_new(size_t bytes)
     c = kr_realloc(NULL, sizeof(*c) + bytes);
     c->next = NULL;
     c->bytes = bytes;
+    chunk_n++;
     return c;
 }
 
@@ -213,7 +220,7 @@ __attribute__((always_inline)) static inline char *arena_take(struct kr_arena *a
     return p;
 }
 
-void kr_arena_reset(struct kr_arena *a)
+static void reset_slow(struct kr_arena *a)
 {
     struct kr_chunk *keep = NULL;
 
@@ -235,16 +242,29 @@ void kr_arena_reset(struct kr_arena *a)
     }
 }
 
+void kr_arena_reset(struct kr_arena *a)
+{
+    struct kr_chunk *c = a->head;
+
+    if (!c || c->next || a->defers || c->bytes > KR_ARENA_CHUNK_MAX) {
+        reset_slow(a);
+        return;
+    }
+    a->used_bytes = 0;
+    a->at = chunk_data(c);
+    a->end = a->at + c->bytes;
+}
+
 #endif
 
-void *kr__arena_raw(struct kr_arena *a, size_t bytes)
+void *kr_arena_raw(struct kr_arena *a, size_t bytes)
 {
     return arena_take(a, bytes ? bytes : 1, ALIGN);
 }
 
 void *kr_arena_alloc(struct kr_arena *a, size_t bytes)
 {
-    return memset(kr__arena_raw(a, bytes), 0, bytes);
+    return memset(kr_arena_raw(a, bytes), 0, bytes);
 }
 
 char *kr_arena_bytes(struct kr_arena *a, size_t bytes)
@@ -265,6 +285,18 @@ kr_str kr_strdup(struct kr_arena *a, kr_str s)
 const char *kr_cstr(struct kr_arena *a, kr_str s)
 {
     return kr_strdup(a, s).s;
+}
+
+kr_str kr_dotted(struct kr_arena *a, kr_str x, kr_str y)
+{
+    char *s = kr_arena_bytes(a, x.n + 1 + y.n);
+
+    if (x.n)
+        memcpy(s, x.s, x.n);
+    s[x.n] = '.';
+    if (y.n)
+        memcpy(s + x.n + 1, y.s, y.n);
+    return (kr_str){s, x.n + 1 + y.n};
 }
 
 kr_str kr_fmt(struct kr_arena *a, const char *fmt, ...)

@@ -60,6 +60,7 @@ void kr_free(void *p);
 /* Number of kr_alloc/kr_realloc and arena chunk allocations so far in this thread: tests assert
  * on differences of it. */
 uint64_t kr_alloc_count(void);
+uint64_t kr_arena_chunk_count(void); /* those of them that were arena chunks */
 
 enum {
     KR_ARENA_CHUNK = 8 * 1024,        /* first chunk; the next ones double */
@@ -83,14 +84,18 @@ void kr_arena_reset(struct kr_arena *a);
 void kr_arena_defer(struct kr_arena *a, void (*fn)(void *arg), void *arg);
 /* Zeroed memory, aligned for any type; lives in a. bytes == 0 gives a valid pointer. */
 void *kr_arena_alloc(struct kr_arena *a, size_t bytes);
+/* The same without zeroing: for what is overwritten at once. */
+void *kr_arena_raw(struct kr_arena *a, size_t bytes);
 /* The same without zeroing and with alignment 1: for bytes of strings. */
 char *kr_arena_bytes(struct kr_arena *a, size_t bytes);
 
 #define kr_new(a, type) ((type *)kr_arena_alloc((a), sizeof(type)))
 #define kr_new_n(a, type, n) ((type *)kr_arena_alloc((a), sizeof(type) * (size_t)(n)))
+#define kr_raw_n(a, type, n) ((type *)kr_arena_raw((a), sizeof(type) * (size_t)(n)))
 
 kr_str kr_strdup(struct kr_arena *a, kr_str s);    /* copy that lives in a; also NUL-terminated */
 const char *kr_cstr(struct kr_arena *a, kr_str s); /* NUL-terminated copy that lives in a */
+kr_str kr_dotted(struct kr_arena *a, kr_str x, kr_str y); /* "x.y" that lives in a */
 kr_str kr_fmt(struct kr_arena *a, const char *fmt, ...)
     KR_PRINTF(2, 3); /* printf that lives in a */
 

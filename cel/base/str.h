@@ -22,9 +22,37 @@ static inline kr_str kr_str_c(const char *s) /* NULL gives the empty string */
     return (kr_str){s, s ? strlen(s) : 0};
 }
 
+/* n equal bytes? Names are short: two overlapping words decide up to 16, without a call. */
+static inline bool kr_bytes_eq(const char *x, const char *y, size_t n)
+{
+    if (n - 8 <= 8) {
+        uint64_t a[2];
+        uint64_t b[2];
+
+        memcpy(&a[0], x, 8);
+        memcpy(&a[1], x + n - 8, 8);
+        memcpy(&b[0], y, 8);
+        memcpy(&b[1], y + n - 8, 8);
+        return ((a[0] ^ b[0]) | (a[1] ^ b[1])) == 0;
+    }
+    if (n - 4 < 4) {
+        uint32_t a[2];
+        uint32_t b[2];
+
+        memcpy(&a[0], x, 4);
+        memcpy(&a[1], x + n - 4, 4);
+        memcpy(&b[0], y, 4);
+        memcpy(&b[1], y + n - 4, 4);
+        return ((a[0] ^ b[0]) | (a[1] ^ b[1])) == 0;
+    }
+    if (n < 4)
+        return n == 0 || (x[0] == y[0] && x[n / 2] == y[n / 2] && x[n - 1] == y[n - 1]);
+    return memcmp(x, y, n) == 0;
+}
+
 static inline bool kr_str_eq(kr_str a, kr_str b)
 {
-    return a.n == b.n && (a.n == 0 || memcmp(a.s, b.s, a.n) == 0);
+    return a.n == b.n && kr_bytes_eq(a.s, b.s, a.n);
 }
 
 #define kr_str_is(str, literal) kr_str_eq((str), KR_S(literal))

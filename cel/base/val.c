@@ -367,7 +367,7 @@ static void *grow(struct kr_arena *a, const void *items, uint32_t n, uint32_t *c
 
     KR_ASSERT(*cap <= UINT32_MAX / 2);
     *cap = *cap ? *cap * 2 : BUILDER_FIRST;
-    grown = kr__arena_raw(a, size * *cap);
+    grown = kr_arena_raw(a, size * *cap);
     if (n)
         memcpy(grown, items, size * n);
     return grown;
@@ -433,7 +433,7 @@ kr_val kr_with_key(struct kr_arena *a, kr_val map, kr_str key, kr_val v)
     if (v.kind == KR_NONE && !found)
         return map;
     tail = n - at - found;
-    pairs = kr__arena_raw(a, sizeof(*pairs) * ((size_t)n + 1));
+    pairs = kr_arena_raw(a, sizeof(*pairs) * ((size_t)n + 1));
     if (at)
         memcpy(pairs, map.map, sizeof(*pairs) * at);
     if (v.kind != KR_NONE)
@@ -484,7 +484,7 @@ kr_val kr_with(struct kr_arena *a, kr_val root, const char *path, kr_val v)
 
 static kr_val copy_list(struct kr_arena *a, kr_val v)
 {
-    kr_val *items = kr__arena_raw(a, sizeof(*items) * v.n);
+    kr_val *items = kr_arena_raw(a, sizeof(*items) * v.n);
 
     for (uint32_t i = 0; i < v.n; i++)
         items[i] = kr_copy(a, v.list[i]);
@@ -494,7 +494,7 @@ static kr_val copy_list(struct kr_arena *a, kr_val v)
 
 static kr_val copy_map(struct kr_arena *a, kr_val v)
 {
-    struct kr_pair *pairs = kr__arena_raw(a, sizeof(*pairs) * v.n);
+    struct kr_pair *pairs = kr_arena_raw(a, sizeof(*pairs) * v.n);
 
     for (uint32_t i = 0; i < v.n; i++)
         pairs[i] = (struct kr_pair){kr_copy(a, v.map[i].key), kr_copy(a, v.map[i].val)};

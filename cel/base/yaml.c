@@ -20,6 +20,7 @@
 
 #include "cel/base/banned.h"
 #include "cel/base/digest.h"
+#include "cel/base/internal.h"
 #include "cel/base/num.h"
 #include "cel/base/time.h"
 #include "cel/base/utf8.h"
@@ -238,6 +239,14 @@ static kr_val resolve(struct loader *l, kr_str s)
         resolve_number(l, s, &v))
         return v;
     return kr_string(kr_strdup(l->a, s));
+}
+
+bool kr__yaml_is_text(kr_str s)
+{
+    KR_AUTO(kr_arena) a = {0};
+    struct loader l = {.a = &a};
+
+    return kr_is_str(resolve(&l, s), s) && !kr_str_is(s, "<<");
 }
 
 /* ---- tags ---- */
@@ -626,4 +635,143 @@ int kr_yaml_parse(struct kr_arena *a, kr_str text, kr_val *docs, struct kr_err *
     uint32_t *lines;
 
     return kr_yaml_parse_lines(a, text, docs, &lines, err);
+}
+
+/* ---- places ---- */
+
+struct search {
+    struct loader l;
+    const kr_str *names;
+    uint32_t n;
+    struct kr_yaml_place *out;
+};
+
+/* Passes over the value at the current event. */
+static bool pass_value(struct loader *l)
+{
+    uint32_t depth = 0;
+
+    for (;;) {
+        switch (l->event.type) {
+        case YAML_SEQUENCE_START_EVENT:
+        case YAML_MAPPING_START_EVENT:
+            depth++;
+            break;
+        case YAML_SEQUENCE_END_EVENT:
+        case YAML_MAPPING_END_EVENT:
+            depth--;
+            break;
+        default:
+            break;
+        }
+        if (depth == 0)
+            return true;
+        if (next(l) < 0)
+            return false;
+    }
+}
+
+static void note_place(struct search *s, bool keyed)
+{
+    const yaml_event_t *e = &s->l.event;
+    yaml_scalar_style_t style =
+        e->type == YAML_SCALAR_EVENT ? e->data.scalar.style : YAML_ANY_SCALAR_STYLE;
+
+    s->out->line = (uint32_t)e->start_mark.line + 1;
+    s->out->column = (uint32_t)e->start_mark.column + 1;
+    s->out->scalar = e->type == YAML_SCALAR_EVENT;
+    s->out->block = style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE;
+    if (keyed)
+        return;
+    s->out->key_line = s->out->line;
+    s->out->key_column = s->out->column;
+}
+
+/* Moves to the member or item that the next name says; false: it is not there. */
+static bool find_child(struct search *s, bool map)
+{
+    kr_str name = s->names[s->out->found];
+    uint64_t index = 0;
+    struct loader *l = &s->l;
+
+    if (!map && !kr_str_u64(name, &index))
+        return false;
+    for (uint64_t i = 0;; i++) {
+        yaml_mark_t mark;
+        bool hit = !map && i == index;
+
+        if (next(l) < 0 || l->event.type == YAML_MAPPING_END_EVENT ||
+            l->event.type == YAML_SEQUENCE_END_EVENT)
+            return false;
+        mark = l->event.start_mark;
+        if (map) {
+            hit = l->event.type == YAML_SCALAR_EVENT &&
+                  kr_str_eq(name, (kr_str){(const char *)l->event.data.scalar.value,
+                                           l->event.data.scalar.length});
+            if (!pass_value(l) || next(l) < 0)
+                return false;
+        }
+        if (hit) {
+            s->out->key_line = (uint32_t)mark.line + 1;
+            s->out->key_column = (uint32_t)mark.column + 1;
+            return true;
+        }
+        if (!pass_value(l))
+            return false;
+    }
+}
+
+static void locate_value(struct search *s)
+{
+    note_place(s, false);
+    while (s->out->found < s->n) {
+        yaml_event_type_t type = s->l.event.type;
+
+        if ((type != YAML_MAPPING_START_EVENT && type != YAML_SEQUENCE_START_EVENT) ||
+            !find_child(s, type == YAML_MAPPING_START_EVENT))
+            return;
+        s->out->found++;
+        note_place(s, true);
+    }
+}
+
+/* Moves to the root value of a document. */
+static bool find_document(struct loader *l, uint32_t doc)
+{
+    if (next(l) < 0)
+        return false;
+    while (l->event.type != YAML_STREAM_END_EVENT) {
+        if (next(l) < 0)
+            return false;
+        if (l->event.type != YAML_DOCUMENT_START_EVENT)
+            continue;
+        if (next(l) < 0)
+            return false;
+        if (empty_document(&l->event))
+            continue;
+        if (doc-- == 0)
+            return true;
+        if (!pass_value(l))
+            return false;
+    }
+    return false;
+}
+
+bool kr_yaml_locate(kr_str text, uint32_t doc, const kr_str *names, uint32_t n,
+                    struct kr_yaml_place *out)
+{
+    struct search s = {.names = names, .n = n, .out = out};
+    bool found;
+
+    *out = (struct kr_yaml_place){0};
+    if (text.n > KR_YAML_TEXT_MAX || !yaml_parser_initialize(&s.l.parser))
+        return false;
+    yaml_parser_set_input_string(&s.l.parser, (const unsigned char *)(text.n ? text.s : ""),
+                                 text.n);
+    found = find_document(&s.l, doc);
+    if (found)
+        locate_value(&s);
+    yaml_event_delete(&s.l.event);
+    yaml_parser_delete(&s.l.parser);
+    return found;
 }

@@ -27,4 +27,18 @@ KR_MUST int kr_yaml_parse(struct kr_arena *a, kr_str text, kr_val *docs, struct 
 KR_MUST int kr_yaml_parse_lines(struct kr_arena *a, kr_str text, kr_val *docs, uint32_t **lines,
                                 struct kr_err *err);
 
+/* Where a value stands in a text; lines and columns (in code points) count from 1. */
+struct kr_yaml_place {
+    uint32_t line, column;         /* of the value, quotes included */
+    uint32_t key_line, key_column; /* of its key or item; of the value where it has none */
+    bool scalar;                   /* no map, no list */
+    bool block;                    /* a scalar behind | or >: its text begins a line below */
+    uint32_t found;                /* how many names led somewhere */
+};
+/* Looks in document `doc` (counted as kr_yaml_parse lists them) for the value that names lead to:
+ * members, and list items as digits. What is not there is looked for no further: *out is then the
+ * deepest value on the way. Aliases and << are not followed. False: the document is not there. */
+bool kr_yaml_locate(kr_str text, uint32_t doc, const kr_str *names, uint32_t n,
+                    struct kr_yaml_place *out);
+
 #endif

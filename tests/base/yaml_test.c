@@ -415,11 +415,67 @@ TEST(kr_yaml, documents_are_limited)
     assert_int_equal(parse_built(&a, &b, &err), KR_E_LIMIT);
 }
 
+/* --- places ----------------------------------------------------------------------------------- */
+
+/* "line:column key line:column how much was found, |: a block", or "none". */
+static void expect_place(const char *text, uint32_t doc, const char *path, const char *want)
+{
+    KR_AUTO(kr_arena) a = {0};
+    kr_str names[8], rest = kr_str_c(path);
+    struct kr_yaml_place at;
+    uint32_t n = 0;
+
+    while (rest.n)
+        names[n++] = kr_str_cut(&rest, '/');
+    if (!kr_yaml_locate(kr_str_c(text), doc, names, n, &at)) {
+        EXPECT_TEXT("none", want);
+        return;
+    }
+    EXPECT_TEXT(kr_fmt(&a, "%u:%u key %u:%u %u%s%s", at.line, at.column, at.key_line, at.key_column,
+                       at.found, at.scalar ? " scalar" : "", at.block ? " |" : "")
+                    .s,
+                want);
+}
+
+TEST(kr_yaml, locates_a_value_by_its_path)
+{
+    static const char text[] = "# head\n"
+                               "a: 1\n"
+                               "b:\n"
+                               "  - x: {y: \"q\"}\n"
+                               "  - |\n"
+                               "    text\n"
+                               "---\n"
+                               "---\n"
+                               "\xc3\xa9: {z: [1, 2]}\n";
+
+    expect_place(text, 0, "a", "2:4 key 2:1 1 scalar");
+    expect_place(text, 0, "b/0/x/y", "4:12 key 4:9 4 scalar");
+    expect_place(text, 0, "b/1", "5:5 key 5:5 2 scalar |");
+    expect_place(text, 0, "b", "4:3 key 3:1 1");
+    expect_place(text, 0, "", "2:1 key 2:1 0");
+    expect_place(text, 1, "\xc3\xa9/z/1", "9:12 key 9:12 3 scalar");
+}
+
+TEST(kr_yaml, locates_the_deepest_value_on_the_way)
+{
+    static const char text[] = "a: {b: 1}\nc: &x {d: 1}\ne: *x\n";
+
+    expect_place(text, 0, "a/nope/more", "1:4 key 1:1 1");
+    expect_place(text, 0, "a/b/more", "1:8 key 1:5 2 scalar");
+    expect_place(text, 0, "e/d", "3:4 key 3:1 1"); /* aliases are not followed */
+    expect_place(text, 1, "a", "none");
+    expect_place("a: [", 0, "a/0", "1:4 key 1:1 1");
+    expect_place("", 0, "a", "none");
+}
+
 int main(void)
 {
     return RUN(T(kr_yaml, scalars_resolve_as_kubernetes_reads_them),
                T(kr_yaml, numbers_get_the_kind_json_would_give), T(kr_yaml, collections),
                T(kr_yaml, anchors_and_merge_keys), T(kr_yaml, documents_and_their_lines),
                T(kr_yaml, errors_name_the_place), T(kr_yaml, depth_is_limited_aliases_included),
-               T(kr_yaml, an_alias_bomb_is_refused), T(kr_yaml, documents_are_limited));
+               T(kr_yaml, an_alias_bomb_is_refused), T(kr_yaml, documents_are_limited),
+               T(kr_yaml, locates_a_value_by_its_path),
+               T(kr_yaml, locates_the_deepest_value_on_the_way));
 }
