@@ -17,13 +17,17 @@
  *   lex.c parse.c macro.c   text to tree            check.c type.c env.c   types
  *   compile.c opcode.def    tree to program         vm.c ops.c             evaluation
  *   functions.def fn_*.c    the library, one row a function
+ *   diagnose.c              what is wrong with an expression, and what was meant
  *   refs.c                  which variables and paths an expression reads
  *   json.c                  CEL value to JSON value
+ *   cost.c locate.c         what an evaluation can cost; where one failed
+ *   page.c                  the reference page docs/cel.md
  *   schema.c                the OpenAPI model (schema.h)
  */
 #ifndef CEL_H
 #define CEL_H
 
+#include "cel/base/buf.h"
 #include "cel/base/err.h"
 #include "cel/base/val.h"
 #include "cel/schema.h"
@@ -38,6 +42,8 @@ enum {
 /* Evaluation stops with KR_E_LIMIT when an expression has cost this many steps (an instruction, or
  * an element or 16 bytes touched by a function). kro sets none; ours is far above any use. */
 #define CEL_COST_MAX UINT64_C(100000000)
+/* ... and when what it makes takes this many bytes; a single string is bounded besides. */
+enum { CEL_BYTES_MAX = 256 * 1024 * 1024 };
 
 /* --- types ------------------------------------------------------------------------------------ */
 
@@ -80,11 +86,18 @@ kr_str cel_type_print(struct kr_arena *a, const struct cel_type *t); /* as diagn
 /* --- environment ------------------------------------------------------------------------------ */
 
 enum cel_libs {
-    CEL_LIB_STD = 1, /* standard library and macros */
-    CEL_LIB_EXT = 2, /* cel-go extensions that kro enables: strings, lists, bindings, ... */
-    CEL_LIB_K8S = 4, /* Kubernetes: quantity, url, ip, cidr, semver, lists, regex */
-    CEL_LIB_KRO = 8, /* kro: random, maps, json, hash, lists, omit, runtime */
-    CEL_LIB_ALL = 15,
+    CEL_LIB_STD = 1,       /* standard library and macros */
+    CEL_LIB_EXT = 2,       /* cel-go extensions that kro enables: strings, lists, bindings, ... */
+    CEL_LIB_K8S = 4,       /* Kubernetes: quantity, url, ip, cidr, semver, lists, regex */
+    CEL_LIB_KRO = 8,       /* kro: random, maps, json, hash, lists, omit, runtime */
+    CEL_LIB_ALL = 15,      /* what kro has */
+    CEL_LIB_EXT_MORE = 16, /* cel-go extensions that kro leaves out: math, sets, regex, block */
+    CEL_LIB_K8S_MORE = 32, /* Kubernetes' that kro leaves out: format */
+    CEL_LIB_FULL = 63,     /* all functions */
+    /* No libraries but rules: */
+    CEL_LIB_STRICT = 64, /* has() and .? fail on what has no fields, as the specification says */
+    CEL_LIB_SPEC = 128, /* the other places where cel-go departs from cel-spec: repeated and odd map
+                          * keys, null beside optionals, mapped IPv4 addresses, milliseconds */
 };
 
 /* Variables and libraries; a chain: a child sees its parents' variables. Lives in the arena given;
@@ -101,6 +114,10 @@ uint32_t cel_env_var(struct cel_env *env, kr_str name, const struct cel_type *ty
 uint32_t cel_env_slots_n(const struct cel_env *env);
 /* The slot of name, or -1. */
 int32_t cel_env_find(const struct cel_env *env, kr_str name);
+/* The name of the variable in a slot; empty: none. */
+kr_str cel_env_name(const struct cel_env *env, uint32_t slot);
+/* Appends the page docs/cel.md: every operator, macro and function. */
+void cel_reference_page(struct kr_buf *out);
 /* Names of all functions, for "unknown functions" messages. */
 bool cel_env_has_function(const struct cel_env *env, kr_str name);
 
@@ -128,6 +145,10 @@ struct cel_read {
 /* All reads, no read twice, none that lies below another of the same program. Borrowed from p. */
 const struct cel_read *cel_prog_reads(const struct cel_prog *p, uint32_t *n);
 
+/* Is the pattern one that matches() takes? KR_E_INPUT: err has Go's text ("error parsing regexp:
+ * ..."). */
+KR_MUST int cel_regex_check(kr_str pattern, struct kr_err *err);
+
 /* Identifiers and functions of an expression, from the syntax alone (macros expanded, not checked).
  * Source: kro:pkg/cel/ast/inspector.go; reference section 18. */
 struct cel_inspection {
@@ -139,6 +160,51 @@ struct cel_inspection {
 };
 KR_MUST int cel_inspect(struct kr_arena *a, const struct cel_env *env, kr_str text,
                         struct cel_inspection *out, struct kr_err *err);
+
+/* A call of kro's runtime methods, as far as it is literal: runtime.newCondition({...}), or (lookup)
+ * runtime.condition(schema, type). .s NULL: not a literal. In order of appearance, in a; from the
+ * syntax alone. KR_E_INPUT: the expression cannot be parsed. Source: kro:pkg/graph/conditions.go. */
+struct cel_runtime_call {
+    bool lookup;
+    kr_str type, status;
+};
+KR_MUST int cel_runtime_calls(struct kr_arena *a, const struct cel_env *env, kr_str text,
+                              const struct cel_runtime_call **out, uint32_t *n, struct kr_err *err);
+
+/* The parts of a kro.run.Condition, borrowed from v; false: v is none. */
+struct cel_condition {
+    kr_str type, status, reason, message;
+};
+bool cel_condition_of(kr_val v, struct cel_condition *out);
+
+/* What cel_compile says of a text, one by one, for people and tools. */
+struct cel_diag {
+    uint32_t pos;      /* byte offset in the text; UINT32_MAX: no place */
+    kr_str message;    /* cel-go's words without place and snippet */
+    kr_str nearest;    /* the name that was meant, if one is near; empty */
+    uint32_t fields_n; /* "undefined field": those that exist, by name */
+    const kr_str *fields;
+};
+/* All that is wrong with text, by position; *n == 0: nothing. Lives in a. */
+const struct cel_diag *cel_diagnose(struct kr_arena *a, const struct cel_env *env, kr_str text,
+                                    uint32_t *n);
+/* The function whose name is near; empty: none. Borrowed. */
+kr_str cel_env_nearest_function(const struct cel_env *env, kr_str name);
+/* Byte offset of the first use of a variable (or function) in text, or -1. */
+int64_t cel_find_name(kr_str text, kr_str name);
+
+/* --- cost ------------------------------------------------------------------------------------- */
+
+#define CEL_COST_UNKNOWN UINT64_MAX /* no upper limit is known */
+
+/* Steps, as cel_run.cost counts them, of an evaluation that succeeds. Limits of sizes come from
+ * literals and from maxLength, maxItems and maxProperties of schemas. */
+struct cel_cost {
+    uint64_t min, max;
+};
+/* Fails as cel_compile does. a is for temporaries. */
+KR_MUST int cel_cost_estimate(struct kr_arena *a, const struct cel_env *env, kr_str text,
+                              struct cel_cost *out, struct kr_err *err);
 
 /* --- evaluation ------------------------------------------------------------------------------- */
 
@@ -156,6 +222,7 @@ struct cel_run {
     uint32_t slots_n;
     struct kr_arena *a; /* results and temporaries */
     uint64_t cost_max;  /* 0: CEL_COST_MAX */
+    size_t bytes_max;   /* of a, for this evaluation; 0: CEL_BYTES_MAX */
 
     uint64_t cost;      /* out */
     enum cel_fail fail; /* out */
@@ -165,6 +232,12 @@ struct cel_run {
  * KR_E_LIMIT with the bare message (no "eval ..." prefix) and run->fail set. */
 KR_MUST int cel_eval(const struct cel_prog *p, struct cel_run *run, kr_val *out,
                      struct kr_err *err);
+
+/* For people: turns the bare message that an evaluation left in err into a diagnostic with position,
+ * source line and a caret, as compiling gives them. env, text and run as evaluated; a is for
+ * temporaries. It evaluates parts of the expression again. */
+void cel_locate(struct kr_arena *a, const struct cel_env *env, kr_str text,
+                const struct cel_run *run, struct kr_err *err);
 
 /* CEL value to JSON value, as every result of kro goes (reference section 16). KR_OMIT passes
  * through. KR_E_EVAL with kro's text on what cannot be converted. */

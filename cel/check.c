@@ -32,6 +32,8 @@ struct checker {
     struct cel__subst subst;
     uint32_t locals_n;
     bool untyped; /* every type is dyn */
+    bool cross;   /* comparisons of two types of numbers are known: cel-go hides them until the
+                     scope of the first comprehension makes it forget to */
 };
 
 static void check(struct checker *c, struct cel__node *e);
@@ -92,7 +94,7 @@ static bool resolve_name(struct checker *c, struct cel__node *e, kr_str name)
     while (in.n) {
         ptrdiff_t dot = kr_str_rchr(in, '.');
 
-        if (declared(c, e, kr_fmt(c->a, KR_FMT "." KR_FMT, KR_ARG(in), KR_ARG(name))))
+        if (declared(c, e, kr_dotted(c->a, in, name)))
             return true;
         in = kr_str_sub(in, 0, dot < 0 ? 0 : (size_t)dot);
     }
@@ -104,17 +106,16 @@ static const struct cel__fn *find_function(struct checker *c, kr_str name)
     kr_str in = c->env->container;
 
     if (name.n && name.s[0] == '.')
-        return cel__env_function(c->env, kr_str_sub(name, 1, name.n));
+        return cel__env_function(c->a, c->env, kr_str_sub(name, 1, name.n));
     while (in.n) {
         ptrdiff_t dot = kr_str_rchr(in, '.');
-        const struct cel__fn *fn =
-            cel__env_function(c->env, kr_fmt(c->a, KR_FMT "." KR_FMT, KR_ARG(in), KR_ARG(name)));
+        const struct cel__fn *fn = cel__env_function(c->a, c->env, kr_dotted(c->a, in, name));
 
         if (fn)
             return fn;
         in = kr_str_sub(in, 0, dot < 0 ? 0 : (size_t)dot);
     }
-    return cel__env_function(c->env, name);
+    return cel__env_function(c->a, c->env, name);
 }
 
 /* A name that means nothing: reported, or left to fail when it is evaluated. */
@@ -129,6 +130,7 @@ static void undeclared(struct checker *c, struct cel__node *e, kr_str name)
     }
     cel__diag(c->diags, e->pos, "undeclared reference to '" KR_FMT "' (in container '" KR_FMT "')",
               KR_ARG(name), KR_ARG(c->env->container));
+    cel__diag_about(c->diags, NULL, name);
 }
 
 static void check_ident(struct checker *c, struct cel__node *e)
@@ -167,6 +169,7 @@ static const struct cel_type *object_field(struct checker *c, const struct cel__
         break;
     case CEL__FIELD_UNDEFINED:
         cel__diag(c->diags, e->pos, "undefined field '" KR_FMT "'", KR_ARG(field));
+        cel__diag_about(c->diags, object, field);
         break;
     }
     return &cel__t_error;
@@ -309,6 +312,8 @@ static bool overload_fits(struct checker *c, const struct cel__overload *o, bool
 
     if (o->args_n != n || (o->row->style == MEMBER) != member)
         return false;
+    if ((o->row->flags & FN_CROSS) && !c->cross)
+        return false;
     r = instantiate(c, &in, o->result);
     for (uint32_t i = 0; i < n; i++)
         want[i] = instantiate(c, &in, o->args[i]);
@@ -368,15 +373,15 @@ static void check_opt_select(struct checker *c, struct cel__node *e)
 static void check_format(struct checker *c, struct cel__node *e)
 {
     const struct cel__node *list = e->args_n == 1 ? e->args[0] : NULL;
-    int32_t arg = -1;
+    const struct cel__node *at = NULL;
     kr_str wrong;
 
     if (!list || !kr_str_is(e->name, "format") || !e->member || list->kind != NK_LIST ||
-        list->optional || e->target->kind != NK_CONST || e->target->value.kind != KR_STRING)
+        e->target->kind != NK_CONST || e->target->value.kind != KR_STRING)
         return;
-    wrong = cel__format_check(c->a, kr_text(e->target->value), list, &arg);
+    wrong = cel__format_check(c->a, kr_text(e->target->value), list, &at);
     if (wrong.n)
-        cel__diag(c->diags, arg >= 0 ? list->args[arg]->pos : e->pos, KR_FMT, KR_ARG(wrong));
+        cel__diag(c->diags, at ? at->pos : e->pos, KR_FMT, KR_ARG(wrong));
 }
 
 static void check_call(struct checker *c, struct cel__node *e)
@@ -391,7 +396,7 @@ static void check_call(struct checker *c, struct cel__node *e)
     for (uint32_t i = 0; i < e->args_n; i++)
         check(c, e->args[i]);
     if (e->member && cel__dotted(c->a, e->target, &prefix)) {
-        fn = find_function(c, kr_fmt(c->a, KR_FMT "." KR_FMT, KR_ARG(prefix), KR_ARG(e->name)));
+        fn = find_function(c, kr_dotted(c->a, prefix, e->name));
         if (fn) {
             e->member = false;
             check_resolved(c, e, fn);
@@ -400,7 +405,7 @@ static void check_call(struct checker *c, struct cel__node *e)
     }
     if (e->member)
         check(c, e->target);
-    fn = e->member ? cel__env_function(c->env, e->name) : find_function(c, e->name);
+    fn = e->member ? cel__env_function(c->a, c->env, e->name) : find_function(c, e->name);
     if (!fn) {
         e->type = &cel__t_error;
         undeclared(c, e, e->name);
@@ -439,6 +444,8 @@ static const struct cel_type *join(struct checker *c, const struct cel_type *bef
         return t;
     if (!assignable(c, before, t))
         return &cel__t_dyn;
+    if ((c->env->libs & CEL_LIB_SPEC) && t->kind == TK_NULL)
+        return before; /* a nullable type stays */
     return cel__type_less_specific(before, t) ? before : t;
 }
 
@@ -565,6 +572,7 @@ static void check_fold(struct checker *c, struct cel__node *e)
     var2.local = c->locals_n + 2;
     e->local = c->locals_n;
     c->locals_n += 3;
+    c->cross = true;
     c->scope = f->var2.n ? &var2 : &var1;
     check(c, f->cond);
     expect_type(c, f->cond, &cel__t_bool);

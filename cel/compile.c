@@ -24,6 +24,8 @@ enum {
     FOLD_COST_MAX = 2000, /* steps of computing one constant while compiling */
     FOLD_N_MAX = 256,     /* arguments of what is computed while compiling */
     CALL_ARGS_MAX = 8,
+    KEYS_SHARED_MAX = 32, /* names that are looked for before one is added */
+    SUM_TERMS_MAX = 64,   /* strings added by one instruction */
 };
 
 struct local {
@@ -42,6 +44,7 @@ struct compiler {
     struct cel_prog *p;
     struct local *locals;
     uint32_t reg, reg_max; /* next free register; high water */
+    uint32_t loops_n;      /* loops around the place */
     kr_str bad;            /* what refuses the program: a constant pattern that is none */
     uint16_t *handles;     /* per slot */
     uint32_t handles_n;
@@ -102,6 +105,10 @@ static uint32_t key_new(struct compiler *c, kr_str name)
 {
     struct cel__key *k;
 
+    for (uint32_t i = 0; i < c->keys_n && i < KEYS_SHARED_MAX; i++) {
+        if (kr_str_eq(c->keys[i].name, name))
+            return i;
+    }
     GROW(c, keys, keys_cap);
     k = &c->keys[c->keys_n];
     k->name = kr_strdup(c->a, name);
@@ -179,9 +186,7 @@ static int constant_op(struct cel__vm *vm, enum cel__op op, const kr_val *v, kr_
     switch (op) {
     case OP_EQ:
     case OP_NE:
-        *out = cel__equal(vm, v[0], v[1]);
-        if (out->kind == KR_BOOL && op == OP_NE)
-            *out = kr_bool(!out->b);
+        *out = op == OP_EQ ? cel__equal(vm, v[0], v[1]) : cel__differ(vm, v[0], v[1]);
         return out->kind == KR_BOOL ? 0 : KR_E_EVAL;
     case OP_IN:
         return cel__in(vm, v[0], v[1], out);
@@ -192,17 +197,48 @@ static int constant_op(struct cel__vm *vm, enum cel__op op, const kr_val *v, kr_
     case OP_NEGATE:
         return cel__negate(vm, v[0], out);
     case OP_NOT:
-        *out = kr_bool(!v[0].b);
+        *out = kr_bool(!kr_is_true(v[0]));
         return v[0].kind == KR_BOOL ? 0 : KR_E_EVAL;
     default:
         return cel__arith(vm, op, v[0], v[1], out);
     }
 }
 
+/* --- optionals among selections --------------------------------------------------------------- */
+
+static bool unknown_or_optional(const struct cel_type *t)
+{
+    return cel_type_is_dyn(t) || cel_type_is_optional(t, NULL);
+}
+
+/* What e selects or indexes, or NULL. */
+static struct cel__node *selected_from(struct cel__node *e)
+{
+    if (e->kind == NK_SELECT && !e->test_only && e->slot == CEL__SLOT_NONE)
+        return e->target;
+    return e->kind == NK_CALL && kr_str_is(e->name, "_[_]") ? e->args[0] : NULL;
+}
+
+/* Is e an optional that was selected from what is none? cel-go takes a chain of selections as one
+ * and looks into optionals only if the chain begins with one or has a question mark; of another
+ * optional on the way it selects nothing. */
+static bool shut_optional(struct cel__node *e)
+{
+    struct cel__node *from = selected_from(e);
+
+    if (!from || !cel_type_is_optional(e->type, NULL))
+        return false;
+    while (selected_from(from))
+        from = selected_from(from);
+    return !unknown_or_optional(from->type) &&
+           !(from->kind == NK_CALL &&
+             (kr_str_is(from->name, "_?._") || kr_str_is(from->name, "_[?_]")));
+}
+
 /* A call whose arguments are all constants. */
 static bool constant_call(struct compiler *c, struct cel__node *e, kr_val *out)
 {
-    struct cel_prog none = {0};
+    struct cel_prog none = {.strict = c->p->strict, .spec = c->p->spec};
     struct cel__vm vm = {.a = c->a, .p = &none, .cost_max = FOLD_COST_MAX, .bytes_max = SIZE_MAX};
     kr_val args[CALL_ARGS_MAX];
     struct cel__call call = {0};
@@ -212,6 +248,8 @@ static bool constant_call(struct compiler *c, struct cel__node *e, kr_val *out)
     if (e->args_n + e->member > CALL_ARGS_MAX || !e->fn)
         return false;
     if (op == OP_N && (e->fn->overloads[0].row->flags & FN_OP))
+        return false;
+    if ((op == OP_INDEX || op == OP_OPT_INDEX) && shut_optional(e->args[0]))
         return false;
     if (e->member && !constant(c, e->target, &args[n++]))
         return false;
@@ -234,7 +272,7 @@ static bool compute(struct compiler *c, struct cel__node *e, kr_val *out)
     case NK_LIST:
         return constant_list(c, e, out);
     case NK_MAP:
-        return constant_map(c, e, out);
+        return !c->p->spec && constant_map(c, e, out);
     case NK_CALL:
         return constant_call(c, e, out);
     case NK_IDENT:
@@ -297,6 +335,96 @@ static uint32_t path_new(struct compiler *c, kr_str var, uint32_t n, uint16_t ha
     return c->paths_n++;
 }
 
+/* The raw kind that cel__typed gives back unchanged. */
+static uint8_t taken_as_is(const struct cel__rt *t)
+{
+    if (t->int_or_string)
+        return KR_NONE;
+    switch (t->type) {
+    case CEL_S_STRING:
+        return t->format == CEL_F_BYTE || t->format == CEL_F_DATE || t->format == CEL_F_DATE_TIME ||
+                       t->format == CEL_F_DURATION
+                   ? KR_NONE
+                   : KR_STRING;
+    case CEL_S_INTEGER:
+        return KR_INT;
+    case CEL_S_BOOLEAN:
+        return KR_BOOL;
+    }
+    return KR_NONE;
+}
+
+/* What a step by key makes of a value read through handle h; false: that depends on the value. */
+static bool step_of(struct compiler *c, uint16_t *h, const struct cel__key *key,
+                    struct cel__step *out)
+{
+    const struct cel__rt *t = *h ? &c->p->types[*h - 1] : NULL;
+    kr_str raw = key->name;
+
+    *out = (struct cel__step){0};
+    if (t && (t->int_or_string || t->type != CEL_S_OBJECT))
+        return false;
+    if (t && t->object_like) {
+        raw = key->accessible ? key->unescaped : raw;
+        out->never = !key->accessible;
+        out->null_absent = true;
+        out->to = cel__rt_field(t, raw);
+    } else if (t && t->is_map) {
+        out->to = t->additional;
+    }
+    out->s = raw.s;
+    out->n = (uint32_t)raw.n;
+    out->as_is = out->to ? taken_as_is(&c->p->types[out->to - 1]) : KR_NONE;
+    *h = out->to;
+    return true;
+}
+
+/* The steps of a path, or none when one of its containers may be something else than a map. */
+static const struct cel__step *steps_new(struct compiler *c, const struct cel__path *path)
+{
+    struct cel__step *steps = kr_new_n(c->a, struct cel__step, path->keys_n);
+    uint16_t h = path->handle;
+
+    for (uint32_t i = 0; i < path->keys_n; i++) {
+        if (!step_of(c, &h, &c->keys[path->keys[i]], &steps[i]))
+            return NULL;
+    }
+    return path->keys_n ? steps : NULL;
+}
+
+/* The number of the path of e, a chain of n selects on the variable in slot; c->paths_n: new. */
+static uint32_t path_find(struct compiler *c, const struct cel__node *e, uint32_t n, uint32_t slot)
+{
+    for (uint32_t i = 0; i < c->paths_n; i++) {
+        const struct cel__node *at = e;
+        uint32_t k = n;
+
+        if (c->paths[i].keys_n != n || !n || c->paths[i].slot != slot)
+            continue;
+        for (; k > 0 && kr_str_eq(c->keys[c->paths[i].keys[k - 1]].name, at->name); k--)
+            at = at->target;
+        if (!k)
+            return i;
+    }
+    return c->paths_n;
+}
+
+/* A path that is used more than once, by the text or in a loop, keeps its value. */
+static void paths_cache(struct compiler *c)
+{
+    for (uint32_t i = 0; i < c->insns_n; i++) {
+        struct cel__path *p = c->insns[i].op == OP_PATH ? &c->paths[c->insns[i].b] : NULL;
+
+        if (!p || p->uses < 2)
+            continue;
+        if (!p->cache) {
+            p->cache = c->reg_max++; /* 0 is the register of the result */
+            c->p->caches_n++;
+        }
+        c->insns[i].flag = 1;
+    }
+}
+
 static uint16_t handle_of(struct compiler *c, int32_t slot)
 {
     return (uint32_t)slot < c->handles_n ? c->handles[slot] : 0;
@@ -328,16 +456,27 @@ static void compile_select(struct compiler *c, struct cel__node *e, uint32_t dst
     uint32_t path;
     uint32_t *keys;
     uint32_t at;
+    bool shut = selected_from(e) && shut_optional(e->target);
 
-    if (e->test_only || root->slot < 0) {
-        emit(c, e->test_only ? OP_HAS : OP_SELECT, dst, operand(c, e->target), key_new(c, e->name));
+    if (e->test_only || root->slot < 0 || shut) {
+        uint32_t from = operand(c, e->target);
+
+        if (shut)
+            emit(c, OP_PLAIN, 0, from, const_new(c, kr_string(kr_strdup(c->a, e->name))));
+        emit(c, e->test_only ? OP_HAS : OP_SELECT, dst, from, key_new(c, e->name));
         return;
     }
-    path = path_new(c, var_name(c, root), n, handle_of(c, root->slot));
-    keys = kr_new_n(c->a, uint32_t, n);
-    for (; n > 0; e = e->target)
-        keys[--n] = key_new(c, e->name);
-    c->paths[path].keys = keys;
+    path = path_find(c, e, n, (uint32_t)root->slot);
+    if (path == c->paths_n) {
+        path_new(c, var_name(c, root), n, handle_of(c, root->slot));
+        keys = kr_new_n(c->a, uint32_t, n);
+        for (; n > 0; e = e->target)
+            keys[--n] = key_new(c, e->name);
+        c->paths[path].slot = (uint32_t)root->slot;
+        c->paths[path].keys = keys;
+        c->paths[path].steps = steps_new(c, &c->paths[path]);
+    }
+    c->paths[path].uses += c->loops_n ? 2 : 1;
     at = emit(c, c->paths[path].keys_n ? OP_PATH : OP_SLOT, dst, (uint32_t)root->slot, path);
     c->insns[at].handle = handle_of(c, root->slot);
 }
@@ -373,30 +512,50 @@ static enum cel__op binary_op(kr_str name)
     return OP_N;
 }
 
-static void overload_copy(struct compiler *c, struct cel__overload *to,
-                          const struct cel__overload *from)
+/* An overload as long as the program: those of the table are for ever. */
+static const struct cel__overload *overload_kept(struct compiler *c, const struct cel__overload *o)
 {
-    const struct cel_type **args = kr_new_n(c->a, const struct cel_type *, from->args_n);
+    struct cel__overload *own;
+    const struct cel_type **args;
 
-    for (uint32_t i = 0; i < from->args_n; i++)
-        args[i] = cel__type_copy(c->a, from->args[i]);
-    *to = *from;
-    to->args = args;
-    to->result = NULL;
+    if (cel__overload_in_table(o))
+        return o;
+    own = kr_new(c->a, struct cel__overload);
+    args = kr_new_n(c->a, const struct cel_type *, o->args_n);
+    for (uint32_t i = 0; i < o->args_n; i++)
+        args[i] = cel__type_copy(c->a, o->args[i]);
+    *own = *o;
+    own->args = args;
+    own->result = NULL;
+    return own;
 }
 
 /* Name and overloads of a call: the one that was found, or all of the function. */
 static void call_fill(struct compiler *c, struct cel__call *call, struct cel__node *e)
 {
     uint32_t n = e->overloads_n == 1 ? 1 : e->fn->overloads_n;
-    struct cel__overload *own = kr_new_n(c->a, struct cel__overload, n);
+    const struct cel__overload **own = kr_new_n(c->a, const struct cel__overload *, n);
+    uint32_t args_n = e->args_n + e->member;
+    const struct cel__row *row = NULL;
 
-    call->name = kr_str_c(e->fn->overloads[0].row->name);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct cel__overload *o =
+            n == 1 && e->overloads_n == 1 ? e->overloads[0] : &e->fn->overloads[i];
+
+        row = row ? row : o->row;
+        if (o->args_n == args_n && (o->row->style == MEMBER) == e->member)
+            own[call->overloads_n++] = overload_kept(c, o);
+    }
+    call->name = kr_str_c(row->name);
     call->member = e->member;
-    for (uint32_t i = 0; i < n; i++)
-        overload_copy(c, &own[i], e->overloads_n == 1 ? e->overloads[0] : &e->fn->overloads[i]);
+    call->refuse_by_types = row->flags & FN_GUARD;
     call->overloads = own;
-    call->overloads_n = n;
+    call->quick = call->overloads_n == 1 && args_n <= CEL__ARGS_MAX;
+    for (uint32_t i = 0; call->quick && i < args_n; i++) {
+        call->kinds[i] = row->flags & FN_GUARD ? cel__guard_kind(own[0]->args[i]) : CEL__ANY;
+        if ((row->flags & FN_GUARD) && call->kinds[i] == CEL__ANY)
+            call->quick = false;
+    }
 }
 
 /* The compiled pattern of a regex function, if it is a constant and a good one. A bad pattern is
@@ -435,6 +594,8 @@ static void compile_call_generic(struct compiler *c, struct cel__node *e, uint32
     call.args = args;
     call.args_n = n;
     call.regex = constant_regex(c, e);
+    if (call.regex && e->args[e->member ? 0 : 1]->kind == NK_CONST)
+        call.refuse_by_types = false; /* cel-go calls what it made of the pattern as it is */
     GROW(c, calls, calls_cap);
     c->calls[c->calls_n] = call;
     emit(c, OP_CALL, dst, c->calls_n++, 0);
@@ -491,18 +652,125 @@ static void compile_or_value(struct compiler *c, struct cel__node *e, uint32_t d
     c->insns[at].b = c->insns_n;
 }
 
+/* Terms of a sum that hangs to the left: a + b + c. At most max; 0: more. */
+static uint32_t sum_terms(struct compiler *c, struct cel__node *e, struct cel__node **terms,
+                          uint32_t max)
+{
+    uint32_t n = 0;
+    kr_val v;
+
+    while (e->kind == NK_CALL && kr_str_is(e->name, "_+_") && !constant(c, e, &v)) {
+        if (n + 2 > max)
+            return 0;
+        terms[n++] = e->args[1];
+        e = e->args[0];
+    }
+    terms[n++] = e;
+    for (uint32_t i = 0; i < n / 2; i++) {
+        struct cel__node *t = terms[i];
+
+        terms[i] = terms[n - 1 - i];
+        terms[n - 1 - i] = t;
+    }
+    return n;
+}
+
+static bool is_text(const struct cel__node *e)
+{
+    return e->type->kind == TK_STRING;
+}
+
+/* A sum of strings in one piece. The error of a later term must not go before that of an earlier
+ * sum: from the third on, errors become values. False: not that kind of sum. */
+static bool compile_sum(struct compiler *c, struct cel__node *e, uint32_t dst)
+{
+    struct cel__node *terms[SUM_TERMS_MAX];
+    uint32_t values[SUM_TERMS_MAX];
+    uint32_t n = is_text(e) ? sum_terms(c, e, terms, SUM_TERMS_MAX) : 0;
+    uint32_t first;
+    kr_val v;
+
+    if (n < 2)
+        return false;
+    for (uint32_t i = 0; i < n; i++)
+        values[i] =
+            i < 2 || constant(c, terms[i], &v) ? operand(c, terms[i]) : absorbed(c, terms[i]);
+    first = operands_new(c, n);
+    memcpy(c->operands + first, values, n * sizeof(*values));
+    emit(c, OP_CONCAT, dst, first, n);
+    return true;
+}
+
+/* e.?a.?b: what is between is not made an optional of its own. */
+static void compile_opt_select(struct compiler *c, struct cel__node *e, uint32_t dst)
+{
+    uint32_t n = 0;
+    uint32_t path;
+    uint32_t *keys;
+    struct cel__node *root = e;
+
+    for (; root->kind == NK_CALL && kr_str_is(root->name, "_?._") && !shut_optional(root->args[0]);
+         root = root->args[0])
+        n++;
+    path = path_new(c, (kr_str){0}, n, 0);
+    keys = kr_new_n(c->a, uint32_t, n);
+    for (; n > 0; e = e->args[0])
+        keys[--n] = key_new(c, kr_text(e->args[1]->value));
+    c->paths[path].keys = keys;
+    emit(c, OP_OPT_PATH, dst, operand(c, root), path);
+}
+
+/* A literal that cannot be an index is refused at once, as cel-go does. */
+static void check_key(struct compiler *c, struct cel__node *e)
+{
+    kr_val v = e->value;
+
+    if ((e->kind == NK_CONST && (v.kind == KR_NULL || v.kind == KR_BYTES)) ||
+        (e->kind != NK_CONST && e->slot == CEL__SLOT_TYPE))
+        c->bad = kr_fmt(c->tmp, "invalid qualifier type: %s", cel__go_val_type(v));
+}
+
+/* a[b], a[?b]: b is evaluated only if a is not none. */
+static void compile_index(struct compiler *c, enum cel__op op, struct cel__node *e, uint32_t dst)
+{
+    uint32_t from = operand(c, e->args[0]);
+    bool shut = shut_optional(e->args[0]);
+    bool lazy = !shut && e->args[1]->kind != NK_CONST && unknown_or_optional(e->args[0]->type);
+    uint32_t skip = lazy ? emit(c, OP_NONE, dst, from, 0) : 0;
+    uint32_t key = operand(c, e->args[1]);
+
+    check_key(c, e->args[1]);
+    if (!shut) {
+        emit(c, op, dst, from, key);
+    } else if (op == OP_OPT_INDEX) {
+        emit(c, OP_MOVE, dst, const_new(c, CEL__OPT_NONE), 0);
+    } else {
+        emit(c, OP_PLAIN, 0, from, key);
+        emit(c, op, dst, from, key);
+    }
+    if (lazy)
+        c->insns[skip].b = c->insns_n;
+}
+
 static void compile_call(struct compiler *c, struct cel__node *e, uint32_t dst)
 {
     enum cel__op op = binary_op(e->name);
 
-    if (kr_str_is(e->name, "_?._")) {
-        emit(c, OP_OPT_SELECT, dst, operand(c, e->args[0]), key_new(c, kr_text(e->args[1]->value)));
+    if (kr_str_is(e->name, "_?._") && shut_optional(e->args[0])) {
+        operand(c, e->args[0]);
+        emit(c, OP_MOVE, dst, const_new(c, CEL__OPT_NONE), 0);
+    } else if (kr_str_is(e->name, "_?._")) {
+        compile_opt_select(c, e, dst);
+    } else if (op == OP_ADD && compile_sum(c, e, dst)) {
+        return;
     } else if (kr_str_is(e->name, "_&&_") || kr_str_is(e->name, "_||_")) {
         compile_logical(c, e, dst);
     } else if (kr_str_is(e->name, "_?_:_")) {
         compile_ternary(c, e, dst);
     } else if (e->fn->overloads[0].row->impl == cel__no_impl && e->member) {
         compile_or_value(c, e, dst);
+    } else if (op == OP_INDEX || op == OP_OPT_INDEX) {
+        compile_index(c, op, e, dst);
     } else if (op != OP_N) {
         uint32_t a = operand(c, e->args[0]);
 
@@ -569,20 +837,24 @@ static void compile_bind(struct compiler *c, struct cel__node *e, uint32_t dst)
 struct loop {
     struct local var1, var2;
     uint32_t iter;
-    uint32_t next; /* the NEXT instruction */
+    uint32_t next;  /* the NEXT instruction */
+    uint32_t again; /* the AGAIN instruction */
 };
 
 static void loop_begin(struct compiler *c, struct cel__node *e, struct loop *l)
 {
     const struct cel__fold *f = e->fold;
     uint32_t range = operand(c, f->range);
+    uint32_t iter;
 
     l->iter = reg_new(c);
     reg_new(c);
     l->var1 = (struct local){.up = c->locals, .number = e->local + 1, .reg = reg_new(c)};
     l->var2 = (struct local){.up = &l->var1, .number = e->local + 2, .reg = reg_new(c)};
     c->locals = &l->var2;
-    emit(c, OP_ITER, l->iter, range, 0);
+    iter = emit(c, OP_ITER, l->iter, range, 0);
+    c->insns[iter].flag = f->var2.n > 0;
+    c->loops_n++;
 }
 
 static void loop_next(struct compiler *c, struct cel__node *e, struct loop *l)
@@ -593,9 +865,63 @@ static void loop_next(struct compiler *c, struct cel__node *e, struct loop *l)
 
 static void loop_end(struct compiler *c, struct loop *l)
 {
-    emit(c, OP_JUMP, 0, 0, l->next);
+    l->again = emit(c, OP_AGAIN, l->var1.reg, l->iter, l->next + 1);
+    c->insns[l->again].flag = c->insns[l->next].flag;
     c->insns[l->next].b = c->insns_n;
     c->locals = l->var1.up;
+    c->loops_n--;
+}
+
+/* cel-go goes on after an error in a loop with a predicate, and which error is told follows from
+ * that: the last one of the predicate, else the first one of the body. Costs nothing until there is
+ * one: handlers keep the errors and let the loop go on, the end of the loop raises them. */
+struct loop_errors {
+    uint32_t pred, body, caught; /* registers; caught: the body's latest */
+    uint32_t pred_handler, body_handler, body_from;
+};
+
+static void errors_begin(struct compiler *c, struct loop_errors *le)
+{
+    uint32_t none = const_new(c, KR_V_NULL);
+
+    *le = (struct loop_errors){.pred = reg_new(c), .body = reg_new(c), .caught = reg_new(c)};
+    emit(c, OP_MOVE, le->pred, none, 0);
+    emit(c, OP_MOVE, le->body, none, 0);
+}
+
+/* The branch over the body; the caller sets its target. */
+static uint32_t errors_pred(struct compiler *c, struct loop_errors *le, struct cel__node *pred)
+{
+    uint32_t from = c->insns_n;
+    uint32_t branch = emit(c, OP_BRANCH, 0, operand(c, pred), 0);
+
+    le->pred_handler = c->handlers_n;
+    handler_new(c, from, c->insns_n, 0, le->pred);
+    le->body_from = c->insns_n;
+    return branch;
+}
+
+static void errors_body(struct compiler *c, struct loop_errors *le)
+{
+    le->body_handler = c->handlers_n;
+    handler_new(c, le->body_from, c->insns_n, 0, le->caught);
+}
+
+/* Behind the end of the loop. */
+static void errors_end(struct compiler *c, const struct loop *l, const struct loop_errors *le)
+{
+    uint32_t scratch = reg_new(c);
+    uint32_t over;
+
+    emit(c, OP_MOVE, scratch, le->pred, 0);
+    emit(c, OP_MOVE, scratch, le->body, 0);
+    over = emit(c, OP_JUMP, 0, 0, 0);
+    c->handlers[le->pred_handler].target = l->again;
+    c->handlers[le->body_handler].target = c->insns_n;
+    emit(c, OP_MOVE, scratch, le->body, 0); /* there is one already: it stays */
+    emit(c, OP_MOVE, scratch, le->caught, 0);
+    handler_new(c, over + 1, c->insns_n, l->again, le->body);
+    c->insns[over].b = c->insns_n;
 }
 
 static void compile_quantifier(struct compiler *c, struct cel__node *e, uint32_t dst)
@@ -620,17 +946,21 @@ static void compile_quantifier(struct compiler *c, struct cel__node *e, uint32_t
 static void compile_one(struct compiler *c, struct cel__node *e, uint32_t dst)
 {
     struct loop l;
+    struct loop_errors errors;
     uint32_t count;
     uint32_t branch;
 
     loop_begin(c, e, &l);
     count = reg_new(c);
     emit(c, OP_MOVE, count, const_new(c, kr_int(0)), 0);
+    errors_begin(c, &errors);
     loop_next(c, e, &l);
-    branch = emit(c, OP_BRANCH, 0, operand(c, e->fold->pred), 0);
+    branch = errors_pred(c, &errors, e->fold->pred);
     emit(c, OP_COUNT, count, 0, 0);
+    errors_body(c, &errors);
     c->insns[branch].b = c->insns_n;
     loop_end(c, &l);
+    errors_end(c, &l, &errors);
     emit(c, OP_EQ, dst, count, const_new(c, kr_int(1)));
 }
 
@@ -639,25 +969,32 @@ static void compile_builder(struct compiler *c, struct cel__node *e, uint32_t ds
     const struct cel__fold *f = e->fold;
     bool list = f->kind == FOLD_LIST;
     uint32_t branch = 0;
+    struct loop_errors errors;
     struct loop l;
     uint32_t acc;
 
     loop_begin(c, e, &l);
     acc = reg_new(c);
     reg_new(c);
+    if (f->pred)
+        errors_begin(c, &errors);
     emit(c, list ? OP_LIST_BEGIN : OP_MAP_BEGIN, acc, l.iter, 0);
     loop_next(c, e, &l);
     if (f->pred)
-        branch = emit(c, OP_BRANCH, 0, operand(c, f->pred), 0);
+        branch = errors_pred(c, &errors, f->pred);
     if (list)
         emit(c, OP_LIST_ADD, acc, operand(c, f->body), 0);
     else if (f->kind == FOLD_MAP)
         emit(c, OP_MAP_ADD, acc, l.var1.reg, operand(c, f->body));
     else
         emit(c, OP_MAP_MERGE, acc, operand(c, f->body), 0);
-    if (f->pred)
+    if (f->pred) {
+        errors_body(c, &errors);
         c->insns[branch].b = c->insns_n;
+    }
     loop_end(c, &l);
+    if (f->pred)
+        errors_end(c, &l, &errors);
     emit(c, list ? OP_MOVE : OP_MAP_END, dst, acc, 0);
 }
 
@@ -802,12 +1139,16 @@ int cel__compile(struct kr_arena *a, struct kr_arena *tmp, const struct cel_env 
     p->type = cel__type_copy(a, root->type);
     p->reads = cel__reads(a, tmp, root, &p->reads_n);
     p->constant = p->reads_n == 0;
+    p->strict = (env->libs & CEL_LIB_STRICT) != 0;
+    p->spec = (env->libs & CEL_LIB_SPEC) != 0;
     if (!build_types(&c))
         return kr_fail(err, KR_E_LIMIT, "the expression reads more than %d schema nodes",
                        UINT16_MAX);
     emit(&c, OP_RETURN, 0, operand(&c, root), 0);
     if (c.bad.n)
         return kr_fail(err, KR_E_INPUT, KR_FMT, KR_ARG(c.bad));
+    paths_cache(&c);
+    p->only_path = c.insns_n == 2 && c.insns[0].op == OP_PATH && c.insns[1].op == OP_RETURN;
     keep_all(&c);
     *out = p;
     return 0;

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* env.c - what an expression may name: variables, types, functions.
  *
- * The root of a chain holds the functions of the chosen libraries, read once from functions.def:
- * their signatures become type terms, and a hash table finds a function by name. Children add
- * variables; names are searched from the newest child to the root, so that a later one shadows.
+ * The functions are constant tables, which the build makes of functions.def (gen_functions.c); an
+ * environment only says which libraries of them it has. Children add variables; names are searched
+ * from the newest child to the root, so that a later one shadows.
  */
 #include "cel/internal.h"
 
 #include "cel/functions.h"
+#include "cel/hash.h"
 
 #include "cel/base/banned.h"
 
-#define CEL_FUNCTION(lib, name, style, id, signature, impl, flags)                                 \
-    {CEL_LIB_##lib, style, flags, name, id, signature, impl},
+#define CEL_FUNCTION(lib, name, style, id, signature, impl, flags, help)                           \
+    {CEL_LIB_##lib, style, flags, name, id, signature, help, impl},
 const struct cel__row cel__rows[] = {
 #include "cel/functions.def"
 };
@@ -24,6 +25,8 @@ int cel__no_impl(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out
 {
     return cel__no_overload(vm);
 }
+
+#include "cel/functions.inc" /* table_overloads, table_functions, table_buckets */
 
 /* --- functions -------------------------------------------------------------------------------- */
 
@@ -51,52 +54,6 @@ static void read_signature(struct kr_arena *a, const struct cel__row *row, struc
     o->args_n = n;
     o->args = own;
     o->result = cel__type_parse(a, &result);
-    o->vars_n = 'Z' - 'A' + 1;
-}
-
-static const struct cel__fn **bucket(const struct cel_env *root, kr_str name)
-{
-    uint64_t i = kr_str_hash(name) & (root->index_n - 1);
-
-    while (root->index[i] && !kr_str_eq(root->index[i]->name, name))
-        i = (i + 1) & (root->index_n - 1);
-    return &root->index[i];
-}
-
-static uint32_t count_rows(unsigned libs, const char *name)
-{
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < cel__rows_n; i++)
-        n += (cel__rows[i].lib & libs) && strcmp(cel__rows[i].name, name) == 0;
-    return n;
-}
-
-static void add_function(struct cel_env *root, const struct cel__row *first)
-{
-    kr_str name = kr_str_c(first->name);
-    const struct cel__fn **at = bucket(root, name);
-    struct cel__overload *overloads;
-    struct cel__fn *fn;
-
-    if (*at)
-        return;
-    fn = kr_new(root->a, struct cel__fn);
-    overloads = kr_new_n(root->a, struct cel__overload, count_rows(root->libs, first->name));
-    for (const struct cel__row *row = first; row < cel__rows + cel__rows_n; row++) {
-        if ((row->lib & root->libs) && strcmp(row->name, first->name) == 0)
-            read_signature(root->a, row, &overloads[fn->overloads_n++]);
-    }
-    fn->name = name;
-    fn->overloads = overloads;
-    *at = fn;
-}
-
-static const struct cel_env *root_of(const struct cel_env *env)
-{
-    while (env->parent)
-        env = env->parent;
-    return env;
 }
 
 void cel__env_declare(struct cel_env *env, const struct cel__row *rows, uint32_t n)
@@ -115,20 +72,64 @@ void cel__env_declare(struct cel_env *env, const struct cel__row *rows, uint32_t
     env->declared_n += n;
 }
 
-const struct cel__fn *cel__env_function(const struct cel_env *env, kr_str name)
+static const struct cel__fn *table_find(kr_str name)
 {
+    uint32_t at = cel__name_hash(name.s, name.n) & (TABLE_BUCKETS_N - 1);
+
+    for (; table_buckets[at]; at = (at + 1) & (TABLE_BUCKETS_N - 1)) {
+        const struct cel__fn *fn = &table_functions[table_buckets[at] - 1];
+
+        if (kr_str_eq(fn->name, name))
+            return fn;
+    }
+    return NULL;
+}
+
+static const struct cel__fn *find(const struct cel_env *env, kr_str name)
+{
+    const struct cel__fn *fn;
+
     for (const struct cel_env *e = env; e; e = e->parent) {
         for (uint32_t i = 0; i < e->declared_n; i++) {
             if (kr_str_eq(e->declared[i].name, name))
                 return &e->declared[i];
         }
     }
-    return *bucket(root_of(env), name);
+    fn = table_find(name);
+    return fn && (fn->libs & env->libs) ? fn : NULL;
+}
+
+/* fn without the overloads of libraries that are not there. */
+static const struct cel__fn *chosen(struct kr_arena *a, const struct cel__fn *fn, unsigned libs)
+{
+    struct cel__overload *overloads = kr_new_n(a, struct cel__overload, fn->overloads_n);
+    struct cel__fn *some = kr_new(a, struct cel__fn);
+
+    *some = *fn;
+    some->overloads = overloads;
+    some->overloads_n = 0;
+    for (uint32_t i = 0; i < fn->overloads_n; i++) {
+        if (fn->overloads[i].row->lib & libs)
+            overloads[some->overloads_n++] = fn->overloads[i];
+    }
+    return some;
+}
+
+const struct cel__fn *cel__env_function(struct kr_arena *a, const struct cel_env *env, kr_str name)
+{
+    const struct cel__fn *fn = find(env, name);
+
+    return fn && fn->mixed && (fn->libs & ~env->libs) ? chosen(a, fn, env->libs) : fn;
+}
+
+bool cel__overload_in_table(const struct cel__overload *o)
+{
+    return o >= table_overloads && o < table_overloads + KR_N(table_overloads);
 }
 
 bool cel_env_has_function(const struct cel_env *env, kr_str name)
 {
-    return cel__env_function(env, name) != NULL;
+    return find(env, name) != NULL;
 }
 
 /* --- environments ----------------------------------------------------------------------------- */
@@ -139,14 +140,6 @@ struct cel_env *cel_env_new(struct kr_arena *a, unsigned libs)
 
     env->a = a;
     env->libs = libs;
-    env->index_n = 64;
-    while (env->index_n < 2 * cel__rows_n)
-        env->index_n *= 2;
-    env->index = kr_new_n(a, const struct cel__fn *, env->index_n);
-    for (uint32_t i = 0; i < cel__rows_n; i++) {
-        if (cel__rows[i].lib & libs)
-            add_function(env, &cel__rows[i]);
-    }
     return env;
 }
 
@@ -202,6 +195,14 @@ int32_t cel_env_find(const struct cel_env *env, kr_str name)
     const struct cel__var *v = cel__env_var(env, name);
 
     return v ? (int32_t)v->slot : -1;
+}
+
+kr_str cel_env_name(const struct cel_env *env, uint32_t slot)
+{
+    while (env && slot < env->first_slot)
+        env = env->parent;
+    return env && slot < cel_env_slots_n(env) ? env->vars[slot - env->first_slot].name
+                                              : (kr_str){0};
 }
 
 /* --- types that can be named ------------------------------------------------------------------ */

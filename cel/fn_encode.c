@@ -40,6 +40,30 @@ int fn_base64_decode(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val 
 
 static int proto_json(struct cel__vm *vm, kr_val v, kr_val *out);
 
+/* Raises what cel-go says of a value that has no form as the Go type. */
+static int unconvertible(struct cel__vm *vm, kr_val v, const char *to)
+{
+    static const char *const from[KR_KIND_N] = {
+        [KR_NULL] = "from 'null_type'",    [KR_BOOL] = "from bool",
+        [KR_DOUBLE] = "from Double",       [KR_BYTES] = "from Bytes",
+        [KR_LIST] = "from list",           [KR_MAP] = "from map",
+        [KR_DURATION] = "from 'Duration'", [KR_TIMESTAMP] = "from 'Timestamp'",
+    };
+    kr_str type = cel__type_name(v);
+
+    if (v.kind == KR_INT || v.kind == KR_UINT)
+        return cel__raise(vm, "unsupported type conversion from '" KR_FMT "' to %s", KR_ARG(type),
+                          to);
+    if (v.kind == KR_TYPE)
+        return cel__raise(vm, "type conversion not supported for 'type'");
+    if (v.kind < KR_KIND_N && from[v.kind])
+        return cel__raise(vm, "type conversion error %s to '%s'", from[v.kind], to);
+    if (kr_str_is(type, "kubernetes.NamedFormat"))
+        type = KR_S("Format");
+    type = kr_str_sub(type, (size_t)(kr_str_rchr(type, '.') + 1), type.n);
+    return cel__raise(vm, "type conversion error from '" KR_FMT "' to '%s'", KR_ARG(type), to);
+}
+
 static int proto_list(struct cel__vm *vm, kr_val v, kr_val *out)
 {
     kr_val *items = kr_new_n(vm->a, kr_val, v.n);
@@ -58,8 +82,7 @@ static int proto_map(struct cel__vm *vm, kr_val v, kr_val *out)
         kr_val key = cel__typed_key(vm, v, v.map[i].key);
 
         if (key.kind != KR_STRING)
-            return cel__raise(vm, "unsupported type conversion from '" KR_FMT "' to string",
-                              KR_ARG(cel__type_name(key)));
+            return unconvertible(vm, key, "string");
         pairs[i].key = key;
         KR_TRY(proto_json(vm, cel__typed_entry(vm, v, i), &pairs[i].val));
     }
@@ -106,18 +129,19 @@ static int proto_json(struct cel__vm *vm, kr_val v, kr_val *out)
         *out = kr_string(cel__duration_text(vm->a, v.i));
         return 0;
     case KR_TIMESTAMP:
-        v.aux = 0;
         *out = kr_string(cel__timestamp_text(vm->a, v));
         return 0;
+    case KR_OPTIONAL:
+        if (!v.ref)
+            return cel__raise(vm, "optional.none() dereference");
+        return proto_nested(vm, v, out);
     case KR_LIST:
     case KR_MAP:
-    case KR_OPTIONAL:
         return proto_nested(vm, v, out);
     case KR_ERROR:
         return cel__raise_val(vm, v);
     }
-    return cel__raise(vm, "unsupported type conversion from '" KR_FMT "' to google.protobuf.Value",
-                      KR_ARG(cel__type_name(v)));
+    return unconvertible(vm, v, "*structpb.Value");
 }
 
 int fn_json_encode(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
@@ -128,7 +152,8 @@ int fn_json_encode(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *o
 
     KR_TRY(proto_json(vm, args[0], &v));
     if (kr_json_write(&b, v, KR_JSON_HTML, &err) < 0)
-        return cel__raise(vm, "json: unsupported value: " KR_FMT, KR_ARG(cel__odd_double(v)));
+        return cel__raise(vm, "proto: google.protobuf.Value.number_value: invalid " KR_FMT " value",
+                          KR_ARG(cel__odd_double(v)));
     if (b.full)
         return cel__over_limit(vm);
     *out = kr_string(kr_buf_view(&b));

@@ -104,8 +104,13 @@ static kr_str read_clause(struct kr_arena *a, kr_str f, size_t *i, struct clause
     if (bad.n)
         return bad;
     c->verb = f.s[*i];
-    if (verb_index(c->verb) < 0)
-        return kr_fmt(a, NO_CLAUSE "unrecognized formatting clause \"%c\"", c->verb);
+    if (verb_index(c->verb) < 0) { /* one byte, shown as a code point */
+        unsigned char v = (unsigned char)c->verb;
+
+        return v < 0x80 ? kr_fmt(a, NO_CLAUSE "unrecognized formatting clause \"%c\"", v)
+                        : kr_fmt(a, NO_CLAUSE "unrecognized formatting clause \"%c%c\"",
+                                 0xc0 | v >> 6, 0x80 | (v & 0x3f));
+    }
     ++*i;
     return (kr_str){0};
 }
@@ -128,13 +133,32 @@ static bool type_fits(const struct cel_type *t, char verb)
         [TK_OPAQUE] = KR_OPAQUE, [TK_OBJECT] = KR_OPAQUE,     [TK_VAR] = 0,
     };
 
-    if (t->kind == TK_DYN || t->kind == TK_ANY || t->kind == TK_ERROR || t->kind == TK_VAR)
+    if (t->kind == TK_DYN || t->kind == TK_ERROR || t->kind == TK_VAR)
         return true;
+    if (t->kind == TK_ANY)
+        return false;
     return verbs[verb_index(verb)].kinds >> kinds[t->kind] & 1;
 }
 
+static kr_str run_time_name(const struct cel_type *t)
+{
+    return t->kind == TK_ANY ? KR_S("google.protobuf.Any") : t->name;
+}
+
+/* The node of e that the clause does not take, or NULL: e itself or, for %s, one in a literal. */
+static const struct cel__node *misfit(const struct cel__node *e, char verb)
+{
+    const struct cel__node *bad = type_fits(e->type, verb) ? NULL : e;
+
+    if (verb != 's' || (e->kind != NK_LIST && e->kind != NK_MAP))
+        return bad;
+    for (uint32_t i = 0; i < e->args_n && !bad; i++)
+        bad = misfit(e->args[i], verb);
+    return bad;
+}
+
 kr_str cel__format_check(struct kr_arena *a, kr_str format, const struct cel__node *list,
-                         int32_t *arg)
+                         const struct cel__node **at)
 {
     uint32_t used = 0;
 
@@ -155,10 +179,9 @@ kr_str cel__format_check(struct kr_arena *a, kr_str format, const struct cel__no
         bad = read_clause(a, format, &i, &c);
         if (bad.n)
             return bad;
-        if (!type_fits(list->args[used]->type, c.verb)) {
-            *arg = (int32_t)used;
-            return wrong_type(a, c.verb, list->args[used]->type->name);
-        }
+        *at = misfit(list->args[used], c.verb);
+        if (*at)
+            return wrong_type(a, c.verb, run_time_name((*at)->type));
         used++;
     }
     if (used < list->args_n)
@@ -378,7 +401,7 @@ static int print_format(struct printer *p, kr_str f, kr_val list)
             i += 2;
             continue;
         }
-        if (i + 1 < f.n && used >= list.n)
+        if (used >= list.n)
             return cel__raise(p->vm, "index %u out of range", used);
         bad = read_clause(p->vm->a, f, &i, &c);
         if (bad.n)

@@ -57,10 +57,13 @@ int fn_json_unmarshal(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val
 int fn_json_marshal(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
 {
     KR_AUTO(kr_buf) b = KR_BUF_IN(vm->a, CEL__TEXT_MAX);
-    struct kr_err err = KR_ERR_NONE;
+    struct kr_err err; /* not cleared: read after a failure only */
     kr_val v;
+    int rc = cel__to_go(vm->a, cel__typed_finish(vm, args[0]), &v, &err);
 
-    if (cel__to_go(vm->a, cel__typed_finish(vm, args[0]), &v, &err) < 0)
+    if (rc == KR_E_LIMIT || vm->parts > CEL__VALUE_PARTS_MAX)
+        return cel__over_limit(vm);
+    if (rc < 0)
         return cel__raise(vm, "json.marshal failed to convert value: %s", err.text);
     if (kr_json_write(&b, v, KR_JSON_HTML, &err) < 0)
         return cel__raise(vm,
@@ -121,14 +124,49 @@ enum { MERGE_DEPTH_MAX = 250 };
 
 static int deep_merge(struct cel__vm *vm, kr_val x, kr_val y, uint32_t depth, kr_val *out);
 
+/* No handle, and every key is a string: strings stand between numbers and all other kinds. */
+static bool plain_keys(kr_val m)
+{
+    return !m.aux &&
+           (!m.n || (m.map[0].key.kind == KR_STRING && m.map[m.n - 1].key.kind == KR_STRING));
+}
+
+/* The same as merge_maps for maps with plain keys: both are sorted. */
+static int merge_sorted(struct cel__vm *vm, kr_val x, kr_val y, bool deep, uint32_t depth,
+                        kr_val *out)
+{
+    struct kr_pair *pairs = kr_raw_n(vm->a, struct kr_pair, x.n + y.n);
+    uint32_t i = 0;
+    uint32_t k = 0;
+    uint32_t n = 0;
+
+    while (i < x.n || k < y.n) {
+        int c = k == y.n   ? -1
+                : i == x.n ? 1
+                           : kr_str_cmp(kr_text(x.map[i].key), kr_text(y.map[k].key));
+        struct kr_pair *to = &pairs[n++];
+
+        *to = c < 0 ? x.map[i] : y.map[k];
+        if (c == 0 && deep && x.map[i].val.kind == KR_MAP && to->val.kind == KR_MAP)
+            KR_TRY(deep_merge(vm, x.map[i].val, y.map[k].val, depth + 1, &to->val));
+        i += c <= 0;
+        k += c >= 0;
+    }
+    *out = kr_map_sorted(pairs, n);
+    return 0;
+}
+
 /* All entries of x, then those of y over them; `deep` merges maps that meet. */
 static int merge_maps(struct cel__vm *vm, kr_val x, kr_val y, bool deep, uint32_t depth,
                       kr_val *out)
 {
-    struct kr_pair *pairs = kr_new_n(vm->a, struct kr_pair, x.n + y.n);
+    struct kr_pair *pairs;
     uint32_t n = 0;
 
     KR_TRY(cel__charge(vm, (uint64_t)x.n + y.n));
+    if (plain_keys(x) && plain_keys(y))
+        return merge_sorted(vm, x, y, deep, depth, out);
+    pairs = kr_raw_n(vm->a, struct kr_pair, x.n + y.n);
     for (uint32_t i = 0; i < x.n + y.n; i++) {
         kr_val m = i < x.n ? x : y;
         uint32_t at = i < x.n ? i : i - x.n;

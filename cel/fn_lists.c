@@ -83,11 +83,13 @@ static int flatten_into(struct cel__vm *vm, struct kr_listb *b, kr_val list, int
     return 0;
 }
 
-/* As cel-go prints the run-time type of a receiver. */
+/* A run-time type with its parameters. */
 static const char *container_type(kr_val v)
 {
     if (v.kind == KR_LIST)
         return "list(dyn)";
+    if (v.kind == KR_OPTIONAL)
+        return "optional_type(dyn)";
     return v.kind == KR_MAP ? "map(dyn, dyn)" : cel__type_name(v).s;
 }
 
@@ -97,8 +99,8 @@ int fn_flatten(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
     int64_t levels = 1;
 
     if (args[0].kind != KR_LIST || (n > 1 && args[1].kind != KR_INT))
-        return cel__raise(vm, "no such overload: %s.flatten(" KR_FMT ")", container_type(args[0]),
-                          KR_ARG(n > 1 ? cel__type_name(args[1]) : KR_S("")));
+        return cel__raise(vm, "no such overload: %s.flatten(%s)", container_type(args[0]),
+                          n > 1 ? container_type(args[1]) : "");
     if (n > 1)
         levels = args[1].i;
     if (levels < 0)
@@ -205,18 +207,27 @@ static int sort_by(struct cel__vm *vm, kr_val list, kr_val keys, kr_val *out)
 
 int fn_sort(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
 {
+    if (args[0].kind == KR_STRING || args[0].kind == KR_TIMESTAMP || args[0].kind == KR_DURATION)
+        return cel__no_overload(vm); /* in cel-go types with methods of their own */
     if (args[0].kind != KR_LIST)
-        return cel__raise(vm, "no such overload: sort(" KR_FMT ")",
-                          KR_ARG(cel__type_name(args[0])));
+        return cel__raise(vm, "no such overload: sort");
     return sort_by(vm, args[0], args[0], out);
 }
 
 int fn_sort_by_keys(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
 {
+    if (args[0].kind != KR_LIST || args[1].kind != KR_LIST)
+        return cel__raise(vm, "no such overload: @sortByAssociatedKeys");
     return sort_by(vm, args[0], args[1], out);
 }
 
 /* --- Kubernetes' lists ------------------------------------------------------------------------ */
+
+/* Is v of a type that has an order? */
+static bool ordered(kr_val v)
+{
+    return cel__compare(v, v) != 3;
+}
 
 int fn_is_sorted(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
 {
@@ -224,8 +235,11 @@ int fn_is_sorted(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out
     bool sorted = true;
 
     KR_TRY(plain_items(vm, args[0], &items));
-    for (uint32_t i = 1; i < args[0].n && sorted; i++)
-        sorted = cel__compare(items[i - 1], items[i]) != 1;
+    for (uint32_t i = 0; i < args[0].n && sorted; i++) {
+        if (!ordered(items[i]))
+            return cel__no_overload(vm);
+        sorted = i == 0 || cel__compare(items[i - 1], items[i]) != 1;
+    }
     *out = kr_bool(sorted);
     return 0;
 }
@@ -269,7 +283,9 @@ static int extreme(struct cel__vm *vm, kr_val list, const char *name, int want, 
     KR_TRY(plain_items(vm, list, &items));
     if (!list.n)
         return cel__raise(vm, "%s called on empty list", name);
-    for (uint32_t i = 1; i < list.n; i++) {
+    for (uint32_t i = 0; i < list.n; i++) {
+        if (!ordered(items[i]))
+            return cel__no_overload(vm);
         if (cel__compare(items[i], items[0]) == want)
             items[0] = items[i];
     }

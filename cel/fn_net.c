@@ -84,8 +84,12 @@ static int parse_ip(struct cel__vm *vm, kr_str s, struct cel__addr *out)
             KR_ARG(q), KR_ARG(bad));
     if (out->zone)
         return cel__raise(vm, "IP address " KR_FMT " with zone value is not allowed", KR_ARG(q));
-    if (cel__addr_is_mapped(out))
+    if (!cel__addr_is_mapped(out))
+        return 0;
+    if (!vm->p->spec || kr_str_chr(s, '.') >= 0)
         return cel__raise(vm, "IPv4-mapped IPv6 address " KR_FMT " is not allowed", KR_ARG(q));
+    memmove(out->b, out->b + 12, 4);
+    out->is4 = true;
     return 0;
 }
 

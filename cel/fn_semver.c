@@ -144,12 +144,20 @@ static int check_build(struct cel__vm *vm, kr_str build)
     return 0;
 }
 
+/* What stands behind the first mark, which goes from *s with it; a NULL string: no mark. */
+static kr_str cut_tail(kr_str *s, char mark)
+{
+    kr_str tail = *s;
+
+    *s = kr_str_cut(&tail, mark);
+    return tail;
+}
+
 static int parse(struct cel__vm *vm, kr_str s, struct semver *v)
 {
     kr_str parts[3];
-    kr_str pre = {0};
-    kr_str build = {0};
-    ptrdiff_t at;
+    kr_str pre;
+    kr_str build;
 
     v->head.type = &semver_type;
     if (!s.n)
@@ -159,18 +167,8 @@ static int parse(struct cel__vm *vm, kr_str s, struct semver *v)
     if (!s.s)
         return cel__raise(vm, "No Major.Minor.Patch elements found");
     parts[2] = s;
-    at = kr_str_chr(parts[2], '+');
-    if (at >= 0) {
-        build = kr_str_sub(parts[2], (size_t)at + 1, parts[2].n);
-        build.s = parts[2].s + at + 1;
-        parts[2] = kr_str_sub(parts[2], 0, (size_t)at);
-    }
-    at = kr_str_chr(parts[2], '-');
-    if (at >= 0) {
-        pre = kr_str_sub(parts[2], (size_t)at + 1, parts[2].n);
-        pre.s = parts[2].s + at + 1;
-        parts[2] = kr_str_sub(parts[2], 0, (size_t)at);
-    }
+    build = cut_tail(&parts[2], '+');
+    pre = cut_tail(&parts[2], '-');
     KR_TRY(parse_number(vm, "major", parts[0], &v->part[0]));
     KR_TRY(parse_number(vm, "minor", parts[1], &v->part[1]));
     KR_TRY(parse_number(vm, "patch", parts[2], &v->part[2]));
@@ -199,22 +197,25 @@ int fn_is_semver(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out
     return 0;
 }
 
+static int give_part(const kr_val *args, int i, kr_val *out)
+{
+    *out = kr_int((int64_t)of(args[0])->part[i]);
+    return 0;
+}
+
 int fn_semver_major(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
 {
-    *out = kr_int((int64_t)of(args[0])->part[0]);
-    return 0;
+    return give_part(args, 0, out);
 }
 
 int fn_semver_minor(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
 {
-    *out = kr_int((int64_t)of(args[0])->part[1]);
-    return 0;
+    return give_part(args, 1, out);
 }
 
 int fn_semver_patch(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
 {
-    *out = kr_int((int64_t)of(args[0])->part[2]);
-    return 0;
+    return give_part(args, 2, out);
 }
 
 int fn_semver_compare(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)

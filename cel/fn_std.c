@@ -126,6 +126,8 @@ int fn_matches(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
 {
     const struct cel__regex *re;
 
+    if (args[0].kind != KR_STRING && args[0].kind != KR_TIMESTAMP && args[0].kind != KR_DURATION)
+        return cel__raise(vm, "no such overload: matches");
     STRINGS(2);
     KR_TRY(cel__regex_get(vm, args[1], "", &re));
     return give_bool(out, cel__regex_find(re, args[0].s, args[0].n, 0, NULL, NULL));

@@ -14,7 +14,7 @@ struct url {
     kr_str scheme, user, host, opaque, path, query, fragment;
     bool force_query, omit_host;
     kr_str escaped_path;
-    kr_str text; /* the whole, put together again */
+    struct kr_arena *a; /* where it lives */
 };
 
 enum mode { PATH, HOST, ZONE, USER, QUERY };
@@ -47,19 +47,39 @@ static int hex(char c)
 
 static bool should_escape(char c, enum mode mode)
 {
-    if (alnum(c) || one_of(c, "-_.~"))
+    bool host = mode == HOST || mode == ZONE;
+
+    if (alnum(c))
         return false;
-    if ((mode == HOST || mode == ZONE) && one_of(c, "!$&'()*+,;=:[]<>\""))
+    switch (c) {
+    case '-':
+    case '_':
+    case '.':
+    case '~':
         return false;
-    if (one_of(c, "$&+,/:;=?@")) {
-        switch (mode) {
-        case PATH:
-            return c == '?';
-        case USER:
-            return one_of(c, "@/?:");
-        default:
-            return true;
-        }
+    case '!':
+    case '\'':
+    case '(':
+    case ')':
+    case '*':
+    case '[':
+    case ']':
+    case '<':
+    case '>':
+    case '"':
+        return !host;
+    case '$':
+    case '&':
+    case '+':
+    case ',':
+    case ';':
+    case '=':
+        return !host && mode != PATH && mode != USER;
+    case ':':
+        return !host && mode != PATH;
+    case '/':
+    case '@':
+        return mode != PATH;
     }
     return true;
 }
@@ -83,9 +103,17 @@ static bool escape_allowed(kr_str s, size_t i, enum mode mode)
 /* Returns an empty string and *out, or what is wrong. */
 static kr_str unescape(struct kr_arena *a, kr_str s, enum mode mode, kr_str *out)
 {
-    char *buf = kr_arena_bytes(a, s.n);
+    char *buf;
     size_t n = 0;
 
+    while (n < s.n && (alnum(s.s[n]) || s.s[n] == '.' || s.s[n] == '-' || s.s[n] == ':'))
+        n++;
+    if (n == s.n || (mode != HOST && mode != ZONE && mode != QUERY && kr_str_chr(s, '%') < 0)) {
+        *out = s;
+        return (kr_str){0};
+    }
+    n = 0;
+    buf = kr_arena_bytes(a, s.n);
     for (size_t i = 0; i < s.n; i++) {
         char c = s.s[i];
 
@@ -109,9 +137,15 @@ static kr_str unescape(struct kr_arena *a, kr_str s, enum mode mode, kr_str *out
 static kr_str escape(struct kr_arena *a, kr_str s, enum mode mode)
 {
     static const char digits[] = "0123456789ABCDEF";
-    char *buf = kr_arena_bytes(a, 3 * s.n);
+    char *buf;
     size_t n = 0;
 
+    while (n < s.n && !should_escape(s.s[n], mode))
+        n++;
+    if (n == s.n)
+        return s;
+    buf = kr_arena_bytes(a, 3 * s.n);
+    n = 0;
     for (size_t i = 0; i < s.n; i++) {
         uint8_t c = (uint8_t)s.s[i];
 
@@ -283,7 +317,7 @@ static kr_str parse(struct kr_arena *a, kr_str raw, bool request, struct url *u)
     kr_str bad;
 
     for (size_t i = 0; i < raw.n; i++) {
-        if ((uint8_t)raw.s[i] < 0x20 || raw.s[i] == 0x7f)
+        if ((uint8_t)(raw.s[i] - 0x20) >= 0x5f && ((uint8_t)raw.s[i] < 0x20 || raw.s[i] == 0x7f))
             return KR_S("net/url: invalid control character in URL");
     }
     if (!raw.n && request)
@@ -345,8 +379,10 @@ static kr_str text_of(struct kr_arena *a, const struct url *u)
 
 static bool url_equal(const struct kr_opaque *x, const struct kr_opaque *y)
 {
-    return kr_str_eq(((const struct url *)(const void *)x)->text,
-                     ((const struct url *)(const void *)y)->text);
+    const struct url *u = (const struct url *)(const void *)x;
+    const struct url *v = (const struct url *)(const void *)y;
+
+    return kr_str_eq(text_of(u->a, u), text_of(v->a, v));
 }
 
 static const struct kr_opaque_type url_type = {.name = "kubernetes.URL", .equal = url_equal};
@@ -359,7 +395,9 @@ static int parse_url(struct cel__vm *vm, kr_str s, struct url *u)
     ptrdiff_t hash = kr_str_chr(s, '#');
     kr_str ignored;
 
-    if (!bad.n) {
+    if (!bad.n && hash < 0 && request.scheme.n) {
+        *u = request; /* the other way to parse differs without a scheme only */
+    } else if (!bad.n) {
         kr_str whole = hash < 0 ? s : kr_str_sub(s, 0, (size_t)hash);
 
         named = whole;
@@ -375,7 +413,7 @@ static int parse_url(struct cel__vm *vm, kr_str s, struct url *u)
             vm, "URL parse error during conversion from string: parse " KR_FMT ": " KR_FMT,
             KR_ARG(cel__quote_go(vm->a, named)), KR_ARG(bad));
     u->head.type = &url_type;
-    u->text = text_of(vm->a, u);
+    u->a = vm->a;
     return 0;
 }
 
@@ -394,6 +432,15 @@ int fn_is_url(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
 
     *out = kr_bool(parse(vm->a, kr_text(args[0]), true, &u).n == 0);
     return 0;
+}
+
+kr_str cel__url_error(struct kr_arena *a, kr_str s)
+{
+    struct url u = {.omit_host = false};
+    kr_str bad = parse(a, s, true, &u);
+
+    return bad.n ? kr_fmt(a, "parse " KR_FMT ": " KR_FMT, KR_ARG(cel__quote_go(a, s)), KR_ARG(bad))
+                 : bad;
 }
 
 /* --- parts ------------------------------------------------------------------------------------ */

@@ -5,7 +5,7 @@
 
 #include "cel/internal.h"
 
-#define CEL_FUNCTION(lib, name, style, id, signature, impl, flags) cel__impl impl;
+#define CEL_FUNCTION(lib, name, style, id, signature, impl, flags, help) cel__impl impl;
 #include "cel/functions.def"
 #undef CEL_FUNCTION
 

@@ -161,6 +161,8 @@ enum { CEL__POS_NONE = UINT32_MAX }; /* no position: prints as -1:0 */
 struct cel__diag {
     uint32_t pos; /* byte offset */
     kr_str text;
+    kr_str name;                   /* what is not there; empty: another matter */
+    const struct cel_type *object; /* where it is not: a type without that field; NULL: the env */
 };
 
 struct cel__diags {
@@ -171,6 +173,10 @@ struct cel__diags {
     uint32_t left_out; /* over CEL_ERRORS_MAX */
 };
 void cel__diag(struct cel__diags *d, uint32_t pos, const char *fmt, ...) KR_PRINTF(3, 4);
+/* The last one is about a name that does not exist: object has no such field, or the env no such
+ * variable or function (NULL). */
+void cel__diag_about(struct cel__diags *d, const struct cel_type *object, kr_str name);
+void cel__diags_sort(struct cel__diags *d); /* by position */
 /* Prints all, sorted by position, into err; returns KR_E_INPUT. */
 int cel__diags_fail(struct cel__diags *d, struct kr_err *err);
 
@@ -261,12 +267,19 @@ struct cel__node *cel__node_new(struct cel__parser *p, enum cel__node_kind kind,
 /* The expansion of a call, or NULL when it is no macro. */
 struct cel__node *cel__macro(struct cel__parser *p, kr_str name, struct cel__node *target,
                              struct cel__node **args, uint32_t n, uint32_t pos);
+/* Number i of the macros, as docs/cel.md shows it; false: there is none. */
+struct cel__macro_info {
+    uint8_t lib; /* enum cel_libs */
+    const char *form, *help;
+};
+bool cel__macro_info(uint32_t i, struct cel__macro_info *out);
 /* "a.b.c" of a pure chain of selects, into a; false for all else. */
 bool cel__dotted(struct kr_arena *a, const struct cel__node *e, kr_str *out);
 
 /* --- functions (functions.def, env.c) --------------------------------------------------------- */
 
 struct cel__vm;
+struct cel__key;
 /* Computes *out from args. Returns 0 or what cel__raise returned. */
 typedef int cel__impl(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out);
 
@@ -277,6 +290,7 @@ enum {
     FN_OP = 2,     /* an operator: the compiler has an opcode for it */
     FN_HIDDEN = 4, /* internal name, not reachable from source text */
     FN_SIZED = 8,  /* costs one per 16 bytes or per element of its arguments */
+    FN_CROSS = 16, /* two types of numbers: the checker sees it only after a comprehension */
 };
 
 /* One row of functions.def. */
@@ -287,21 +301,27 @@ struct cel__row {
     const char *name;
     const char *id;        /* cel-go's overload id */
     const char *signature; /* "string, list(A) -> int" */
+    const char *help;      /* for docs/cel.md; of the first row of a name */
     cel__impl *impl;
 };
 extern const struct cel__row cel__rows[];
 extern const uint32_t cel__rows_n;
 
+enum { CEL__COST_TEXT_MAX = 128 };
+/* What a function costs, for docs/cel.md (cost.c). */
+void cel__cost_text(const struct cel__row *row, char out[CEL__COST_TEXT_MAX]);
+
 struct cel__overload {
     const struct cel__row *row;
     uint32_t args_n;
-    uint32_t vars_n; /* type parameters used: numbers below this */
     const struct cel_type *const *args;
     const struct cel_type *result;
 };
 
 struct cel__fn {
     kr_str name;
+    uint16_t libs; /* enum cel_libs: all that have an overload */
+    bool mixed;    /* several have */
     uint32_t overloads_n;
     const struct cel__overload *overloads;
 };
@@ -322,11 +342,11 @@ struct cel_env {
     uint32_t vars_n, vars_cap, first_slot;
     const struct cel__fn *declared; /* functions without implementation, for checking only */
     uint32_t declared_n;
-    const struct cel__fn **index; /* root: open hash table over functions */
-    uint32_t index_n;
 };
 
-const struct cel__fn *cel__env_function(const struct cel_env *env, kr_str name);
+/* The function with the overloads that env has, or NULL: from a constant table, or in a. */
+const struct cel__fn *cel__env_function(struct kr_arena *a, const struct cel_env *env, kr_str name);
+bool cel__overload_in_table(const struct cel__overload *o); /* constant, with all it points to */
 /* Declares functions that have no implementation: an expression that calls them can be checked. */
 void cel__env_declare(struct cel_env *env, const struct cel__row *rows, uint32_t n);
 /* The variable named exactly name, or NULL. */
@@ -346,9 +366,9 @@ void cel__check(struct kr_arena *a, const struct cel_env *env, struct cel__diags
 KR_MUST int cel__compile_unchecked(struct kr_arena *a, const struct cel_env *env, kr_str text,
                                    const struct cel_prog **out, struct kr_err *err);
 /* The check of a constant format string against a list literal (fn_format.c): what is wrong, or an
- * empty string. *arg gets the index of the offending element, or -1 for the format string. */
+ * empty string. *at gets the offending element, or NULL when it is the format string. */
 kr_str cel__format_check(struct kr_arena *a, kr_str format, const struct cel__node *list,
-                         int32_t *arg);
+                         const struct cel__node **at);
 
 /* --- values read through a schema (typed.c) --------------------------------------------------- */
 
@@ -386,13 +406,18 @@ uint16_t cel__rt_paths(struct cel__rt_builder *b, const struct cel_schema *s,
 kr_val cel__typed(struct cel__vm *vm, kr_val raw, uint16_t h);
 /* Member of a map read through its handle; KR_NONE: absent. key is the name as written. */
 kr_val cel__typed_member(struct cel__vm *vm, kr_val map, kr_str key);
+/* The same for a name of the program. */
+kr_val cel__typed_select(struct cel__vm *vm, kr_val map, const struct cel__key *key);
+/* Handle of the property raw of an object; 0: none is known. */
+uint16_t cel__rt_field(const struct cel__rt *t, kr_str raw);
 /* Item i of a list, read through its handle. */
 static inline kr_val cel__item(struct cel__vm *vm, kr_val list, uint32_t i);
 /* Value of entry i of a map, read through its handle. */
 kr_val cel__typed_entry(struct cel__vm *vm, kr_val map, uint32_t i);
 /* The key under which a typed object shows a property. */
 kr_val cel__typed_key(struct cel__vm *vm, kr_val map, kr_val key);
-/* Result of an evaluation without handles on lists: items are converted. */
+/* Result of an evaluation without handles on lists: items are converted. Stops at vm->parts over
+ * CEL__VALUE_PARTS_MAX: the caller looks. */
 kr_val cel__typed_finish(struct cel__vm *vm, kr_val v);
 /* The value with every typed map and list below converted (for tests and comparisons). */
 kr_val cel__typed_expand(struct cel__vm *vm, kr_val v);
@@ -428,20 +453,40 @@ struct cel__key {
     bool accessible;
 };
 
+/* One member on a path: how raw data spells it, and what its schema makes of the value. */
+struct cel__step {
+    const char *s; /* the property's name */
+    uint32_t n;
+    uint16_t to;      /* handle of the member; 0: taken as it is */
+    uint8_t as_is;    /* enum kr_kind that the schema takes as it is; KR_NONE: no single one */
+    bool null_absent; /* null is as good as absent: a property of a typed object */
+    bool never;       /* no property can have that name */
+};
+
+/* A chain of selects. The steps are walked over the raw data, without a look at the schema; what
+ * they do not find is done again with the keys, which knows the reason. */
 struct cel__path {
     uint32_t keys_n;
     const uint32_t *keys;
+    const struct cel__step *steps; /* NULL: some container has no fixed type, always use the keys */
     kr_str var;
     uint16_t handle;
+    uint32_t slot, uses; /* while compiling */
+    uint32_t cache;      /* register that keeps the value for the next use (flag of PATH) */
 };
+
+enum { CEL__ARGS_MAX = 8, CEL__ANY = 0xFF };
 
 struct cel__call {
     kr_str name;
     bool member;
     uint32_t args_n;
     const uint32_t *args; /* operands */
-    uint32_t overloads_n; /* one: called if its guard lets; more: the first whose guard lets */
-    const struct cel__overload *overloads;
+    bool quick;           /* one overload, and arguments of these kinds fit; CEL__ANY: every kind */
+    uint8_t kinds[CEL__ARGS_MAX];
+    bool refuse_by_types; /* when no overload takes the arguments, the message names their types */
+    uint32_t overloads_n; /* with this number of arguments; the first whose guard lets is called */
+    const struct cel__overload *const *overloads;
     const struct cel__regex *regex; /* compiled constant pattern, or NULL */
 };
 
@@ -454,6 +499,9 @@ struct cel_prog {
     kr_str text;
     const struct cel_type *type;
     bool constant;
+    bool only_path;    /* reads one path and returns it */
+    bool strict, spec; /* CEL_LIB_STRICT, CEL_LIB_SPEC */
+    uint32_t caches_n; /* the last registers: KR_NONE at the start */
     uint32_t regs_n, insns_n, consts_n, keys_n, handlers_n, calls_n, reads_n, types_n;
     const struct cel__insn *insns;
     const kr_val *consts;
@@ -496,13 +544,15 @@ struct cel__vm {
     size_t bytes_max;             /* of a->used_bytes */
     kr_val raised;                /* KR_ERROR */
     uint32_t depth;               /* of recursive walks over values */
+    uint32_t parts;               /* values that cel__typed_finish has gone through */
     const struct cel__call *call; /* the call that runs */
 };
 
 enum {
-    CEL__VALUE_DEPTH_MAX = 1000,            /* nesting of values that equality and JSON walk */
-    CEL__TEXT_MAX = 64 * 1024 * 1024,       /* bytes of one string made by an evaluation */
-    CEL__RUN_BYTES_MAX = 256 * 1024 * 1024, /* bytes of all that one evaluation makes */
+    CEL__VALUE_DEPTH_MAX = 1000, /* nesting of values that equality and JSON walk */
+    CEL__VALUE_PARTS_MAX =
+        4 * 1000 * 1000, /* values in a result, a shared part as often as it stands there */
+    CEL__TEXT_MAX = 64 * 1024 * 1024, /* bytes of one string made by an evaluation */
 };
 
 /* cel_eval without the last step: lists in the result may have handles, which vm can read. */
@@ -515,6 +565,11 @@ kr_val cel__error(struct cel__vm *vm, const char *fmt, ...) KR_PRINTF(2, 3);
 int cel__raise(struct cel__vm *vm, const char *fmt, ...) KR_PRINTF(2, 3);
 int cel__raise_val(struct cel__vm *vm, kr_val error);
 int cel__no_overload(struct cel__vm *vm); /* "no such overload" */
+/* Value of the string key s in sorted pairs, or NULL. Few pairs are looked at one by one, most are
+ * told apart by their lengths; among many, halves are chosen. */
+static inline const kr_val *cel__find(const struct kr_pair *pairs, uint32_t n, const char *s,
+                                      uint32_t len);
+const kr_val *cel__find_halving(const struct kr_pair *pairs, uint32_t n, kr_str name);
 /* Adds to the cost; negative over the limit. */
 static inline int cel__charge(struct cel__vm *vm, uint64_t steps);
 int cel__over_limit(struct cel__vm *vm);
@@ -543,8 +598,24 @@ const char *cel__go_val_type(kr_val v);
 kr_str cel__type_name(kr_val v);
 /* Does v fit the declared type, as far as cel-go looks (the first element of containers)? */
 bool cel__guard(struct cel__vm *vm, const struct cel_type *t, kr_val v);
+/* The only kind that fits t, or CEL__ANY: cel__guard must say. */
+uint8_t cel__guard_kind(const struct cel_type *t);
+static inline bool cel__guard_quick(struct cel__vm *vm, const struct cel_type *t, kr_val v)
+{
+    switch (t->kind) {
+    case TK_BOOL:
+        return v.kind == KR_BOOL;
+    case TK_INT:
+        return v.kind == KR_INT;
+    case TK_STRING:
+        return v.kind == KR_STRING;
+    }
+    return cel__guard(vm, t, v);
+}
 /* Equality as `==` has it: a bool, or an error value. */
 kr_val cel__equal(struct cel__vm *vm, kr_val x, kr_val y);
+/* `!=`: true also where `==` is an error of its own, not one of x or y. */
+kr_val cel__differ(struct cel__vm *vm, kr_val x, kr_val y);
 /* x < y: -1, 0, 1; 2 unordered (NaN); 3 no such overload. */
 int cel__compare(kr_val x, kr_val y);
 /* Looks a key up with numeric coercion: KR_NONE when absent. Typed values come converted. */
@@ -602,6 +673,8 @@ static inline kr_val cel__bytes(kr_str s)
 struct cel__regex;
 int cel__regex_get(struct cel__vm *vm, kr_val pattern, const char *prefix,
                    const struct cel__regex **out);
+/* What Go's url.ParseRequestURI says of s (fn_url.c); empty: nothing. */
+kr_str cel__url_error(struct kr_arena *a, kr_str s);
 /* Dispatches a call: guards, cost, implementation. */
 int cel__call_run(struct cel__vm *vm, const struct cel__call *call, const kr_val *args, uint32_t n,
                   kr_val *out);
@@ -615,6 +688,22 @@ static inline int cel__charge(struct cel__vm *vm, uint64_t steps)
     if (vm->cost > vm->cost_max || vm->a->used_bytes > vm->bytes_max)
         return cel__over_limit(vm);
     return 0;
+}
+
+enum { CEL__FIND_EACH_MAX = 24 };
+
+static inline const kr_val *cel__find(const struct kr_pair *pairs, uint32_t n, const char *s,
+                                      uint32_t len)
+{
+    const struct kr_pair *end = pairs + n;
+
+    if (n > CEL__FIND_EACH_MAX)
+        return cel__find_halving(pairs, n, (kr_str){s, len});
+    for (const struct kr_pair *p = pairs; p < end; p++) {
+        if (p->key.n == len && p->key.kind == KR_STRING && kr_bytes_eq(p->key.s, s, len))
+            return &p->val;
+    }
+    return NULL;
 }
 
 static inline kr_val cel__item(struct cel__vm *vm, kr_val list, uint32_t i)

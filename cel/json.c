@@ -20,7 +20,8 @@ struct converter {
     struct kr_arena *a;
     struct kr_err *err;
     uint32_t depth;
-    bool lenient; /* as json.marshal: bytes and large uints have a form */
+    uint32_t parts; /* values gone through */
+    bool lenient;   /* as json.marshal: bytes and large uints have a form */
 };
 
 static int convert(struct converter *c, kr_val v, kr_val *out);
@@ -84,6 +85,9 @@ static int convert_nested(struct converter *c, kr_val v, kr_val *out)
     if (c->depth >= CEL__VALUE_DEPTH_MAX)
         return kr_fail(c->err, KR_E_LIMIT, "value nests deeper than %d levels",
                        CEL__VALUE_DEPTH_MAX);
+    c->parts += 1 + (v.kind == KR_OPTIONAL ? 0 : v.n);
+    if (c->parts > CEL__VALUE_PARTS_MAX)
+        return kr_fail(c->err, KR_E_LIMIT, "value has more than %d parts", CEL__VALUE_PARTS_MAX);
     c->depth++;
     rc = v.kind == KR_LIST  ? convert_list(c, v, out)
          : v.kind == KR_MAP ? convert_map(c, v, out)

@@ -319,15 +319,23 @@ static struct cel__node *expand_bind(struct expansion *x)
 }
 
 /* o.hasValue() ? optional.of(x = o.value() in t) : optional.none() */
-static struct cel__node *optional_map(struct expansion *x, kr_str target, bool flat)
+static struct cel__node *ident_at(struct expansion *x, kr_str name, uint32_t pos)
 {
-    struct cel__node *body =
-        bind(x, x->args[0]->name, method(x, ident(x, target), KR_S("value"), NULL), x->args[1]);
+    struct cel__node *e = ident(x, name);
+
+    e->pos = pos;
+    return e;
+}
+
+static struct cel__node *optional_map(struct expansion *x, kr_str target, uint32_t pos, bool flat)
+{
+    struct cel__node *held = method(x, ident_at(x, target, pos), KR_S("value"), NULL);
+    struct cel__node *body = bind(x, x->args[0]->name, held, x->args[1]);
 
     if (!flat)
         body = call(x, KR_S("optional.of"), 1, body, NULL, NULL);
-    return call(x, KR_S("_?_:_"), 3, method(x, ident(x, target), KR_S("hasValue"), NULL), body,
-                call(x, KR_S("optional.none"), 0, NULL, NULL, NULL));
+    return call(x, KR_S("_?_:_"), 3, method(x, ident_at(x, target, pos), KR_S("hasValue"), NULL),
+                body, call(x, KR_S("optional.none"), 0, NULL, NULL, NULL));
 }
 
 static struct cel__node *expand_opt_map(struct expansion *x)
@@ -340,8 +348,8 @@ static struct cel__node *expand_opt_map(struct expansion *x)
                        kr_fmt(x->p->a, KR_FMT "() variable name must be a simple identifier",
                               KR_ARG(x->name)));
     if (x->target->kind == NK_IDENT)
-        return optional_map(x, x->target->name, flat);
-    return bind(x, target, x->target, optional_map(x, target, flat));
+        return optional_map(x, x->target->name, x->target->pos, flat);
+    return bind(x, target, x->target, optional_map(x, target, x->pos, flat));
 }
 
 static struct cel__node *expand_sort_by(struct expansion *x)
@@ -363,6 +371,101 @@ static struct cel__node *expand_sort_by(struct expansion *x)
     mapped = list_fold(&keys, var, (kr_str){0}, NULL, x->args[1]);
     return bind(x, input, x->target,
                 method(x, ident(x, input), KR_S("@sortByAssociatedKeys"), mapped));
+}
+
+/* --- math.least, math.greatest ---------------------------------------------------------------- */
+
+/* Can the argument be a number, as far as the syntax tells? */
+static bool may_be_number(const struct cel__node *e)
+{
+    if (e->kind == NK_CONST)
+        return e->value.kind == KR_INT || e->value.kind == KR_UINT || e->value.kind == KR_DOUBLE;
+    return e->kind != NK_LIST && e->kind != NK_MAP && e->kind != NK_STRUCT;
+}
+
+static bool list_of_numbers(const struct cel__node *e)
+{
+    for (uint32_t i = 0; i < e->args_n; i++) {
+        if (!may_be_number(e->args[i]))
+            return false;
+    }
+    return e->kind == NK_LIST && e->args_n;
+}
+
+static struct cel__node *expand_extreme(struct expansion *x)
+{
+    bool least = kr_str_is(x->name, "least");
+    struct cel__node *e;
+
+    if (x->target->kind != NK_IDENT || !kr_str_is(x->target->name, "math"))
+        return NULL;
+    if (!x->n)
+        return fail_at(
+            x, x->target->pos,
+            kr_fmt(x->p->a, "math." KR_FMT "() requires at least one argument", KR_ARG(x->name)));
+    for (uint32_t i = 0; i < x->n; i++) {
+        if (!may_be_number(x->args[i]) && !(x->n == 1 && list_of_numbers(x->args[0])))
+            return fail_at(x, x->args[i]->pos,
+                           kr_fmt(x->p->a, "math." KR_FMT "() %s", KR_ARG(x->name),
+                                  x->n == 1 ? "invalid single argument value"
+                                            : "simple literal arguments must be numeric"));
+    }
+    e = make(x, NK_CALL);
+    e->name = least ? KR_S("math.@min") : KR_S("math.@max");
+    e->args = x->args;
+    e->args_n = x->n;
+    if (x->n > 2) {
+        e->args = kr_new(x->p->a, struct cel__node *);
+        e->args[0] = make(x, NK_LIST);
+        e->args[0]->args = x->args;
+        e->args[0]->args_n = x->n;
+        e->args_n = 1;
+    }
+    return e;
+}
+
+/* --- cel.block, as cel-go's optimizer writes common parts; the names are those of cel-spec's tests */
+
+static bool on_cel(const struct expansion *x)
+{
+    return x->target->kind == NK_IDENT && kr_str_is(x->target->name, "cel");
+}
+
+/* cel.block([e0, e1, ...], body): body, in which cel.index(i) stands for e_i, and so in later e. */
+static struct cel__node *expand_block(struct expansion *x)
+{
+    struct cel__node *body = x->args[1];
+
+    if (!on_cel(x))
+        return NULL;
+    if (x->args[0]->kind != NK_LIST || x->args[0]->optional)
+        return fail_at(x, x->args[0]->pos, KR_S("cel.block() needs a list of expressions"));
+    for (uint32_t i = x->args[0]->args_n; i-- > 0;)
+        body = bind(x, kr_fmt(x->p->a, "@index%u", i), x->args[0]->args[i], body);
+    return body;
+}
+
+/* cel.index(i), cel.iterVar(depth, i), cel.accuVar(depth, i): names that no source text has. */
+static struct cel__node *expand_block_name(struct expansion *x)
+{
+    bool index = kr_str_is(x->name, "index");
+    kr_str name = kr_fmt(x->p->a, "@%s",
+                         index                           ? "index"
+                         : kr_str_is(x->name, "iterVar") ? "it"
+                                                         : "ac");
+
+    if (!on_cel(x) || (x->n == 1) != index)
+        return NULL;
+    for (uint32_t i = 0; i < x->n; i++) {
+        kr_val v = x->args[i]->kind == NK_CONST ? x->args[i]->value : KR_V_NONE;
+
+        if (v.kind != KR_INT || v.i < 0)
+            return fail_at(x, x->args[i]->pos,
+                           kr_fmt(x->p->a, "cel." KR_FMT "() needs a number that is no variable",
+                                  KR_ARG(x->name)));
+        name = kr_fmt(x->p->a, KR_FMT "%s%lld", KR_ARG(name), index ? "" : ":", (long long)v.i);
+    }
+    return ident(x, name);
 }
 
 /* The index of a condition's field, or -1. */
@@ -425,6 +528,8 @@ static struct cel__node *expand_new_condition(struct expansion *x)
 
 /* --- the table -------------------------------------------------------------------------------- */
 
+enum { ANY = UINT8_MAX }; /* number of arguments */
+
 /* clang-format off */
 static const struct {
     const char *name;
@@ -432,26 +537,80 @@ static const struct {
     uint8_t args_min, args_max;
     uint8_t lib;
     struct cel__node *(*expand)(struct expansion *x); /* NULL result: no macro after all */
+    const char *form, *help; /* for docs/cel.md; empty: told elsewhere */
 } macros[] = {
-    {"has",               false, 1, 1, CEL_LIB_STD, expand_has},
-    {"all",               true,  2, 2, CEL_LIB_STD, expand_quantifier},
-    {"exists",            true,  2, 2, CEL_LIB_STD, expand_quantifier},
-    {"exists_one",        true,  2, 2, CEL_LIB_STD, expand_exists_one},
-    {"existsOne",         true,  2, 2, CEL_LIB_STD, expand_exists_one},
-    {"map",               true,  2, 3, CEL_LIB_STD, expand_map},
-    {"filter",            true,  2, 2, CEL_LIB_STD, expand_filter},
-    {"all",               true,  3, 3, CEL_LIB_EXT, expand_quantifier},
-    {"exists",            true,  3, 3, CEL_LIB_EXT, expand_quantifier},
-    {"existsOne",         true,  3, 3, CEL_LIB_EXT, expand_exists_one},
-    {"exists_one",        true,  3, 3, CEL_LIB_EXT, expand_exists_one},
-    {"transformList",     true,  3, 4, CEL_LIB_EXT, expand_transform_list},
-    {"transformMap",      true,  3, 4, CEL_LIB_EXT, expand_transform_map},
-    {"transformMapEntry", true,  3, 4, CEL_LIB_EXT, expand_transform_map},
-    {"bind",              true,  3, 3, CEL_LIB_EXT, expand_bind},
-    {"optMap",            true,  2, 2, CEL_LIB_EXT, expand_opt_map},
-    {"optFlatMap",        true,  2, 2, CEL_LIB_EXT, expand_opt_map},
-    {"sortBy",            true,  2, 2, CEL_LIB_EXT, expand_sort_by},
-    {"newCondition",      true,  1, 1, CEL_LIB_KRO, expand_new_condition},
+    {"has", false, 1, 1, CEL_LIB_STD, expand_has,
+     "has(a.b)",
+     "is the field there?"},
+    {"all", true, 2, 2, CEL_LIB_STD, expand_quantifier,
+     "list.all(x, p)",
+     "does p hold for every element, or key of a map?"},
+    {"exists", true, 2, 2, CEL_LIB_STD, expand_quantifier,
+     "list.exists(x, p)",
+     "does p hold for some element?"},
+    {"exists_one", true, 2, 2, CEL_LIB_STD, expand_exists_one,
+     "list.exists_one(x, p)",
+     "does p hold for exactly one element?"},
+    {"map", true, 2, 3, CEL_LIB_STD, expand_map,
+     "list.map(x, e), list.map(x, p, e)",
+     "e of each element, where p holds"},
+    {"filter", true, 2, 2, CEL_LIB_STD, expand_filter,
+     "list.filter(x, p)",
+     "the elements for which p holds"},
+    {"all", true, 3, 3, CEL_LIB_EXT, expand_quantifier,
+     "list.all(i, x, p)",
+     "the same with index and element, or key and value"},
+    {"exists", true, 3, 3, CEL_LIB_EXT, expand_quantifier,
+     "list.exists(i, x, p)",
+     "the same with index and element, or key and value"},
+    {"existsOne", true, 3, 3, CEL_LIB_EXT, expand_exists_one,
+     "",
+     ""},
+    {"exists_one", true, 3, 3, CEL_LIB_EXT, expand_exists_one,
+     "list.exists_one(i, x, p)",
+     "the same with index and element, or key and value"},
+    {"transformList", true, 3, 4, CEL_LIB_EXT, expand_transform_list,
+     "list.transformList(i, x, e), list.transformList(i, x, p, e)",
+     "a list of e, where p holds"},
+    {"transformMap", true, 3, 4, CEL_LIB_EXT, expand_transform_map,
+     "map.transformMap(k, v, e), map.transformMap(k, v, p, e)",
+     "a map from each key, or index, to e, where p holds"},
+    {"transformMapEntry", true, 3, 4, CEL_LIB_EXT, expand_transform_map,
+     "map.transformMapEntry(k, v, m), map.transformMapEntry(k, v, p, m)",
+     "the entries of all maps m, where p holds; no key may come twice"},
+    {"bind", true, 3, 3, CEL_LIB_EXT, expand_bind,
+     "cel.bind(x, a, e)",
+     "e, in which x is the value of a, computed once when it is needed"},
+    {"optMap", true, 2, 2, CEL_LIB_EXT, expand_opt_map,
+     "optional.optMap(x, e)",
+     "an optional of e, in which x is the value held; none stays none"},
+    {"optFlatMap", true, 2, 2, CEL_LIB_EXT, expand_opt_map,
+     "optional.optFlatMap(x, e)",
+     "the same where e is an optional itself"},
+    {"sortBy", true, 2, 2, CEL_LIB_EXT, expand_sort_by,
+     "list.sortBy(x, key)",
+     "the elements in the order of their keys"},
+    {"newCondition", true, 1, 1, CEL_LIB_KRO, expand_new_condition,
+     "runtime.newCondition({type: t, status: s})",
+     "a status condition; reason and message may be added"},
+    {"least", true, 0, ANY, CEL_LIB_EXT_MORE, expand_extreme,
+     "math.least(a, b, ...)",
+     "the least of its arguments, or of one list"},
+    {"greatest", true, 0, ANY, CEL_LIB_EXT_MORE, expand_extreme,
+     "math.greatest(a, b, ...)",
+     "the greatest of its arguments, or of one list"},
+    {"block", true, 2, 2, CEL_LIB_EXT_MORE, expand_block,
+     "cel.block([a, b, ...], e)",
+     "e, in which cel.index(0) is a and so on, each computed once"},
+    {"index", true, 1, 1, CEL_LIB_EXT_MORE, expand_block_name,
+     "",
+     ""},
+    {"iterVar", true, 2, 2, CEL_LIB_EXT_MORE, expand_block_name,
+     "",
+     ""},
+    {"accuVar", true, 2, 2, CEL_LIB_EXT_MORE, expand_block_name,
+     "",
+     ""},
 };
 /* clang-format on */
 
@@ -464,8 +623,8 @@ struct cel__node *cel__macro(struct cel__parser *p, kr_str name, struct cel__nod
         struct cel__node *e;
 
         if (macros[i].member != (target != NULL) || n < macros[i].args_min ||
-            n > macros[i].args_max || !(p->env->libs & macros[i].lib) ||
-            !kr_str_eq(name, kr_str_c(macros[i].name)))
+            (n > macros[i].args_max && macros[i].args_max != ANY) ||
+            !(p->env->libs & macros[i].lib) || !kr_str_eq(name, kr_str_c(macros[i].name)))
             continue;
         e = macros[i].expand(&x);
         if (e && p->macro_nodes > CEL_MACRO_NODES_MAX) {
@@ -478,4 +637,12 @@ struct cel__node *cel__macro(struct cel__parser *p, kr_str name, struct cel__nod
             return e;
     }
     return NULL;
+}
+
+bool cel__macro_info(uint32_t i, struct cel__macro_info *out)
+{
+    if (i >= KR_N(macros))
+        return false;
+    *out = (struct cel__macro_info){macros[i].lib, macros[i].form, macros[i].help};
+    return true;
 }

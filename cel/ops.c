@@ -130,7 +130,7 @@ static int key_rank(kr_val k)
     return 3;
 }
 
-int cel__key_cmp(kr_val x, kr_val y)
+static int cmp_other_keys(kr_val x, kr_val y)
 {
     int rx = key_rank(x);
     int ry = key_rank(y);
@@ -154,6 +154,13 @@ int cel__key_cmp(kr_val x, kr_val y)
     if (x.kind == KR_TIMESTAMP)
         return cmp_times(x, y);
     return x.kind == KR_NULL ? 0 : sign_of(x.i<y.i, x.i> y.i);
+}
+
+int cel__key_cmp(kr_val x, kr_val y)
+{
+    if (x.kind == KR_STRING && y.kind == KR_STRING)
+        return cmp_bytes(x, y);
+    return cmp_other_keys(x, y);
 }
 
 static void merge_pairs(struct kr_pair *to, const struct kr_pair *x, uint32_t xn,
@@ -283,25 +290,44 @@ static int64_t find_key(kr_val map, kr_val k)
     return at;
 }
 
-/* Member of an untyped map by name. The keys are compared as strings when they are strings. */
+/* The order of a key to a name, by the first byte; 0 where that does not tell. */
+static int first_byte_cmp(kr_val k, kr_str name)
+{
+    if (k.kind != KR_STRING || !k.n || !name.n)
+        return 0;
+    return (uint8_t)k.s[0] - (uint8_t)name.s[0];
+}
+
+const kr_val *cel__find_halving(const struct kr_pair *pairs, uint32_t n, kr_str name)
+{
+    const struct kr_pair *p = pairs;
+    const struct kr_pair *end = pairs + n;
+
+    while (end - p > CEL__FIND_EACH_MAX) {
+        const struct kr_pair *mid = p + (end - p) / 2;
+        int c = first_byte_cmp(mid->key, name);
+
+        if (!c)
+            c = mid->key.kind == KR_STRING ? kr_str_cmp((kr_str){mid->key.s, mid->key.n}, name)
+                                           : key_rank(mid->key) - 2;
+        if (!c)
+            return &mid->val;
+        p = c < 0 ? mid + 1 : p;
+        end = c < 0 ? end : mid;
+    }
+    for (; p < end; p++) {
+        if (p->key.n == name.n && p->key.kind == KR_STRING && kr_bytes_eq(p->key.s, name.s, name.n))
+            return &p->val;
+    }
+    return NULL;
+}
+
+/* Member of an untyped map by name. */
 static kr_val find_name(kr_val map, kr_str name)
 {
-    uint32_t lo = 0;
-    uint32_t hi = map.n;
+    const kr_val *v = cel__find(map.map, map.n, name.s, (uint32_t)name.n);
 
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        kr_val k = map.map[mid].key;
-        int c = k.kind == KR_STRING ? kr_str_cmp((kr_str){k.s, k.n}, name) : key_rank(k) - 2;
-
-        if (c == 0)
-            return map.map[mid].val;
-        if (c < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return KR_V_NONE;
+    return v ? *v : KR_V_NONE;
 }
 
 kr_val cel__map_get(struct cel__vm *vm, kr_val map, kr_val key)
@@ -346,7 +372,7 @@ static kr_val member(struct cel__vm *vm, kr_val x, const struct cel__key *key)
 {
     switch (x.kind) {
     case KR_MAP:
-        return x.aux ? cel__typed_member(vm, x, key->name) : find_name(x, key->name);
+        return x.aux ? cel__typed_select(vm, x, key) : find_name(x, key->name);
     case KR_LIST:
         return cel__error(vm, "unsupported index type 'string' in list");
     case KR_OPAQUE:
@@ -357,6 +383,16 @@ static kr_val member(struct cel__vm *vm, kr_val x, const struct cel__key *key)
         return x;
     }
     return KR_V_NONE;
+}
+
+/* By the specification only maps and objects have fields: an error, where cel-go sees none. */
+static kr_val member_or_none(struct cel__vm *vm, kr_val x, const struct cel__key *key)
+{
+    kr_val v = member(vm, x, key);
+
+    if (vm->p->strict && v.kind == KR_NONE && x.kind != KR_MAP)
+        return cel__error(vm, "no such key: " KR_FMT, KR_ARG(key->name));
+    return v;
 }
 
 static int give(struct cel__vm *vm, kr_val v, kr_val *out)
@@ -388,7 +424,7 @@ int cel__opt_select(struct cel__vm *vm, kr_val x, const struct cel__key *key, kr
             return give(vm, x, out);
         x = *x.ref;
     }
-    v = member(vm, x, key);
+    v = member_or_none(vm, x, key);
     if (v.kind == KR_ERROR)
         return cel__raise_val(vm, v);
     *out = v.kind == KR_NONE ? CEL__OPT_NONE : cel__opt_of(vm->a, v);
@@ -399,10 +435,15 @@ int cel__has(struct cel__vm *vm, kr_val x, const struct cel__key *key, kr_val *o
 {
     kr_val v;
 
+    if (x.kind == KR_OPTIONAL && !x.ref) {
+        *out = kr_bool(false);
+        return 0;
+    }
     if (x.kind == KR_OPTIONAL)
-        x = x.ref ? *x.ref : KR_V_NULL;
-    v = member(vm, x, key);
-    if (v.kind == KR_ERROR && (x.kind == KR_LIST || x.kind == KR_ERROR || x.kind == KR_OPAQUE))
+        x = *x.ref;
+    v = member_or_none(vm, x, key);
+    if (v.kind == KR_ERROR &&
+        (vm->p->strict || x.kind == KR_LIST || x.kind == KR_ERROR || x.kind == KR_OPAQUE))
         return cel__raise_val(vm, v);
     *out = kr_bool(v.kind != KR_NONE);
     return 0;
@@ -426,6 +467,19 @@ static kr_val list_index(struct cel__vm *vm, kr_val key)
                       KR_ARG(cel__type_name(key)));
 }
 
+/* May a value be indexed with one of this kind? */
+static bool qualifies(kr_val key)
+{
+    enum { KINDS = 1 << KR_STRING | 1 << KR_INT | 1 << KR_UINT | 1 << KR_BOOL | 1 << KR_DOUBLE };
+
+    return KINDS >> key.kind & 1;
+}
+
+static kr_val not_qualified(struct cel__vm *vm, kr_val key)
+{
+    return cel__error(vm, "invalid qualifier type: %s", cel__go_val_type(key));
+}
+
 /* x[key]: KR_NONE when it is not there. */
 static kr_val element(struct cel__vm *vm, kr_val x, kr_val key)
 {
@@ -435,10 +489,12 @@ static kr_val element(struct cel__vm *vm, kr_val x, kr_val key)
         return key;
     switch (x.kind) {
     case KR_MAP:
-        if (key.kind == KR_NULL) /* can be stored, but not asked for */
-            return cel__error(vm, "unsupported key type: null_type");
+        if (!qualifies(key)) /* may be stored, but not asked for */
+            return not_qualified(vm, key);
         return cel__map_get(vm, x, key);
     case KR_LIST:
+        if (key.kind != KR_INT && !qualifies(key))
+            return not_qualified(vm, key);
         i = list_index(vm, key);
         if (i.kind == KR_ERROR)
             return i;
@@ -448,7 +504,7 @@ static kr_val element(struct cel__vm *vm, kr_val x, kr_val key)
     case KR_ERROR:
         return x;
     }
-    return KR_V_NONE;
+    return qualifies(key) ? KR_V_NONE : not_qualified(vm, key);
 }
 
 int cel__index(struct cel__vm *vm, kr_val x, kr_val key, kr_val *out)
@@ -461,8 +517,7 @@ int cel__index(struct cel__vm *vm, kr_val x, kr_val key, kr_val *out)
     if (v.kind != KR_NONE)
         return give(vm, v, out);
     if (x.kind == KR_LIST)
-        return cel__raise(vm, "index out of bounds: " KR_FMT,
-                          KR_ARG(cel__print(vm->a, list_index(vm, key))));
+        return cel__raise(vm, "index out of bounds: " KR_FMT, KR_ARG(cel__print(vm->a, key)));
     return cel__raise(vm, "no such key: " KR_FMT, KR_ARG(cel__print(vm->a, key)));
 }
 
@@ -482,6 +537,13 @@ int cel__opt_index(struct cel__vm *vm, kr_val x, kr_val key, kr_val *out)
     return 0;
 }
 
+/* cel-go's plain lists and maps look for elements that are equal or differ; a comparison that fails
+ * (a quantity with a number) is neither and counts as no difference. */
+static bool overlooked(kr_val container, kr_val eq)
+{
+    return !container.aux && eq.kind == KR_ERROR && cel__error_of(eq)->fail != CEL_FAIL_LIMIT;
+}
+
 int cel__in(struct cel__vm *vm, kr_val x, kr_val container, kr_val *out)
 {
     kr_val bad = KR_V_NONE;
@@ -499,13 +561,14 @@ int cel__in(struct cel__vm *vm, kr_val x, kr_val container, kr_val *out)
     KR_TRY(cel__charge(vm, container.n));
     for (uint32_t i = 0; i < container.n; i++) {
         kr_val item = cel__item(vm, container, i);
-        kr_val eq = cel__equal(vm, item, x);
+        kr_val eq = cel__equal(vm, x, item);
 
         if (kr_is_true(eq)) {
             *out = eq;
             return 0;
         }
-        if (eq.kind == KR_ERROR && bad.kind == KR_NONE)
+        if (eq.kind == KR_ERROR && bad.kind == KR_NONE &&
+            (item.kind == KR_ERROR || !overlooked(container, eq)))
             bad = eq;
     }
     if (bad.kind == KR_ERROR)
@@ -533,7 +596,7 @@ static kr_val equal_lists(struct cel__vm *vm, kr_val x, kr_val y)
     vm->cost += x.n;
     for (uint32_t i = 0; i < x.n; i++) {
         eq = cel__equal(vm, cel__item(vm, x, i), cel__item(vm, y, i));
-        if (!kr_is_true(eq))
+        if (!kr_is_true(eq) && !overlooked(x, eq))
             return eq;
     }
     return kr_bool(true);
@@ -551,7 +614,7 @@ static kr_val equal_maps(struct cel__vm *vm, kr_val x, kr_val y)
         if (other.kind == KR_NONE)
             return kr_bool(false);
         eq = cel__equal(vm, cel__typed_entry(vm, x, i), other);
-        if (!kr_is_true(eq))
+        if (!kr_is_true(eq) && !overlooked(x, eq))
             return eq;
     }
     return kr_bool(true);
@@ -559,6 +622,8 @@ static kr_val equal_maps(struct cel__vm *vm, kr_val x, kr_val y)
 
 static kr_val equal_opaque(struct cel__vm *vm, kr_val x, kr_val y)
 {
+    if (y.kind == KR_NULL)
+        return kr_bool(false);
     if (y.kind != KR_OPAQUE || x.obj->type != y.obj->type ||
         (x.obj->type->comparable && !x.obj->type->comparable(y.obj)))
         return no_overload_value(vm);
@@ -601,7 +666,7 @@ kr_val cel__equal(struct cel__vm *vm, kr_val x, kr_val y)
     case KR_STRING:
     case KR_BYTES:
     case KR_TYPE:
-        return kr_bool(x.n == y.n && memcmp(x.s, y.s, x.n) == 0);
+        return kr_bool(x.n == y.n && kr_bytes_eq(x.s, y.s, x.n));
     case KR_BOOL:
         return kr_bool(x.b == y.b);
     case KR_NULL:
@@ -614,61 +679,54 @@ kr_val cel__equal(struct cel__vm *vm, kr_val x, kr_val y)
     return equal_nested(vm, x, y);
 }
 
+kr_val cel__differ(struct cel__vm *vm, kr_val x, kr_val y)
+{
+    kr_val eq = cel__equal(vm, x, y);
+
+    if (eq.kind == KR_ERROR &&
+        (x.kind == KR_ERROR || y.kind == KR_ERROR || cel__error_of(eq)->fail == CEL_FAIL_LIMIT))
+        return eq;
+    return kr_bool(!kr_is_true(eq));
+}
+
 /* --- arithmetic ------------------------------------------------------------------------------- */
 
 static const char overflow[] = "integer overflow";
 
+/* x op y for + - *, in the type of *r; true when it does not fit. */
+#define OVERFLOWS(op, x, y, r)                                                                     \
+    ((op) == OP_ADD   ? __builtin_add_overflow(x, y, r)                                            \
+     : (op) == OP_SUB ? __builtin_sub_overflow(x, y, r)                                            \
+                      : __builtin_mul_overflow(x, y, r))
+
+static int by_zero(struct cel__vm *vm, enum cel__op op)
+{
+    return cel__raise(vm, op == OP_DIV ? "division by zero" : "modulus by zero");
+}
+
 static int arith_int(struct cel__vm *vm, enum cel__op op, int64_t x, int64_t y, kr_val *out)
 {
+    bool divides = op == OP_DIV || op == OP_MOD;
     int64_t r = 0;
-    bool over = false;
 
-    switch (op) {
-    case OP_ADD:
-        over = __builtin_add_overflow(x, y, &r);
-        break;
-    case OP_SUB:
-        over = __builtin_sub_overflow(x, y, &r);
-        break;
-    case OP_MUL:
-        over = __builtin_mul_overflow(x, y, &r);
-        break;
-    default:
-        if (y == 0)
-            return cel__raise(vm, op == OP_DIV ? "division by zero" : "modulus by zero");
-        over = x == INT64_MIN && y == -1;
-        if (!over)
-            r = op == OP_DIV ? x / y : x % y;
-    }
-    if (over)
+    if (divides && y == 0)
+        return by_zero(vm, op);
+    if (divides ? x == INT64_MIN && y == -1 : OVERFLOWS(op, x, y, &r))
         return cel__raise(vm, overflow);
-    *out = kr_int(r);
+    *out = kr_int(op == OP_DIV ? x / y : op == OP_MOD ? x % y : r);
     return 0;
 }
 
 static int arith_uint(struct cel__vm *vm, enum cel__op op, uint64_t x, uint64_t y, kr_val *out)
 {
+    bool divides = op == OP_DIV || op == OP_MOD;
     uint64_t r = 0;
-    bool over = false;
 
-    switch (op) {
-    case OP_ADD:
-        over = __builtin_add_overflow(x, y, &r);
-        break;
-    case OP_SUB:
-        over = __builtin_sub_overflow(x, y, &r);
-        break;
-    case OP_MUL:
-        over = __builtin_mul_overflow(x, y, &r);
-        break;
-    default:
-        if (y == 0)
-            return cel__raise(vm, op == OP_DIV ? "division by zero" : "modulus by zero");
-        r = op == OP_DIV ? x / y : x % y;
-    }
-    if (over)
+    if (divides && y == 0)
+        return by_zero(vm, op);
+    if (!divides && OVERFLOWS(op, x, y, &r))
         return cel__raise(vm, "unsigned integer overflow");
-    *out = kr_uint(r);
+    *out = kr_uint(op == OP_DIV ? x / y : op == OP_MOD ? x % y : r);
     return 0;
 }
 
@@ -707,6 +765,8 @@ static int shift_time(struct cel__vm *vm, kr_val ts, int64_t ns, bool minus, kr_
         nanos -= 1000000000;
         seconds++;
     }
+    if (minus && ns == INT64_MIN) /* cel-go adds the negative */
+        return cel__raise(vm, overflow);
     if (seconds < CEL__SECONDS_MIN || seconds > CEL__SECONDS_MAX)
         return cel__raise(vm, "timestamp overflow");
     *out = cel__timestamp(seconds, (uint32_t)nanos, (int16_t)ts.aux);
@@ -899,7 +959,9 @@ int cel__negate(struct cel__vm *vm, kr_val x, kr_val *out)
         return 0;
     case KR_ERROR:
         return cel__raise_val(vm, x);
-    case KR_UINT:
+    case KR_BOOL: /* in cel-go types that have a negation, or methods */
+    case KR_STRING:
+    case KR_TIMESTAMP:
         return cel__no_overload(vm);
     }
     return cel__raise(vm, "no such overload: -_");
@@ -925,8 +987,6 @@ bool cel__is_zero(kr_val v)
         return v.n == 0;
     case KR_TIMESTAMP:
         return v.i == CEL__SECONDS_MIN && v.n == 0;
-    case KR_OPTIONAL:
-        return !v.ref;
     }
     return false;
 }
@@ -979,6 +1039,26 @@ const char *cel__go_type(kr_val v)
     return "<nil>";
 }
 
+static const char *go_opaque_type(const char *name)
+{
+    static const struct {
+        const char *name, *go;
+    } types[] = {
+        {"net.IP", "cel.IP"},
+        {"net.CIDR", "cel.CIDR"},
+        {"kubernetes.URL", "cel.URL"},
+        {"kubernetes.Quantity", "cel.Quantity"},
+        {"kubernetes.Semver", "cel.Semver"},
+        {"kubernetes.NamedFormat", "*cel.Format"},
+    };
+
+    for (size_t i = 0; i < KR_N(types); i++) {
+        if (strcmp(name, types[i].name) == 0)
+            return types[i].go;
+    }
+    return name;
+}
+
 const char *cel__go_val_type(kr_val v)
 {
     switch (v.kind) {
@@ -1004,8 +1084,25 @@ const char *cel__go_val_type(kr_val v)
         return "*types.Type";
     case KR_OPTIONAL:
         return "*types.Optional";
+    case KR_LIST:
+        return "*types.baseList";
+    case KR_MAP:
+        return "*types.baseMap";
+    case KR_OPAQUE:
+        return go_opaque_type(v.obj->type->name);
     }
     return cel__type_name(v).s;
+}
+
+uint8_t cel__guard_kind(const struct cel_type *t)
+{
+    static const uint8_t kinds[] = {
+        [TK_NULL] = KR_NULL,   [TK_BOOL] = KR_BOOL,         [TK_INT] = KR_INT,
+        [TK_UINT] = KR_UINT,   [TK_DOUBLE] = KR_DOUBLE,     [TK_STRING] = KR_STRING,
+        [TK_BYTES] = KR_BYTES, [TK_DURATION] = KR_DURATION, [TK_TIMESTAMP] = KR_TIMESTAMP,
+    };
+
+    return t->kind < KR_N(kinds) && kinds[t->kind] ? kinds[t->kind] : CEL__ANY;
 }
 
 bool cel__guard(struct cel__vm *vm, const struct cel_type *t, kr_val v)

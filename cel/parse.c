@@ -48,6 +48,14 @@ void cel__diag(struct cel__diags *d, uint32_t pos, const char *fmt, ...)
         .pos = pos, .text = kr_strdup(d->a, kr_str_sub(kr_str_c(text), 0, (size_t)n))};
 }
 
+void cel__diag_about(struct cel__diags *d, const struct cel_type *object, kr_str name)
+{
+    if (d->n == 0 || d->left_out)
+        return;
+    d->list[d->n - 1].object = object;
+    d->list[d->n - 1].name = name;
+}
+
 static int diag_order(const struct cel__diag *x, const struct cel__diag *y)
 {
     bool no_x = x->pos == CEL__POS_NONE;
@@ -59,7 +67,7 @@ static int diag_order(const struct cel__diag *x, const struct cel__diag *y)
 }
 
 /* Insertion sort: at most CEL_ERRORS_MAX, and it is stable. */
-static void diags_sort(struct cel__diags *d)
+void cel__diags_sort(struct cel__diags *d)
 {
     for (uint32_t i = 1; i < d->n; i++) {
         struct cel__diag x = d->list[i];
@@ -131,7 +139,7 @@ int cel__diags_fail(struct cel__diags *d, struct kr_err *err)
 {
     KR_AUTO(kr_buf) b = KR_BUF_IN(d->a, 64 * KR_ERR_MAX);
 
-    diags_sort(d);
+    cel__diags_sort(d);
     for (uint32_t i = 0; i < d->n; i++) {
         if (i)
             kr_buf_chr(&b, '\n');
@@ -215,7 +223,7 @@ bool cel__dotted(struct kr_arena *a, const struct cel__node *e, kr_str *out)
     }
     if (e->kind != NK_SELECT || e->test_only || !cel__dotted(a, e->target, &prefix))
         return false;
-    *out = kr_fmt(a, KR_FMT "." KR_FMT, KR_ARG(prefix), KR_ARG(e->name));
+    *out = kr_dotted(a, prefix, e->name);
     return true;
 }
 

@@ -158,11 +158,39 @@ kr_str cel__quote_go(struct kr_arena *a, kr_str s)
 
 enum { PRINT_DEPTH_MAX = 4, PRINT_MAX = 1024 };
 
+static void print_bytes(struct kr_buf *b, kr_str s)
+{
+    kr_buf_chr(b, '[');
+    for (size_t i = 0; i < s.n && b->n < PRINT_MAX; i++)
+        kr_buf_fmt(b, i ? " %u" : "%u", (unsigned char)s.s[i]);
+    kr_buf_chr(b, ']');
+}
+
+/* "2009-02-13 23:31:30.5 +0530 +0530", as time.Time's String. */
+static void print_time(struct kr_buf *b, kr_val v)
+{
+    int zone = (int16_t)v.aux;
+    int east = zone < 0 ? -zone : zone;
+    char text[KR_TIME_TEXT_MAX];
+    char offset[16];
+    size_t n = kr_time_text_zone(v.i, v.n, (int16_t)zone, text);
+    const char *t = memchr(text, 'T', n);
+    size_t day = (size_t)(t - text);
+
+    n -= zone ? strlen("+05:30") : strlen("Z");
+    snprintf(offset, sizeof(offset), "%c%02d%02d", zone < 0 ? '-' : '+', east / 60 % 100,
+             east % 60);
+    kr_buf_fmt(b, "%.*s %.*s %s %s", (int)day, text, (int)(n - day - 1), t + 1, offset,
+               zone ? offset : "UTC");
+}
+
 static void print_value(struct kr_arena *a, struct kr_buf *b, kr_val v, int depth)
 {
+    char text[KR_TIME_TEXT_MAX];
+
     switch (v.kind) {
     case KR_NULL:
-        kr_buf_str(b, KR_S("NULL_VALUE"));
+        kr_buf_chr(b, '0');
         return;
     case KR_BOOL:
         kr_buf_str(b, v.b ? KR_S("true") : KR_S("false"));
@@ -178,14 +206,16 @@ static void print_value(struct kr_arena *a, struct kr_buf *b, kr_val v, int dept
         return;
     case KR_STRING:
     case KR_TYPE:
-    case KR_BYTES:
         kr_buf_str(b, kr_text(v));
         return;
+    case KR_BYTES:
+        print_bytes(b, kr_text(v));
+        return;
     case KR_DURATION:
-        kr_buf_str(b, cel__duration_text(a, v.i));
+        kr_buf_add(b, text, kr_duration_text(v.i, text));
         return;
     case KR_TIMESTAMP:
-        kr_buf_str(b, cel__timestamp_text(a, v));
+        print_time(b, v);
         return;
     case KR_LIST:
         kr_buf_chr(b, '[');

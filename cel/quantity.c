@@ -183,7 +183,7 @@ static bool split(kr_str s, struct parts *p)
         at += 1 + n;
     }
     n = at;
-    while (at < s.n && strchr("eEinumkKMGTP", s.s[at]))
+    while (at < s.n && s.s[at] && strchr("eEinumkKMGTP", s.s[at]))
         at++;
     if (at < s.n && (s.s[at] == '-' || s.s[at] == '+'))
         at++;

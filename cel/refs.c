@@ -174,8 +174,24 @@ static void walk_fold(struct walker *w, const struct cel__fold *f, uint32_t loca
     w->aliases = al.up;
 }
 
+/* runtime.condition(x, type) looks into x.status.conditions, and nowhere else in x. */
+static bool walk_lookup(struct walker *w, const struct cel__node *e)
+{
+    struct chain *c = w->scratch;
+
+    if (e->kind != NK_CALL || !e->member || e->target->slot != CEL__SLOT_RUNTIME ||
+        !kr_str_is(e->name, "condition") || e->args_n != 2 || !chain_of(w, e->args[0], c) ||
+        !extend(c, KR_S("status")) || !extend(c, KR_S("conditions")))
+        return false;
+    add_read(w, c);
+    walk(w, e->args[1]);
+    return true;
+}
+
 static void walk(struct walker *w, const struct cel__node *e)
 {
+    if (walk_lookup(w, e))
+        return;
     if ((e->kind == NK_IDENT || e->kind == NK_SELECT || e->kind == NK_CALL) &&
         chain_of(w, e, w->scratch)) {
         add_read(w, w->scratch);
@@ -276,8 +292,7 @@ static void inspect_call(struct inspector *in, const struct cel__node *e)
         return;
     }
     if (cel__dotted(in->a, e->target, &prefix) &&
-        cel_env_has_function(in->env,
-                             kr_fmt(in->a, KR_FMT "." KR_FMT, KR_ARG(prefix), KR_ARG(e->name))))
+        cel_env_has_function(in->env, kr_dotted(in->a, prefix, e->name)))
         return;
     inspect(in, e->target);
 }

@@ -80,11 +80,31 @@ static std::string modern_groups(const char *s, size_t n)
     return out;
 }
 
+/* Is there a \C, which means any byte? Go has no such thing. */
+static bool has_any_byte(const char *s, size_t n)
+{
+    bool literal = false; /* between \Q and \E */
+
+    for (size_t i = 0; i + 1 < n; i++) {
+        if (s[i] != '\\')
+            continue;
+        i++;
+        if (s[i] == 'C' && !literal)
+            return true;
+        literal = s[i] == 'Q' || (literal && s[i] != 'E');
+    }
+    return false;
+}
+
 extern "C" struct cel__regex *cel__regex_new(const char *pattern, size_t n,
                                              char err[CEL__REGEX_ERR_MAX])
 {
     RE2::Options options;
 
+    if (has_any_byte(pattern, n)) {
+        snprintf(err, CEL__REGEX_ERR_MAX, "error parsing regexp: invalid escape sequence: `\\C`");
+        return NULL;
+    }
     options.set_log_errors(false);
     std::unique_ptr<cel__regex> re(new cel__regex(modern_groups(pattern, n), options));
     if (re->re.ok())
@@ -107,17 +127,40 @@ extern "C" void cel__regex_free(void *re)
     delete static_cast<cel__regex *>(re);
 }
 
+extern "C" bool cel__regex_groups(const struct cel__regex *re, const char *text, size_t len,
+                                  size_t from, struct cel__span *spans, int n)
+{
+    re2::StringPiece input(text, len);
+    re2::StringPiece groups[CEL__REGEX_GROUPS_MAX];
+
+    if (!re->re.Match(input, from, len, RE2::UNANCHORED, groups, n))
+        return false;
+    for (int i = 0; i < n; i++) {
+        if (!groups[i].data()) {
+            spans[i] = {1, 0};
+            continue;
+        }
+        spans[i].from = static_cast<size_t>(groups[i].data() - text);
+        spans[i].to = spans[i].from + groups[i].size();
+    }
+    return true;
+}
+
+extern "C" int cel__regex_groups_n(const struct cel__regex *re)
+{
+    return re->re.NumberOfCapturingGroups();
+}
+
 extern "C" bool cel__regex_find(const struct cel__regex *re, const char *text, size_t n,
                                 size_t from, size_t *start, size_t *end)
 {
-    re2::StringPiece input(text, n);
-    re2::StringPiece match;
+    struct cel__span span;
 
-    if (!re->re.Match(input, from, n, RE2::UNANCHORED, &match, start ? 1 : 0))
+    if (!cel__regex_groups(re, text, n, from, &span, start ? 1 : 0))
         return false;
     if (start) {
-        *start = static_cast<size_t>(match.data() - text);
-        *end = *start + match.size();
+        *start = span.from;
+        *end = span.to;
     }
     return true;
 }

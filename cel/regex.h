@@ -21,6 +21,16 @@ void cel__regex_free(void *re); /* accepts NULL; fits kr_arena_defer */
 bool cel__regex_find(const struct cel__regex *re, const char *text, size_t n, size_t from,
                      size_t *start, size_t *end);
 
+enum { CEL__REGEX_GROUPS_MAX = 10 }; /* the whole match and \1 to \9 */
+
+struct cel__span {
+    size_t from, to; /* from > to: the group took no part */
+};
+/* The same with groups: span 0 is the whole match. n: spans wanted. */
+bool cel__regex_groups(const struct cel__regex *re, const char *text, size_t len, size_t from,
+                       struct cel__span *spans, int n);
+int cel__regex_groups_n(const struct cel__regex *re); /* capturing groups of the pattern */
+
 #ifdef __cplusplus
 }
 #endif

@@ -165,10 +165,10 @@ static bool timestamp_shape(kr_str s)
 {
     size_t i = 19;
 
-    if (s.n < 20 || two(s, 0) < 0 || two(s, 2) < 0 || s.s[4] != '-' || two(s, 5) < 0 ||
-        s.s[7] != '-' || two(s, 8) < 0 || (s.s[10] | 32) != 't' || two(s, 11) < 0 ||
-        two(s, 11) > 23 || s.s[13] != ':' || two(s, 14) < 0 || two(s, 14) > 59 || s.s[16] != ':' ||
-        two(s, 17) < 0 || two(s, 17) > 60)
+    if (s.n < 20 || two(s, 0) < 0 || two(s, 2) < 0 || s.s[4] != '-' || two(s, 5) < 1 ||
+        two(s, 5) > 12 || s.s[7] != '-' || two(s, 8) < 1 || two(s, 8) > 31 ||
+        (s.s[10] | 32) != 't' || two(s, 11) < 0 || two(s, 11) > 23 || s.s[13] != ':' ||
+        two(s, 14) < 0 || two(s, 14) > 59 || s.s[16] != ':' || two(s, 17) < 0 || two(s, 17) > 60)
         return false;
     if (s.s[i] == '.') {
         i++;

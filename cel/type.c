@@ -297,8 +297,7 @@ static enum cel__field_found schema_field(struct kr_arena *a, const struct cel_t
         t = embedded_field(a, object, name);
     f = t ? NULL : field_of(a, s, name);
     if (f && cel__escape(a, f->name, &escaped))
-        t = type_of(a, f->schema,
-                    kr_fmt(a, KR_FMT "." KR_FMT, KR_ARG(object->name), KR_ARG(escaped)), 0);
+        t = type_of(a, f->schema, kr_dotted(a, object->name, escaped), 0);
     if (!t && s->preserve_unknown)
         t = &cel__t_dyn;
     if (!t)
@@ -838,7 +837,8 @@ static int object_to_openapi(struct kr_arena *a, const struct cel_type *t, const
         KR_TRY(to_openapi(a, field, &path, &v, err));
         kr_mapb_put(&props, name, v);
     }
-    kr_mapb_put(&b, KR_S("properties"), kr_mapb_done(&props));
+    if (props.n)
+        kr_mapb_put(&b, KR_S("properties"), kr_mapb_done(&props));
     *out = kr_mapb_done(&b);
     return 0;
 }
@@ -886,8 +886,11 @@ static int to_openapi(struct kr_arena *a, const struct cel_type *t, const struct
         *out = scalar_schema(a, KR_S("string"), KR_S("date-time"),
                              KR_S("Timestamp representing a creation time"));
     else
-        *out = scalar_schema(a, KR_S(""), KR_S(""),
-                             kr_fmt(a, "unknown CEL type: " KR_FMT, KR_ARG(cel_type_print(a, t))));
+        *out = scalar_schema(
+            a, KR_S(""), KR_S(""),
+            t->kind == TK_DURATION
+                ? KR_S("unknown CEL type: google.protobuf.Duration")
+                : kr_fmt(a, "unknown CEL type: " KR_FMT, KR_ARG(cel_type_print(a, t))));
     return 0;
 }
 

@@ -317,7 +317,7 @@ kr_val cel__typed(struct cel__vm *vm, kr_val raw, uint16_t h)
                       "x-kubernetes-preserve-unknown-fields is true, got ");
 }
 
-static uint16_t field_handle(const struct cel__rt *t, kr_str raw)
+uint16_t cel__rt_field(const struct cel__rt *t, kr_str raw)
 {
     uint32_t lo = 0;
     uint32_t hi = t->fields_n;
@@ -336,20 +336,33 @@ static uint16_t field_handle(const struct cel__rt *t, kr_str raw)
     return 0;
 }
 
+/* The property raw of a typed object. */
+static kr_val object_member(struct cel__vm *vm, const struct cel__rt *t, kr_val map, kr_str raw)
+{
+    const kr_val *v = cel__find(map.map, map.n, raw.s, (uint32_t)raw.n);
+
+    if (!v || v->kind == KR_NONE || v->kind == KR_NULL)
+        return KR_V_NONE;
+    return cel__typed(vm, *v, cel__rt_field(t, raw));
+}
+
 kr_val cel__typed_member(struct cel__vm *vm, kr_val map, kr_str key)
 {
     const struct cel__rt *t = type_at(vm, map.aux);
     kr_str raw;
-    kr_val v;
 
     if (!t->object_like)
         return cel__typed(vm, kr_get(map, key), t->additional);
-    if (!cel__unescape(vm->a, key, &raw))
-        return KR_V_NONE;
-    v = kr_get(map, raw);
-    if (v.kind == KR_NONE || v.kind == KR_NULL)
-        return KR_V_NONE;
-    return cel__typed(vm, v, field_handle(t, raw));
+    return cel__unescape(vm->a, key, &raw) ? object_member(vm, t, map, raw) : KR_V_NONE;
+}
+
+kr_val cel__typed_select(struct cel__vm *vm, kr_val map, const struct cel__key *key)
+{
+    const struct cel__rt *t = type_at(vm, map.aux);
+
+    if (!t->object_like)
+        return cel__typed_member(vm, map, key->name);
+    return key->accessible ? object_member(vm, t, map, key->unescaped) : KR_V_NONE;
 }
 
 bool cel__typed_is_object(struct cel__vm *vm, kr_val map)
@@ -379,7 +392,7 @@ kr_val cel__typed_entry(struct cel__vm *vm, kr_val map, uint32_t i)
         return cel__typed(vm, p->val, t->additional);
     if (p->val.kind == KR_NULL)
         return cel__error(vm, "no such key: " KR_FMT, KR_ARG(kr_text(p->key)));
-    return cel__typed(vm, p->val, field_handle(t, kr_text(p->key)));
+    return cel__typed(vm, p->val, cel__rt_field(t, kr_text(p->key)));
 }
 
 /* --- lists that are sets or maps -------------------------------------------------------------- */
@@ -473,8 +486,6 @@ static kr_val finish_list(struct cel__vm *vm, kr_val list)
         kr_val was = list.list[i];
         kr_val is = cel__typed_finish(vm, cel__item(vm, list, i));
 
-        if (is.kind == KR_MAP)
-            is.aux = list.aux ? 0 : is.aux; /* verbatim with or without the handle */
         if (!items && memcmp(&is, &was, sizeof(is)) != 0) {
             items = kr_new_n(vm->a, kr_val, list.n);
             memcpy(items, list.list, i * sizeof(*items));
@@ -511,12 +522,17 @@ kr_val cel__typed_finish(struct cel__vm *vm, kr_val v)
 {
     kr_val *inner;
 
+    if (!vm->p->types_n)
+        return v; /* nothing has a handle */
     if (v.kind != KR_LIST && v.kind != KR_MAP && !(v.kind == KR_OPTIONAL && v.ref))
         return v;
-    if (v.kind == KR_MAP && v.aux)
-        return v; /* goes out verbatim */
-    if (vm->depth >= CEL__VALUE_DEPTH_MAX)
+    if (v.kind == KR_MAP && v.aux) {
+        v.aux = 0; /* goes out verbatim; the handle says something to this program only */
         return v;
+    }
+    if (vm->depth >= CEL__VALUE_DEPTH_MAX || vm->parts > CEL__VALUE_PARTS_MAX)
+        return v;
+    vm->parts += 1 + (v.kind == KR_OPTIONAL ? 0 : v.n);
     vm->depth++;
     if (v.kind == KR_LIST) {
         v = finish_list(vm, v);

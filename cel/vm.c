@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vm.c - runs a program: registers, one loop, errors that travel by table.
  *
+ * Each instruction jumps to the code of the next one (labels as values), and does the common case
+ * itself: untyped maps, integers, strings, bools. All else is a call of ops.c, which knows the rules
+ * and the errors.
+ *
  * An instruction that fails sets vm->raised. The handler table says where the run continues and
  * which register gets the error as a value; without a handler the evaluation fails. So the normal
  * path tests nothing, and && || all() exists() see both values of their operands.
  *
  * Everything an evaluation makes lives in the caller's arena; small programs keep their registers
- * on the stack. Each instruction costs one step, functions more (functions.def).
+ * on the stack. Each instruction costs one step, functions more (functions.def); the steps of a
+ * program and of a loop's body are counted at once, not one by one.
+ *
+ * Values are copied as two words. A value just made by two stores and read by one wide load would
+ * wait for both to reach the cache.
  *
  * Source: cel-go interpreter; reference section 9.
  */
@@ -83,10 +91,18 @@ int cel__no_overload(struct cel__vm *vm)
 
 int cel__over_limit(struct cel__vm *vm)
 {
-    static const struct cel__error e = {
-        .fail = CEL_FAIL_LIMIT, .code = KR_E_LIMIT, .text = {"evaluation cost limit exceeded", 30}};
+#define LIMIT(text_)                                                                               \
+    {                                                                                              \
+        .fail = CEL_FAIL_LIMIT, .code = KR_E_LIMIT, .text = { text_, sizeof(text_) - 1 }           \
+    }
+    static const struct cel__error cost = LIMIT("evaluation cost limit exceeded");
+    static const struct cel__error memory = LIMIT("evaluation memory limit exceeded");
+    static const struct cel__error size = LIMIT("a value exceeds the limit of size or nesting");
+#undef LIMIT
 
-    cel__raise_val(vm, cel__val_error(&e));
+    cel__raise_val(vm, cel__val_error(vm->cost > vm->cost_max             ? &cost
+                                      : vm->a->used_bytes > vm->bytes_max ? &memory
+                                                                          : &size));
     return KR_E_LIMIT;
 }
 
@@ -105,15 +121,13 @@ static uint64_t size_cost(kr_val v)
     return 0;
 }
 
-static bool overload_takes(struct cel__vm *vm, const struct cel__call *call,
-                           const struct cel__overload *o, const kr_val *args, uint32_t n)
+static inline bool overload_takes(struct cel__vm *vm, const struct cel__overload *o,
+                                  const kr_val *args, uint32_t n)
 {
-    if (o->args_n != n || (o->row->style == MEMBER) != call->member)
-        return false;
     if (!(o->row->flags & FN_GUARD))
         return true; /* the function looks itself */
     for (uint32_t i = 0; i < n; i++) {
-        if (!cel__guard(vm, o->args[i], args[i]))
+        if (!cel__guard_quick(vm, o->args[i], args[i]))
             return false;
     }
     return true;
@@ -125,7 +139,7 @@ static int call_refused(struct cel__vm *vm, const struct cel__call *call, const 
 {
     KR_AUTO(kr_buf) b = KR_BUF_IN(vm->a, KR_ERR_MAX);
 
-    if (!(call->overloads[0].row->flags & FN_GUARD))
+    if (!call->refuse_by_types)
         return cel__no_overload(vm);
     for (uint32_t i = 0; i < n; i++) {
         kr_str t = cel__type_name(args[i]);
@@ -144,9 +158,9 @@ int cel__call_run(struct cel__vm *vm, const struct cel__call *call, const kr_val
             return cel__raise_val(vm, args[i]);
     }
     for (uint32_t i = 0; i < call->overloads_n; i++) {
-        const struct cel__row *row = call->overloads[i].row;
+        const struct cel__row *row = call->overloads[i]->row;
 
-        if (!overload_takes(vm, call, &call->overloads[i], args, n))
+        if (!overload_takes(vm, call->overloads[i], args, n))
             continue;
         for (uint32_t k = 0; (row->flags & FN_SIZED) && k < n; k++)
             vm->cost += size_cost(args[k]);
@@ -159,21 +173,55 @@ int cel__call_run(struct cel__vm *vm, const struct cel__call *call, const kr_val
 
 /* --- parts of the loop ------------------------------------------------------------------------ */
 
-#define VAL(o) ((o)&CEL__CONST ? vm->p->consts[(o) & ~CEL__CONST] : regs[o])
+#define REF(o) ((o)&CEL__CONST ? &vm->p->consts[(o) & ~CEL__CONST] : &regs[o])
+#define VAL(o) (*REF(o))
+#define LIKELY(cond) __builtin_expect(!!(cond), 1)
+#define UNLIKELY(cond) __builtin_expect(!!(cond), 0)
+#define ALWAYS_INLINE __attribute__((always_inline)) static inline
+#define NOINLINE __attribute__((noinline)) static /* keeps the loop's registers free */
 
-static int run_call(struct cel__vm *vm, const kr_val *regs, const struct cel__call *call,
-                    kr_val *out)
+static inline void copy_val(kr_val *to, const kr_val *from)
 {
-    kr_val args[8];
+    uint64_t head;
+    int64_t word = from->i;
 
-    if (call->args_n > KR_N(args))
-        return cel__no_overload(vm);
-    for (uint32_t i = 0; i < call->args_n; i++)
-        args[i] = VAL(call->args[i]);
-    return cel__call_run(vm, call, args, call->args_n, out);
+    memcpy(&head, from, sizeof(head));
+    memcpy(to, &head, sizeof(head));
+    to->i = word;
 }
 
-static int load_slot(struct cel__vm *vm, const struct cel__insn *in, kr_val *out)
+/* Do the arguments fit the call's only overload, by their kinds alone? An error never does. */
+static inline bool kinds_fit(const struct cel__call *call, const kr_val *args)
+{
+    for (uint32_t i = 0; i < call->args_n; i++) {
+        if (args[i].kind != call->kinds[i] &&
+            (call->kinds[i] != CEL__ANY || args[i].kind == KR_ERROR))
+            return false;
+    }
+    return true;
+}
+
+NOINLINE int run_call(struct cel__vm *vm, const kr_val *regs, const struct cel__call *call,
+                      kr_val *out)
+{
+    kr_val args[CEL__ARGS_MAX];
+    const struct cel__row *row;
+
+    if (call->args_n > CEL__ARGS_MAX)
+        return cel__no_overload(vm);
+    for (uint32_t i = 0; i < call->args_n; i++)
+        copy_val(&args[i], REF(call->args[i]));
+    if (!call->quick || !kinds_fit(call, args))
+        return cel__call_run(vm, call, args, call->args_n, out);
+    row = call->overloads[0]->row;
+    for (uint32_t k = 0; (row->flags & FN_SIZED) && k < call->args_n; k++)
+        vm->cost += size_cost(args[k]);
+    KR_TRY(cel__charge(vm, 1));
+    vm->call = call;
+    return row->impl(vm, args, call->args_n, out);
+}
+
+NOINLINE int load_slot(struct cel__vm *vm, const struct cel__insn *in, kr_val *out)
 {
     kr_val v = in->a < vm->slots_n ? vm->slots[in->a] : KR_V_NONE;
 
@@ -189,7 +237,27 @@ static int load_slot(struct cel__vm *vm, const struct cel__insn *in, kr_val *out
     return 0;
 }
 
-static int load_path(struct cel__vm *vm, const struct cel__insn *in, kr_val *out)
+/* The raw value at the end of the path's steps; NULL: not found like that. */
+static inline const kr_val *walk_steps(const kr_val *v, const struct cel__path *path)
+{
+    const struct cel__step *step = path->steps;
+    const struct cel__step *end;
+
+    if (UNLIKELY(!step))
+        return NULL;
+    end = step + path->keys_n;
+    for (; step < end; step++) {
+        if (UNLIKELY(v->kind != KR_MAP || v->aux || step->never))
+            return NULL;
+        v = cel__find(v->map, v->n, step->s, step->n);
+        if (UNLIKELY(!v || (v->kind == KR_NULL && step->null_absent)))
+            return NULL;
+    }
+    return v;
+}
+
+/* A path by its keys, one select after the other. */
+NOINLINE int load_keys(struct cel__vm *vm, const struct cel__insn *in, kr_val *out)
 {
     const struct cel__path *path = &vm->p->paths[in->b];
     kr_val v;
@@ -198,6 +266,148 @@ static int load_path(struct cel__vm *vm, const struct cel__insn *in, kr_val *out
     for (uint32_t i = 0; i < path->keys_n; i++)
         KR_TRY(cel__select(vm, v, &vm->p->keys[path->keys[i]], &v));
     *out = v;
+    return 0;
+}
+
+/* The value at the end of path, when it is there and no conversion is needed; else NULL. */
+static inline const kr_val *plain_path(const kr_val *slots, uint32_t slots_n,
+                                       const struct cel__insn *in, const struct cel__path *path)
+{
+    const kr_val *v = LIKELY(in->a < slots_n) ? walk_steps(&slots[in->a], path) : NULL;
+    const struct cel__step *last;
+
+    if (UNLIKELY(!v))
+        return NULL;
+    last = &path->steps[path->keys_n - 1];
+    return LIKELY(!last->to || v->kind == last->as_is) ? v : NULL;
+}
+
+/* A path whose value must be converted or looked for by its keys. */
+NOINLINE int load_path(struct cel__vm *vm, const struct cel__insn *in, kr_val *out)
+{
+    const struct cel__path *path = &vm->p->paths[in->b];
+    const kr_val *v = in->a < vm->slots_n ? walk_steps(&vm->slots[in->a], path) : NULL;
+
+    if (!v)
+        return load_keys(vm, in, out);
+    *out = cel__typed(vm, *v, path->steps[path->keys_n - 1].to);
+    return out->kind == KR_ERROR ? cel__raise_val(vm, *out) : 0;
+}
+
+/* x.key, where x is an untyped map that has it; else NULL. */
+ALWAYS_INLINE const kr_val *plain_member(const kr_val *x, const struct cel__key *key)
+{
+    if (UNLIKELY(x->kind != KR_MAP || x->aux))
+        return NULL;
+    return cel__find(x->map, x->n, key->name.s, (uint32_t)key->name.n);
+}
+
+/* x[i] of an untyped list, or NULL. */
+ALWAYS_INLINE const kr_val *plain_item(const kr_val *x, const kr_val *i)
+{
+    if (UNLIKELY(x->kind != KR_LIST || x->aux || i->kind != KR_INT || (uint64_t)i->i >= x->n))
+        return NULL;
+    return &x->list[i->i];
+}
+
+NOINLINE int optional_path(struct cel__vm *vm, kr_val x, const struct cel__path *path, kr_val *out)
+{
+    for (uint32_t i = 0; i < path->keys_n; i++) {
+        const struct cel__key *key = &vm->p->keys[path->keys[i]];
+
+        if (x.kind == KR_MAP && !x.aux) {
+            const kr_val *v = plain_member(&x, key);
+
+            if (!v) {
+                *out = CEL__OPT_NONE;
+                return 0;
+            }
+            x = *v;
+            continue;
+        }
+        KR_TRY(cel__opt_select(vm, i ? (kr_val){.kind = KR_OPTIONAL, .ref = &x} : x, key, out));
+        if (out->kind != KR_OPTIONAL || !out->ref)
+            return 0;
+        x = *out->ref;
+    }
+    *out = cel__opt_of(vm->a, x);
+    return 0;
+}
+
+/* Equality of the kinds that need nothing but their words; 1: another kind. */
+static inline int quick_equal(const kr_val *x, const kr_val *y, bool *equal)
+{
+    if (x->kind != y->kind)
+        return 1;
+    if (x->kind == KR_STRING)
+        *equal = x->n == y->n && kr_bytes_eq(x->s, y->s, x->n);
+    else if (x->kind == KR_INT)
+        *equal = x->i == y->i;
+    else if (x->kind == KR_BOOL)
+        *equal = x->b == y->b;
+    else
+        return 1;
+    return 0;
+}
+
+static inline void copy_bytes(char *to, const char *from, size_t n)
+{
+    if (n > 16) {
+        memcpy(to, from, n);
+    } else if (n >= 8) {
+        uint64_t first;
+        uint64_t last;
+
+        memcpy(&first, from, 8);
+        memcpy(&last, from + n - 8, 8);
+        memcpy(to, &first, 8);
+        memcpy(to + n - 8, &last, 8);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            to[i] = from[i];
+    }
+}
+
+/* A sum whose operands are not all strings. */
+NOINLINE int sum_each(struct cel__vm *vm, const kr_val *regs, const struct cel__insn *in,
+                      kr_val *out)
+{
+    const uint32_t *operands = vm->p->operands + in->a;
+    kr_val sum = VAL(operands[0]);
+
+    for (uint32_t i = 1; i < in->b; i++)
+        KR_TRY(cel__arith(vm, OP_ADD, sum, VAL(operands[i]), &sum));
+    *out = sum;
+    return 0;
+}
+
+NOINLINE int concat(struct cel__vm *vm, const kr_val *regs, const struct cel__insn *in, kr_val *out)
+{
+    const uint32_t *operands = vm->p->operands + in->a;
+    uint8_t flags = UINT8_MAX;
+    uint64_t n = 0;
+    char *s;
+    char *at;
+
+    for (uint32_t i = 0; i < in->b; i++) {
+        const kr_val *v = REF(operands[i]);
+
+        if (v->kind != KR_STRING)
+            return sum_each(vm, regs, in, out);
+        n += v->n;
+        flags &= v->flags;
+    }
+    KR_TRY(cel__charge(vm, n / 16));
+    if (n > CEL__TEXT_MAX)
+        return cel__over_limit(vm);
+    at = s = kr_arena_bytes(vm->a, n);
+    for (uint32_t i = 0; i < in->b; i++) {
+        const kr_val *v = REF(operands[i]);
+
+        copy_bytes(at, v->s, v->n);
+        at += v->n;
+    }
+    *out = (kr_val){.kind = KR_STRING, .flags = flags, .n = (uint32_t)n, .s = s};
     return 0;
 }
 
@@ -221,28 +431,26 @@ static int logical(struct cel__vm *vm, kr_val x, kr_val y, bool absorbing, kr_va
 }
 
 /* Step of all() (absorbing == false) or exists(): true when the loop may stop. */
-static bool quantify(struct cel__vm *vm, kr_val *acc, kr_val p, bool absorbing)
+static inline bool quantify(struct cel__vm *vm, kr_val *acc, const kr_val *p, bool absorbing)
 {
-    if (p.kind == KR_BOOL) {
-        if (p.b != absorbing)
+    if (LIKELY(p->kind == KR_BOOL)) {
+        if (p->b != absorbing)
             return false;
-        *acc = p;
+        *acc = kr_bool(absorbing);
         return true;
     }
     if (acc->kind == KR_ERROR)
         return false;
-    if (p.kind != KR_ERROR) {
+    if (p->kind != KR_ERROR)
         cel__no_overload(vm);
-        p = vm->raised;
-    }
-    *acc = p;
+    *acc = p->kind == KR_ERROR ? *p : vm->raised;
     return false;
 }
 
-static int make_list(struct cel__vm *vm, const kr_val *regs, const struct cel__insn *in,
-                     kr_val *out)
+NOINLINE int make_list(struct cel__vm *vm, const kr_val *regs, const struct cel__insn *in,
+                       kr_val *out)
 {
-    kr_val *items = kr_new_n(vm->a, kr_val, in->b);
+    kr_val *items = kr_raw_n(vm->a, kr_val, in->b);
     uint32_t n = 0;
 
     KR_TRY(cel__charge(vm, in->b));
@@ -266,9 +474,39 @@ static int make_list(struct cel__vm *vm, const kr_val *regs, const struct cel__i
     return 0;
 }
 
-static int make_map(struct cel__vm *vm, const kr_val *regs, const struct cel__insn *in, kr_val *out)
+/* What the specification says of a literal's keys, and cel-go lets pass. */
+static int check_keys(struct cel__vm *vm, const struct kr_pair *pairs, uint32_t n)
 {
-    struct kr_pair *pairs = kr_new_n(vm->a, struct kr_pair, in->b);
+    for (uint32_t i = 0; i < n; i++) {
+        kr_val k = pairs[i].key;
+
+        if (k.kind != KR_BOOL && k.kind != KR_INT && k.kind != KR_UINT && k.kind != KR_STRING)
+            return cel__raise(vm, "unsupported key type");
+        KR_TRY(cel__charge(vm, i));
+        for (uint32_t j = 0; j < i; j++) {
+            if (kr_is_true(cel__equal(vm, k, pairs[j].key)))
+                return cel__raise(vm, "Failed with repeated key");
+        }
+    }
+    return 0;
+}
+
+/* An optional entry without a value takes away the entry of that key; returns how many are left. */
+static uint32_t forget_key(struct kr_pair *pairs, uint32_t n, kr_val key)
+{
+    uint32_t left = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (pairs[i].key.kind != key.kind || cel__key_cmp(pairs[i].key, key) != 0)
+            pairs[left++] = pairs[i];
+    }
+    return left;
+}
+
+NOINLINE int make_map(struct cel__vm *vm, const kr_val *regs, const struct cel__insn *in,
+                      kr_val *out)
+{
+    struct kr_pair *pairs = kr_raw_n(vm->a, struct kr_pair, in->b);
     uint32_t n = 0;
 
     KR_TRY(cel__charge(vm, in->b));
@@ -287,21 +525,27 @@ static int make_map(struct cel__vm *vm, const kr_val *regs, const struct cel__in
                                   "cannot initialize optional entry '" KR_FMT
                                   "' from non-optional value " KR_FMT,
                                   KR_ARG(cel__print(vm->a, k)), KR_ARG(cel__print(vm->a, v)));
-            if (!v.ref)
+            if (!v.ref) {
+                n = forget_key(pairs, n, k);
                 continue;
+            }
             v = *v.ref;
         }
         pairs[n++] = (struct kr_pair){.key = k, .val = v};
     }
+    if (vm->p->spec)
+        KR_TRY(check_keys(vm, pairs, n));
     *out = cel__map_make(vm->a, pairs, n);
     return 0;
 }
 
 /* r: what is iterated over; r + 1: the next index. */
-static int iter_begin(struct cel__vm *vm, kr_val range, kr_val *r)
+NOINLINE int iter_begin(struct cel__vm *vm, kr_val range, bool two, kr_val *r)
 {
     if (range.kind == KR_ERROR)
         return cel__raise_val(vm, range);
+    if (range.kind != KR_LIST && range.kind != KR_MAP && two)
+        return cel__raise(vm, "unsupported comprehension range type: %s", cel__go_val_type(range));
     if (range.kind != KR_LIST && range.kind != KR_MAP)
         return cel__raise(vm, "got '%s', expected iterable type", cel__go_val_type(range));
     r[0] = range;
@@ -309,32 +553,42 @@ static int iter_begin(struct cel__vm *vm, kr_val range, kr_val *r)
     return 0;
 }
 
+/* The element of a map, of a list read through a schema, or with its index. */
+NOINLINE void iter_other(struct cel__vm *vm, const kr_val *range, uint32_t i, kr_val *var, bool two)
+{
+    if (range->kind == KR_LIST) {
+        kr_val v = cel__item(vm, *range, i);
+
+        var[0] = two ? kr_int(i) : v;
+        if (two)
+            var[1] = v;
+    } else {
+        var[0] = cel__typed_key(vm, *range, range->map[i].key);
+        if (two)
+            var[1] = cel__typed_entry(vm, *range, i);
+    }
+}
+
 /* False at the end. */
-static bool iter_next(struct cel__vm *vm, kr_val *it, kr_val *var, bool two)
+ALWAYS_INLINE bool iter_next(struct cel__vm *vm, kr_val *it, kr_val *var, bool two)
 {
     uint32_t i = (uint32_t)it[1].i;
 
     if (i >= it[0].n)
         return false;
-    it[1].i++;
-    if (it[0].kind == KR_LIST) {
-        kr_val v = cel__item(vm, it[0], i);
-
-        var[0] = two ? kr_int(i) : v;
-        var[1] = v;
-    } else {
-        var[0] = cel__typed_key(vm, it[0], it[0].map[i].key);
-        if (two)
-            var[1] = cel__typed_entry(vm, it[0], i);
-    }
+    it[1].i = i + 1;
+    if (LIKELY(it[0].kind == KR_LIST && !it[0].aux && !two))
+        copy_val(var, &it[0].list[i]);
+    else
+        iter_other(vm, it, i, var, two);
     return true;
 }
 
-static int list_add(struct cel__vm *vm, kr_val *list, kr_val v)
+ALWAYS_INLINE int list_add(struct cel__vm *vm, kr_val *list, const kr_val *v)
 {
-    if (v.kind == KR_ERROR)
-        return cel__raise_val(vm, v);
-    ((kr_val *)(uintptr_t)list->list)[list->n++] = v; /* room was made by LIST_BEGIN */
+    if (UNLIKELY(v->kind == KR_ERROR))
+        return cel__raise_val(vm, *v);
+    copy_val((kr_val *)(uintptr_t)&list->list[list->n++], v); /* LIST_BEGIN made room */
     return 0;
 }
 
@@ -348,14 +602,14 @@ static void map_room(struct cel__vm *vm, kr_val *r, uint32_t more)
         return;
     while (cap < r[0].n + more)
         cap = cap ? 2 * cap : 8;
-    pairs = kr_new_n(vm->a, struct kr_pair, cap);
+    pairs = kr_raw_n(vm->a, struct kr_pair, cap);
     if (r[0].n)
         memcpy(pairs, r[0].map, r[0].n * sizeof(*pairs));
     r[0].map = pairs;
     r[1].n = cap;
 }
 
-static int map_add(struct cel__vm *vm, kr_val *r, kr_val k, kr_val v)
+NOINLINE int map_add(struct cel__vm *vm, kr_val *r, kr_val k, kr_val v)
 {
     if (k.kind == KR_ERROR || v.kind == KR_ERROR)
         return cel__raise_val(vm, k.kind == KR_ERROR ? k : v);
@@ -364,7 +618,7 @@ static int map_add(struct cel__vm *vm, kr_val *r, kr_val k, kr_val v)
     return 0;
 }
 
-static int map_merge(struct cel__vm *vm, kr_val *r, kr_val m)
+NOINLINE int map_merge(struct cel__vm *vm, kr_val *r, kr_val m)
 {
     if (m.kind == KR_ERROR)
         return cel__raise_val(vm, m);
@@ -394,11 +648,27 @@ static int repeated_key(struct cel__vm *vm, kr_val built, kr_val m)
                       KR_ARG(cel__print(vm->a, key)));
 }
 
-/* Sorts what was built; a key that comes twice is an error. */
-static int map_end(struct cel__vm *vm, kr_val built, kr_val *out)
+/* Sorted, and no two keys equal: true of a map whose keys were taken over. */
+static bool strictly_sorted(kr_val m)
 {
-    struct kr_pair *pairs = kr_new_n(vm->a, struct kr_pair, built.n);
+    for (uint32_t i = 1; i < m.n; i++) {
+        if (m.map[i].key.kind != KR_STRING || cel__key_cmp(m.map[i - 1].key, m.map[i].key) >= 0)
+            return false;
+    }
+    return true;
+}
+
+/* Sorts what was built; a key that comes twice is an error. */
+NOINLINE int map_end(struct cel__vm *vm, kr_val built, kr_val *out)
+{
+    struct kr_pair *pairs;
     kr_val m;
+
+    if (strictly_sorted(built)) {
+        *out = built;
+        return 0;
+    }
+    pairs = kr_raw_n(vm->a, struct kr_pair, built.n);
 
     memcpy(pairs, built.map, built.n * sizeof(*pairs));
     m = cel__map_make(vm->a, pairs, built.n);
@@ -425,213 +695,288 @@ static const struct cel__handler *handler_at(const struct cel_prog *p, uint32_t 
     return NULL;
 }
 
-#define BOTH(k) (x.kind == (k) && y.kind == (k))
+#define GO() goto *labels[in->op]
+#define STEP()                                                                                     \
+    do {                                                                                           \
+        in++;                                                                                      \
+        GO();                                                                                      \
+    } while (0)
+#define JUMP(to)                                                                                   \
+    do {                                                                                           \
+        in = p->insns + (to);                                                                      \
+        GO();                                                                                      \
+    } while (0)
+/* Goes on to the next instruction when call gives 0. */
+#define STEP_IF(call)                                                                              \
+    do {                                                                                           \
+        rc = (call);                                                                               \
+        if (UNLIKELY(rc < 0))                                                                      \
+            goto raised;                                                                           \
+        STEP();                                                                                    \
+    } while (0)
+#define BOTH(k) (x->kind == (k) && y->kind == (k))
 #define ORDER(cmp)                                                                                 \
     do {                                                                                           \
-        x = VAL(in->a);                                                                            \
-        y = VAL(in->b);                                                                            \
-        if (BOTH(KR_INT))                                                                          \
-            *dst = kr_bool(x.i cmp y.i);                                                           \
-        else                                                                                       \
-            rc = cel__arith(vm, in->op, x, y, dst);                                                \
+        x = REF(in->a);                                                                            \
+        y = REF(in->b);                                                                            \
+        if (UNLIKELY(!BOTH(KR_INT)))                                                               \
+            STEP_IF(cel__arith(vm, in->op, *x, *y, DST));                                          \
+        *DST = kr_bool(x->i cmp y->i);                                                             \
+        STEP();                                                                                    \
     } while (0)
+#define ARITH(overflows)                                                                           \
+    do {                                                                                           \
+        int64_t sum_;                                                                              \
+        x = REF(in->a);                                                                            \
+        y = REF(in->b);                                                                            \
+        if (UNLIKELY(!BOTH(KR_INT) || overflows(x->i, y->i, &sum_)))                               \
+            STEP_IF(cel__arith(vm, in->op, *x, *y, DST));                                          \
+        *DST = kr_int(sum_);                                                                       \
+        STEP();                                                                                    \
+    } while (0)
+#define DST (&regs[in->dst])
 
 static int run(struct cel__vm *vm, kr_val *regs, kr_val *out)
 {
+#define CEL_OP(name) &&L_##name,
+    static const void *const labels[] = {
+#include "cel/opcode.def"
+    };
+#undef CEL_OP
     const struct cel_prog *p = vm->p;
-    uint32_t pc = 0;
-    kr_val x;
-    kr_val y;
+    const struct cel__insn *in = p->insns;
+    const struct cel__handler *h;
+    const kr_val *x;
+    const kr_val *y;
+    kr_val v;
+    bool b;
+    int rc;
 
-    for (;;) {
-        const struct cel__insn *in = &p->insns[pc];
-        kr_val *dst = &regs[in->dst];
-        uint32_t next = pc + 1;
-        int rc = 0;
+    for (uint32_t i = 0; i < p->caches_n; i++)
+        regs[p->regs_n - 1 - i] = KR_V_NONE;
+    vm->cost += p->insns_n;
+    if (vm->cost > vm->cost_max)
+        return cel__over_limit(vm);
+    GO();
 
-        if (++vm->cost > vm->cost_max)
-            return cel__over_limit(vm);
-        switch ((enum cel__op)in->op) {
-        case OP_RETURN:
-            *out = VAL(in->a);
-            if (out->kind != KR_ERROR)
-                return 0;
-            rc = cel__raise_val(vm, *out);
-            break;
-        case OP_MOVE:
-            x = VAL(in->a);
-            if (x.kind == KR_ERROR)
-                rc = cel__raise_val(vm, x);
-            else
-                *dst = x;
-            break;
-        case OP_SLOT:
-            rc = load_slot(vm, in, dst);
-            break;
-        case OP_PATH:
-            rc = load_path(vm, in, dst);
-            break;
-        case OP_SELECT:
-            rc = cel__select(vm, VAL(in->a), &p->keys[in->b], dst);
-            break;
-        case OP_HAS:
-            rc = cel__has(vm, VAL(in->a), &p->keys[in->b], dst);
-            break;
-        case OP_OPT_SELECT:
-            rc = cel__opt_select(vm, VAL(in->a), &p->keys[in->b], dst);
-            break;
-        case OP_INDEX:
-            rc = cel__index(vm, VAL(in->a), VAL(in->b), dst);
-            break;
-        case OP_OPT_INDEX:
-            rc = cel__opt_index(vm, VAL(in->a), VAL(in->b), dst);
-            break;
-        case OP_ADD:
-        case OP_SUB:
-        case OP_MUL:
-        case OP_DIV:
-        case OP_MOD:
-            rc = cel__arith(vm, in->op, VAL(in->a), VAL(in->b), dst);
-            break;
-        case OP_EQ:
-        case OP_NE:
-            x = cel__equal(vm, VAL(in->a), VAL(in->b));
-            if (x.kind == KR_ERROR)
-                rc = cel__raise_val(vm, x);
-            else
-                *dst = kr_bool(x.b == (in->op == OP_EQ));
-            break;
-        case OP_LT:
-            ORDER(<);
-            break;
-        case OP_LE:
-            ORDER(<=);
-            break;
-        case OP_GT:
-            ORDER(>);
-            break;
-        case OP_GE:
-            ORDER(>=);
-            break;
-        case OP_IN:
-            rc = cel__in(vm, VAL(in->a), VAL(in->b), dst);
-            break;
-        case OP_NOT:
-            x = VAL(in->a);
-            if (x.kind == KR_BOOL)
-                *dst = kr_bool(!x.b);
-            else
-                rc = x.kind == KR_ERROR ? cel__raise_val(vm, x) : cel__no_overload(vm);
-            break;
-        case OP_NEGATE:
-            rc = cel__negate(vm, VAL(in->a), dst);
-            break;
-        case OP_JUMP:
-            next = in->b;
-            break;
-        case OP_BRANCH:
-            x = VAL(in->a);
-            if (x.kind != KR_BOOL)
-                rc = x.kind == KR_ERROR ? cel__raise_val(vm, x) : cel__no_overload(vm);
-            else if (!x.b)
-                next = in->b;
-            break;
-        case OP_AND_LEFT:
-        case OP_OR_LEFT:
-            x = VAL(in->a);
-            if (x.kind == KR_BOOL && x.b == (in->op == OP_OR_LEFT)) {
-                *dst = x;
-                next = in->b;
-            }
-            break;
-        case OP_AND:
-        case OP_OR:
-            rc = logical(vm, VAL(in->a), VAL(in->b), in->op == OP_OR, dst);
-            break;
-        case OP_ALL:
-        case OP_ANY:
-            if (quantify(vm, dst, VAL(in->a), in->op == OP_ANY))
-                next = in->b;
-            break;
-        case OP_HAS_VALUE:
-            x = VAL(in->a);
-            if (x.kind != KR_OPTIONAL) {
-                rc = x.kind == KR_ERROR ? cel__raise_val(vm, x) : cel__no_overload(vm);
-            } else if (x.ref) {
-                *dst = in->flag ? *x.ref : x;
-                next = in->b;
-            }
-            break;
-        case OP_LIST:
-            rc = make_list(vm, regs, in, dst);
-            break;
-        case OP_MAP:
-            rc = make_map(vm, regs, in, dst);
-            break;
-        case OP_CALL:
-            rc = run_call(vm, regs, &p->calls[in->a], dst);
-            break;
-        case OP_ITER:
-            rc = iter_begin(vm, VAL(in->a), dst);
-            break;
-        case OP_NEXT:
-            if (!iter_next(vm, &regs[in->a], dst, in->flag))
-                next = in->b;
-            break;
-        case OP_LIST_BEGIN:
-            rc = cel__charge(vm, regs[in->a].n / 4);
-            *dst = kr_list(kr_new_n(vm->a, kr_val, regs[in->a].n), 0);
-            break;
-        case OP_LIST_ADD:
-            rc = list_add(vm, dst, VAL(in->a));
-            break;
-        case OP_MAP_BEGIN:
-            rc = cel__charge(vm, regs[in->a].n / 4);
-            dst[0] = kr_map_sorted(kr_new_n(vm->a, struct kr_pair, regs[in->a].n), 0);
-            dst[1] = (kr_val){.kind = KR_INT, .n = regs[in->a].n};
-            break;
-        case OP_MAP_ADD:
-            rc = map_add(vm, dst, VAL(in->a), VAL(in->b));
-            break;
-        case OP_MAP_MERGE:
-            rc = map_merge(vm, dst, VAL(in->a));
-            break;
-        case OP_MAP_END:
-            rc = map_end(vm, regs[in->a], dst);
-            break;
-        case OP_COUNT:
-            dst->i++;
-            break;
-        case OP_LAZY:
-            if (regs[in->a].kind == KR_NONE) {
-                *dst = kr_int(pc);
-                next = in->b;
-            } else if (regs[in->a].kind == KR_ERROR) {
-                rc = cel__raise_val(vm, regs[in->a]);
-            }
-            break;
-        case OP_UNBIND:
-            *dst = KR_V_NONE;
-            break;
-        case OP_BACK:
-            next = (uint32_t)regs[in->a].i;
-            break;
-        case OP_RAISE:
-            rc = cel__raise(vm, KR_FMT, KR_ARG(kr_text(VAL(in->a))));
-            break;
-        case OP_N:
-            break;
-        }
-        if (rc < 0) {
-            const struct cel__handler *h = rc == KR_E_LIMIT ? NULL : handler_at(p, pc);
-
-            if (!h)
-                return rc;
-            regs[h->reg] = vm->raised;
-            next = h->target;
-        }
-        pc = next;
+L_RETURN:
+    x = REF(in->a);
+    if (LIKELY(x->kind != KR_ERROR)) {
+        copy_val(out, x);
+        return 0;
     }
+    rc = cel__raise_val(vm, *x);
+    goto raised;
+L_MOVE:
+    x = REF(in->a);
+    if (UNLIKELY(x->kind == KR_ERROR)) {
+        rc = cel__raise_val(vm, *x);
+        goto raised;
+    }
+    copy_val(DST, x);
+    STEP();
+L_SLOT:
+    STEP_IF(load_slot(vm, in, DST));
+L_PATH:
+    x = &regs[p->paths[in->b].cache];
+    if (in->flag && x->kind != KR_NONE) {
+        copy_val(DST, x);
+        STEP();
+    }
+    x = plain_path(vm->slots, vm->slots_n, in, &p->paths[in->b]);
+    if (UNLIKELY(!x))
+        STEP_IF(load_path(vm, in, DST));
+    copy_val(DST, x);
+    if (in->flag)
+        copy_val(&regs[p->paths[in->b].cache], x);
+    STEP();
+L_SELECT:
+    x = REF(in->a);
+    y = plain_member(x, &p->keys[in->b]);
+    if (UNLIKELY(!y))
+        STEP_IF(cel__select(vm, *x, &p->keys[in->b], DST));
+    copy_val(DST, y);
+    STEP();
+L_HAS:
+    x = REF(in->a);
+    if (UNLIKELY(x->kind != KR_MAP || x->aux))
+        STEP_IF(cel__has(vm, *x, &p->keys[in->b], DST));
+    *DST = kr_bool(plain_member(x, &p->keys[in->b]) != NULL);
+    STEP();
+L_OPT_PATH:
+    STEP_IF(optional_path(vm, VAL(in->a), &p->paths[in->b], DST));
+L_INDEX:
+    x = REF(in->a);
+    y = plain_item(x, REF(in->b));
+    if (UNLIKELY(!y))
+        STEP_IF(cel__index(vm, *x, VAL(in->b), DST));
+    copy_val(DST, y);
+    STEP();
+L_OPT_INDEX:
+    STEP_IF(cel__opt_index(vm, VAL(in->a), VAL(in->b), DST));
+L_CONCAT:
+    STEP_IF(concat(vm, regs, in, DST));
+L_ADD:
+    ARITH(__builtin_add_overflow);
+L_SUB:
+    ARITH(__builtin_sub_overflow);
+L_MUL:
+    ARITH(__builtin_mul_overflow);
+L_DIV:
+L_MOD:
+    STEP_IF(cel__arith(vm, in->op, VAL(in->a), VAL(in->b), DST));
+L_EQ:
+L_NE:
+    x = REF(in->a);
+    y = REF(in->b);
+    if (UNLIKELY(quick_equal(x, y, &b))) {
+        v = in->op == OP_EQ ? cel__equal(vm, *x, *y) : cel__differ(vm, *x, *y);
+        if (v.kind == KR_ERROR) {
+            rc = cel__raise_val(vm, v);
+            goto raised;
+        }
+        *DST = v;
+        STEP();
+    }
+    *DST = kr_bool(b == (in->op == OP_EQ));
+    STEP();
+L_LT:
+    ORDER(<);
+L_LE:
+    ORDER(<=);
+L_GT:
+    ORDER(>);
+L_GE:
+    ORDER(>=);
+L_IN:
+    STEP_IF(cel__in(vm, VAL(in->a), VAL(in->b), DST));
+L_NOT:
+    x = REF(in->a);
+    if (UNLIKELY(x->kind != KR_BOOL)) {
+        rc = x->kind == KR_ERROR ? cel__raise_val(vm, *x) : cel__no_overload(vm);
+        goto raised;
+    }
+    *DST = kr_bool(!x->b);
+    STEP();
+L_NEGATE:
+    STEP_IF(cel__negate(vm, VAL(in->a), DST));
+L_JUMP:
+    JUMP(in->b);
+L_BRANCH:
+    x = REF(in->a);
+    if (UNLIKELY(x->kind != KR_BOOL)) {
+        rc = x->kind == KR_ERROR ? cel__raise_val(vm, *x) : cel__no_overload(vm);
+        goto raised;
+    }
+    if (!x->b)
+        JUMP(in->b);
+    STEP();
+L_AND_LEFT:
+L_OR_LEFT:
+    x = REF(in->a);
+    if (x->kind == KR_BOOL && x->b == (in->op == OP_OR_LEFT)) {
+        *DST = kr_bool(x->b);
+        JUMP(in->b);
+    }
+    STEP();
+L_AND:
+L_OR:
+    x = REF(in->a);
+    y = REF(in->b);
+    if (UNLIKELY(!BOTH(KR_BOOL)))
+        STEP_IF(logical(vm, *x, *y, in->op == OP_OR, DST));
+    *DST = kr_bool(in->op == OP_OR ? x->b || y->b : x->b && y->b);
+    STEP();
+L_ALL:
+L_ANY:
+    if (quantify(vm, DST, REF(in->a), in->op == OP_ANY))
+        JUMP(in->b);
+    STEP();
+L_HAS_VALUE:
+    x = REF(in->a);
+    if (UNLIKELY(x->kind != KR_OPTIONAL)) {
+        rc = x->kind == KR_ERROR ? cel__raise_val(vm, *x) : cel__no_overload(vm);
+        goto raised;
+    }
+    if (!x->ref)
+        STEP();
+    copy_val(DST, in->flag ? x->ref : x);
+    JUMP(in->b);
+L_NONE:
+    x = REF(in->a);
+    if (x->kind != KR_OPTIONAL || x->ref)
+        STEP();
+    *DST = CEL__OPT_NONE;
+    JUMP(in->b);
+L_PLAIN:
+    x = REF(in->a);
+    if (LIKELY(x->kind != KR_OPTIONAL))
+        STEP();
+    rc = cel__raise(vm, "no such key: " KR_FMT, KR_ARG(cel__print(vm->a, VAL(in->b))));
+    goto raised;
+L_LIST:
+    STEP_IF(make_list(vm, regs, in, DST));
+L_MAP:
+    STEP_IF(make_map(vm, regs, in, DST));
+L_CALL:
+    STEP_IF(run_call(vm, regs, &p->calls[in->a], DST));
+L_ITER:
+    STEP_IF(iter_begin(vm, VAL(in->a), in->flag, DST));
+L_NEXT:
+    if (!iter_next(vm, &regs[in->a], DST, in->flag))
+        JUMP(in->b);
+    STEP();
+L_AGAIN:
+    if (!iter_next(vm, &regs[in->a], DST, in->flag))
+        STEP();
+    vm->cost += (uint32_t)(in - p->insns) - in->b + 1;
+    if (UNLIKELY(vm->cost > vm->cost_max || vm->a->used_bytes > vm->bytes_max))
+        return cel__over_limit(vm); /* bytes: optionals and errors made in the loop */
+    JUMP(in->b);
+L_LIST_BEGIN:
+    rc = cel__charge(vm, regs[in->a].n / 4);
+    *DST = kr_list(kr_raw_n(vm->a, kr_val, regs[in->a].n), 0);
+    STEP_IF(rc);
+L_LIST_ADD:
+    STEP_IF(list_add(vm, DST, REF(in->a)));
+L_MAP_BEGIN:
+    rc = cel__charge(vm, regs[in->a].n / 4);
+    DST[0] = kr_map_sorted(kr_raw_n(vm->a, struct kr_pair, regs[in->a].n), 0);
+    DST[1] = (kr_val){.kind = KR_INT, .n = regs[in->a].n};
+    STEP_IF(rc);
+L_MAP_ADD:
+    STEP_IF(map_add(vm, DST, VAL(in->a), VAL(in->b)));
+L_MAP_MERGE:
+    STEP_IF(map_merge(vm, DST, VAL(in->a)));
+L_MAP_END:
+    STEP_IF(map_end(vm, regs[in->a], DST));
+L_COUNT:
+    DST->i++;
+    STEP();
+L_LAZY:
+    x = &regs[in->a];
+    if (x->kind == KR_NONE) {
+        *DST = kr_int(in - p->insns);
+        JUMP(in->b);
+    }
+    if (UNLIKELY(x->kind == KR_ERROR)) {
+        rc = cel__raise_val(vm, *x);
+        goto raised;
+    }
+    STEP();
+L_UNBIND:
+    *DST = KR_V_NONE;
+    STEP();
+L_BACK:
+    JUMP((uint32_t)regs[in->a].i);
+L_RAISE:
+    rc = cel__raise(vm, KR_FMT, KR_ARG(kr_text(VAL(in->a))));
+raised:
+    h = rc == KR_E_LIMIT ? NULL : handler_at(p, (uint32_t)(in - p->insns));
+    if (!h)
+        return rc;
+    regs[h->reg] = vm->raised;
+    JUMP(h->target);
 }
 
 /* Runs with registers on the stack or, for large programs, in the arena. */
@@ -654,7 +999,8 @@ int cel__eval_raw(const struct cel_prog *p, struct cel_run *r, struct cel__vm *v
                            .p = p,
                            .slots = r->slots,
                            .slots_n = r->slots_n,
-                           .bytes_max = r->a->used_bytes + CEL__RUN_BYTES_MAX,
+                           .bytes_max =
+                               r->a->used_bytes + (r->bytes_max ? r->bytes_max : CEL_BYTES_MAX),
                            .cost_max = r->cost_max ? r->cost_max : CEL_COST_MAX};
     rc = run_registers(vm, out);
     r->cost = vm->cost;
@@ -666,12 +1012,34 @@ int cel__eval_raw(const struct cel_prog *p, struct cel_run *r, struct cel__vm *v
     return kr_fail(err, e->code, KR_FMT, KR_ARG(e->text));
 }
 
-int cel_eval(const struct cel_prog *p, struct cel_run *run_, kr_val *out, struct kr_err *err)
+NOINLINE int eval_any(const struct cel_prog *p, struct cel_run *run_, kr_val *out,
+                      struct kr_err *err)
 {
     struct cel__vm vm;
     kr_val v;
 
     KR_TRY(cel__eval_raw(p, run_, &vm, &v, err));
-    *out = p->types_n ? cel__typed_finish(&vm, v) : v;
+    *out = v;
+    if (!p->types_n)
+        return 0;
+    *out = cel__typed_finish(&vm, v);
+    if (vm.parts > CEL__VALUE_PARTS_MAX) {
+        run_->fail = CEL_FAIL_LIMIT;
+        return kr_fail(err, KR_E_LIMIT, "the result has more than %d parts", CEL__VALUE_PARTS_MAX);
+    }
+    return 0;
+}
+
+int cel_eval(const struct cel_prog *p, struct cel_run *run_, kr_val *out, struct kr_err *err)
+{
+    const kr_val *v = NULL;
+
+    if (p->only_path)
+        v = plain_path(run_->slots, run_->slots_n, p->insns, &p->paths[p->insns->b]);
+    if (!v)
+        return eval_any(p, run_, out, err);
+    copy_val(out, v);
+    run_->cost = p->insns_n;
+    run_->fail = CEL_FAIL_NONE;
     return 0;
 }

@@ -56,6 +56,38 @@ TEST(refs, a_chain_ends_at_what_is_not_constant)
     kr_arena_fini(&a);
 }
 
+TEST(refs, a_condition_is_looked_up_in_the_status_alone)
+{
+    struct kr_arena a = {0};
+
+    EXPECT_TEXT(reads(&a, "runtime.condition(a, b.type).status"), "a.status.conditions b.type");
+    EXPECT_TEXT(reads(&a, "runtime.condition(a.b, 'Ready').status + a.b.c"),
+                "a.b.status.conditions a.b.c");
+    EXPECT_TEXT(reads(&a, "runtime.condition(a.list[0], 'Ready').status"), "a.list");
+    kr_arena_fini(&a);
+}
+
+TEST(refs, literals_of_conditions_are_found_in_the_syntax)
+{
+    struct kr_arena a = {0};
+    struct kr_err err = KR_ERR_NONE;
+    struct cel_env *env = cel_env_new(&a, CEL_LIB_ALL);
+    const struct cel_runtime_call *call;
+    uint32_t n;
+
+    EXPECT_OK(cel_runtime_calls(&a, env,
+                                KR_S("a.map(x, runtime.newCondition({type: 'A', status: x, reason: "
+                                     "runtime.condition(schema, 'B').reason})) + "
+                                     "[runtime.condition(b, 'C')]"),
+                                &call, &n, &err),
+              &err);
+    assert_int_equal(n, 2); /* of other objects any type may be looked up */
+    assert_true(!call[0].lookup && kr_str_is(call[0].type, "A") && !call[0].status.s);
+    assert_true(call[1].lookup && kr_str_is(call[1].type, "B"));
+    assert_true(cel_runtime_calls(&a, env, KR_S("runtime.newCondition(1)"), &call, &n, &err) < 0);
+    kr_arena_fini(&a);
+}
+
 TEST(refs, no_read_lies_below_another)
 {
     struct kr_arena a = {0};
@@ -107,7 +139,9 @@ TEST(refs, inspection_names_free_identifiers_and_unknown_functions)
 int main(void)
 {
     return RUN(T(refs, a_chain_of_constant_selections_is_one_read),
-               T(refs, a_chain_ends_at_what_is_not_constant), T(refs, no_read_lies_below_another),
-               T(refs, a_bound_name_stands_for_its_path),
+               T(refs, a_chain_ends_at_what_is_not_constant),
+               T(refs, a_condition_is_looked_up_in_the_status_alone),
+               T(refs, literals_of_conditions_are_found_in_the_syntax),
+               T(refs, no_read_lies_below_another), T(refs, a_bound_name_stands_for_its_path),
                T(refs, inspection_names_free_identifiers_and_unknown_functions));
 }

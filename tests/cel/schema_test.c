@@ -113,6 +113,11 @@ TEST(schema, types_go_back_to_openapi)
                             "__type_x")),
         "{\"properties\":{\"a__dash__b\":{\"type\":\"boolean\"},\"t\":{\"x-kubernetes-preserve-"
         "unknown-fields\":true}},\"type\":\"object\"}");
+    EXPECT_TEXT(openapi(&a, type_of(&a, "{\"type\":\"object\",\"properties\":{}}", "__type_x")),
+                "{\"type\":\"object\"}");
+    EXPECT_TEXT(openapi(&a, type_of(&a, "{\"type\":\"string\",\"format\":\"duration\"}", "x")),
+                "{\"description\":\"unknown CEL type: google.protobuf.Duration\",\"x-kubernetes-"
+                "preserve-unknown-fields\":true}");
     kr_arena_fini(&a);
 }
 

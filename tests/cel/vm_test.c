@@ -185,7 +185,7 @@ TEST(vm, cost_and_memory_are_limited)
                      "b+b+b+b+b+b+b+b, cel.bind(d, c+c+c+c+c+c+c+c, cel.bind(e, d+d+d+d+d+d+d+d, "
                      "cel.bind(f, e+e+e+e+e+e+e+e, cel.bind(g, f+f+f+f+f+f+f+f, cel.bind(h, "
                      "g+g+g+g+g+g+g+g, h)))))))).size()"),
-                "error: evaluation cost limit exceeded");
+                "error: a value exceeds the limit of size or nesting");
     kr_arena_fini(&f.a);
 }
 

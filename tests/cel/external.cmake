@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+# external.cmake - an external C program with the installed libkrcel and nothing else: installs the
+# component into a prefix of its own, builds examples/cel with what pkg-config says, runs it.
+#   -DBUILD=build folder -DSOURCE=source folder -DWORK=scratch -DCC=compiler -DCFLAGS=flags
+cmake_minimum_required(VERSION 3.22)
+
+function(run regex) # runs ARGN; the output must match
+    execute_process(COMMAND ${ARGN} RESULT_VARIABLE rc OUTPUT_VARIABLE out ERROR_VARIABLE out)
+    if(NOT rc EQUAL 0 OR NOT out MATCHES "${regex}")
+        message(FATAL_ERROR "${ARGN}: code ${rc}, expected output to match ${regex}:\n${out}")
+    endif()
+    set(out "${out}" PARENT_SCOPE)
+endfunction()
+
+file(REMOVE_RECURSE ${WORK})
+run("" ${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix --component krcel)
+file(GLOB_RECURSE pc ${WORK}/prefix/krcel.pc)
+cmake_path(GET pc PARENT_PATH pc_folder)
+set(ENV{PKG_CONFIG_PATH} ${pc_folder})
+run("" pkg-config --cflags --libs krcel)
+if(out MATCHES "libuv|curl|microhttpd|-luv|-I${SOURCE}")
+    message(FATAL_ERROR "krcel wants more than it may: ${out}")
+endif()
+string(STRIP "${out}" flags)
+separate_arguments(flags UNIX_COMMAND "${flags}")
+separate_arguments(cflags UNIX_COMMAND "${CFLAGS}")
+run("" ${CC} ${cflags} ${SOURCE}/examples/cel/main.c -o ${WORK}/greet ${flags})
+
+run("^\"Hello, Ada\"\n$" ${WORK}/greet [["Hello, " + user.name + (user.age >= 18 ? "" : " junior")]] [[{"name":"Ada","age":36}]])
+run("^{\"n\":3}\n$" ${WORK}/greet [[{"n": user.list.map(x, x * 2).filter(x, x > 2).size()}]] [[{"list":[1,2,3,4]}]])
+execute_process(COMMAND ${WORK}/greet "user.name +" "{}" RESULT_VARIABLE rc ERROR_VARIABLE err)
+if(NOT rc EQUAL 1 OR NOT err MATCHES "^ERROR: <input>:1:12: Syntax error")
+    message(FATAL_ERROR "code ${rc}: ${err}")
+endif()
