@@ -22,6 +22,7 @@ test: ## every test; TESTS=regex runs some
 bench: all ## the benches, in release
 	@cmake --build --preset release -j $(JOBS) --target tests/bench/all
 	@for b in build/release/tests/bench/bench_*; do [ -x "$$b" ] || continue; echo "== $${b##*/}"; "$$b" || exit 1; done
+	@echo "== instructions"; tests/bench/counts.sh check build/release/tests/bench/bench_cel || [ $$? = 77 ]
 
 fuzz: ## each fuzzer for SECONDS_EACH=60
 	@deploy/packages.sh --dev

@@ -8,13 +8,14 @@
 enum { BY_CHILD, BY_LABELLER, BY_PARENT, MANAGERS_N };
 enum { TURNS_MAX = 20000 };
 
-enum delivery_kind { D_EVENT, D_RESULT, D_TYPES, D_EXTERNAL };
+enum delivery_kind { D_EVENT, D_RESULT, D_TYPES, D_EXTERNAL, D_FOUND };
 
 struct model_delivery {
     enum delivery_kind kind;
     uint32_t object;    /* index */
     uint64_t version;   /* of the event */
     struct kr_rec *rec; /* held; NULL: deleted */
+    kr_val labels;      /* of the object */
     struct graph_result result;
     uint32_t rank;
 };
@@ -306,6 +307,7 @@ static void changed(struct model *m, struct model_object *o)
     d->object = index_of(m, o);
     d->version = o->version;
     d->rec = o->live.kind == KR_NONE ? NULL : record(m, o);
+    d->labels = kr_at(o->live, "metadata.labels");
 }
 
 static kr_str new_uid(struct model *m)
@@ -372,11 +374,22 @@ static kr_val other_fields(struct model *m, const struct model_object *o, int by
     return o->owned[by == BY_LABELLER ? BY_PARENT : BY_LABELLER];
 }
 
+/* What is applied to a kind with a status subresource has no status. */
+static kr_val without_status(struct model *m, const struct model_object *o, kr_val desired)
+{
+    const struct cel_kind *kind = cel_kinds_find(m->kinds, o->gvk);
+
+    return kind && kind->has_status ? kr_with_key(&m->a, desired, KR_S("status"), KR_V_NONE)
+                                    : desired;
+}
+
 static void apply(struct model *m, struct model_object *o, kr_val desired, int by)
 {
-    kr_val fields = kr_copy(&m->a, fields_at(&m->a, desired, 0, false));
+    kr_val fields;
     kr_val live = o->live, old = o->live, was = o->owned[by];
 
+    desired = without_status(m, o, desired);
+    fields = kr_copy(&m->a, fields_at(&m->a, desired, 0, false));
     desired = kr_copy(&m->a, desired);
     if (live.kind == KR_NONE)
         live = desired;
@@ -638,6 +651,7 @@ static void request(struct model *m, const struct graph_action *x)
         (struct graph_result){.token = x->token, .outcome = out.code, .message = out.message};
     if (out.code == GRAPH_O_OK && o->live.kind != KR_NONE && !m->blind)
         d.rec = record(m, o);
+    d.labels = kr_at(o->live, "metadata.labels");
     d.version = o->version;
     *queue_add(m, D_RESULT) = d; /* the response, then what the watch tells */
     for (uint32_t i = m->queue_n - 1; i > events; i--) {
@@ -658,9 +672,10 @@ static void watch(struct model *m, const struct graph_action *x)
         return;
     }
     m->watches[m->watches_n].rank = x->node;
+    m->watches[m->watches_n].selector = kr_strdup(&m->a, x->selector);
     m->watches[m->watches_n++].ref = kr_ref_copy(&m->a, x->ref);
-    o = object_at(m, x->ref, x->gvk);
-    d = queue_add(m, D_EXTERNAL);
+    o = x->ref.name.n ? object_at(m, x->ref, x->gvk) : m->objects;
+    d = queue_add(m, x->ref.name.n ? D_EXTERNAL : D_FOUND);
     d->object = index_of(m, o);
     d->rank = x->node;
 }
@@ -668,7 +683,8 @@ static void watch(struct model *m, const struct graph_action *x)
 static void unwatch(struct model *m, const struct graph_action *x)
 {
     for (uint32_t i = 0; i < m->watches_n; i++) {
-        if (m->watches[i].rank == x->node && kr_ref_eq(m->watches[i].ref, x->ref)) {
+        if (m->watches[i].rank == x->node && kr_ref_eq(m->watches[i].ref, x->ref) &&
+            kr_str_eq(m->watches[i].selector, x->selector)) {
             m->watches[i] = m->watches[--m->watches_n];
             return;
         }
@@ -762,7 +778,89 @@ static void tell_external(struct model *m, struct kr_rec *old, struct kr_rec *no
     }
 }
 
-static void tell(struct model *m, struct model_object *o, struct kr_rec *old, struct kr_rec *now)
+/* --- selectors -------------------------------------------------------------------------------- */
+
+static bool in_set(kr_str set, kr_str value)
+{
+    while (set.s) {
+        if (kr_str_eq(kr_str_trim(kr_str_cut(&set, ',')), value))
+            return true;
+    }
+    return false;
+}
+
+/* One requirement: k=v, k in (a,b), k notin (a,b), k, !k. */
+static bool meets(kr_val labels, kr_str req)
+{
+    bool no = kr_str_starts(req, KR_S("!"));
+    int64_t in = kr_str_find(req, KR_S(" in (")), not_in = kr_str_find(req, KR_S(" notin (")),
+            eq = kr_str_find(req, KR_S("="));
+    int64_t key_n = in > 0 ? in : not_in > 0 ? not_in : eq > 0 ? eq : (int64_t)req.n;
+    kr_val v = kr_get(labels, kr_str_sub(req, no, (size_t)key_n));
+
+    if (in > 0)
+        return v.kind == KR_STRING &&
+               in_set(kr_str_sub(req, (size_t)in + 5, req.n - 1), kr_text(v));
+    if (not_in > 0)
+        return v.kind != KR_STRING ||
+               !in_set(kr_str_sub(req, (size_t)not_in + 8, req.n - 1), kr_text(v));
+    if (eq > 0)
+        return kr_is_str(v, kr_str_sub(req, (size_t)eq + 1, req.n));
+    return (v.kind == KR_STRING) != no;
+}
+
+static bool selects(const struct model_watch *w, kr_ref ref, kr_val labels)
+{
+    size_t from = 0, depth = 0;
+
+    if (!kr_gvr_eq(w->ref.gvr, ref.gvr) ||
+        (w->ref.namespace.n && !kr_str_eq(w->ref.namespace, ref.namespace)))
+        return false;
+    for (size_t i = 0; i <= w->selector.n; i++) {
+        char c = i < w->selector.n ? w->selector.s[i] : ',';
+
+        depth += (c == '(') - (c == ')');
+        if (c != ',' || depth)
+            continue;
+        if (i > from && !meets(labels, kr_str_sub(w->selector, from, i)))
+            return false;
+        from = i + 1;
+    }
+    return true;
+}
+
+static void tell_found(struct model *m, struct model_object *o, struct kr_rec *old,
+                       struct kr_rec *now, kr_val labels)
+{
+    for (uint32_t i = 0; i < m->watches_n; i++) {
+        const struct model_watch *w = &m->watches[i];
+        KR_AUTO(kr_arena) a = {0};
+        struct kr_rec *was = old && selects(w, o->ref, o->seen_labels) ? old : NULL;
+        struct kr_rec *is = now && selects(w, o->ref, labels) ? now : NULL;
+        struct kr_bits bits;
+
+        if (w->ref.name.n || w->rank >= m->rev->nodes_n || (!was && !is))
+            continue;
+        if (diff(&a, was, is, m->rev->nodes[w->rank].reads, m->rev->nodes[w->rank].reads_n, &bits))
+            graph_inst_external_item(m->inst, w->rank, was, is, &bits);
+    }
+}
+
+static void tell_list(struct model *m, const struct model_watch *w)
+{
+    struct kr_rec **recs = kr_alloc(sizeof(struct kr_rec *) * (m->objects_n + 1));
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < m->objects_n; i++) {
+        if (m->objects[i].seen && selects(w, m->objects[i].ref, m->objects[i].seen_labels))
+            recs[n++] = m->objects[i].seen;
+    }
+    graph_inst_external_list(m->inst, w->rank, recs, n);
+    kr_free(recs);
+}
+
+static void tell(struct model *m, struct model_object *o, struct kr_rec *old, struct kr_rec *now,
+                 kr_val labels)
 {
     KR_AUTO(kr_arena) a = {0};
     struct kr_bits bits;
@@ -778,10 +876,12 @@ static void tell(struct model *m, struct model_object *o, struct kr_rec *old, st
     if (is_ours(m, old) || is_ours(m, now))
         tell_child(m, is_ours(m, old) ? old : NULL, is_ours(m, now) ? now : NULL);
     tell_external(m, old, now, o->ref);
+    tell_found(m, o, old, now, labels);
 }
 
 /* The store takes a version if it is newer than what it has. */
-static void store(struct model *m, struct model_object *o, uint64_t version, struct kr_rec *rec)
+static void store(struct model *m, struct model_object *o, uint64_t version, struct kr_rec *rec,
+                  kr_val labels)
 {
     struct kr_rec *old = o->seen;
 
@@ -789,7 +889,8 @@ static void store(struct model *m, struct model_object *o, uint64_t version, str
         return;
     o->store_version = version;
     o->seen = kr_rec_hold(rec);
-    tell(m, o, old, rec);
+    tell(m, o, old, rec, labels);
+    o->seen_labels = labels;
     kr_rec_drop(old);
 }
 
@@ -799,13 +900,13 @@ static void deliver(struct model *m, struct model_delivery *d)
 
     switch (d->kind) {
     case D_EVENT:
-        store(m, o, d->version, d->rec);
+        store(m, o, d->version, d->rec, d->labels);
         return;
     case D_RESULT:
         d->result.rec = d->rec;
         graph_inst_result(m->inst, &d->result, m->env.now_ms);
         if (d->rec)
-            store(m, o, d->version, d->rec);
+            store(m, o, d->version, d->rec, d->labels);
         return;
     case D_TYPES:
         graph_inst_types_known(m->inst, true, KR_S(""));
@@ -816,6 +917,12 @@ static void deliver(struct model *m, struct model_delivery *d)
                 graph_inst_external(m->inst, d->rank, o->seen, NULL);
                 return;
             }
+        }
+        return;
+    case D_FOUND:
+        for (uint32_t i = 0; i < m->watches_n; i++) {
+            if (m->watches[i].rank == d->rank && !m->watches[i].ref.name.n)
+                tell_list(m, &m->watches[i]);
         }
         return;
     }
@@ -1041,6 +1148,7 @@ static void relist(struct model *m)
 
         kr_rec_drop(o->seen);
         o->seen = o->live.kind == KR_NONE ? NULL : record(m, o);
+        o->seen_labels = kr_at(o->live, "metadata.labels");
         o->store_version = o->version;
     }
 }
@@ -1088,6 +1196,7 @@ void model_set_revision(struct model *m, struct graph_rev *rev, const char *prob
         if (d->kind == D_EVENT && d->rec && o->live.kind != KR_NONE) {
             kr_rec_drop(d->rec);
             d->rec = record(m, o);
+            d->labels = kr_at(o->live, "metadata.labels");
             d->version = o->version;
         } else if (d->kind == D_RESULT) { /* the answer comes without its record */
             kr_rec_drop(d->rec);
@@ -1102,6 +1211,7 @@ void model_set_revision(struct model *m, struct graph_rev *rev, const char *prob
         if (!old || o->live.kind == KR_NONE)
             continue;
         o->seen = record(m, o);
+        o->seen_labels = kr_at(o->live, "metadata.labels");
         o->store_version = o->version;
         if (is_parent(m, o))
             graph_inst_parent(m->inst, o->seen, NULL);
@@ -1110,9 +1220,13 @@ void model_set_revision(struct model *m, struct graph_rev *rev, const char *prob
                              is_ours(m, o->seen) ? o->seen : NULL, NULL);
         kr_rec_drop(old);
     }
-    for (uint32_t w = 0; w < m->watches_n; w++)
-        graph_inst_external(m->inst, m->watches[w].rank, object_find(m, m->watches[w].ref)->seen,
-                            NULL);
+    for (uint32_t w = 0; w < m->watches_n; w++) {
+        if (m->watches[w].ref.name.n)
+            graph_inst_external(m->inst, m->watches[w].rank,
+                                object_find(m, m->watches[w].ref)->seen, NULL);
+        else
+            tell_list(m, &m->watches[w]);
+    }
     known(m);
 }
 
@@ -1219,6 +1333,8 @@ struct cel_kinds *model_kinds(const char *path)
                                                test_json(&a, metadata_schema)),
                                        &err),
                   &err);
+        if (kr_is_true(kr_at(*d, "hasStatus")))
+            cel_kinds_set_status(kinds, gvk);
     }
     return kinds;
 }

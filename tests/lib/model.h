@@ -25,6 +25,7 @@ struct model_object {
     uint64_t version;       /* of live, or of the deletion */
     uint64_t store_version; /* the newest the store has seen */
     struct kr_rec *seen;    /* the store's record */
+    kr_val seen_labels;     /* of that */
     uint32_t applies;       /* APPLYs of it since model_count */
 };
 
@@ -66,7 +67,8 @@ struct model {
     uint32_t queue_n, queue_cap;
     struct model_watch {
         uint32_t rank;
-        kr_ref ref;
+        kr_ref ref;      /* without a name: what selector finds */
+        kr_str selector; /* as in a query */
     } watches[64];
     uint32_t watches_n;
 };

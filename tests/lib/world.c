@@ -353,6 +353,10 @@ void world_start(struct world *w)
                              .sidecar = w->opts.sidecar,
                              .crd_deletion = w->opts.crd_deletion,
                              .revisions_max = w->opts.revisions_max,
+                             .standby = w->opts.standby,
+                             .events = w->opts.events,
+                             .condition_metrics = w->opts.condition_metrics,
+                             .metrics = w->opts.metrics,
                              .stop_ms = w->opts.stop_ms,
                              .trace = w->opts.traced ? on_trace : NULL,
                              .trace_arg = w};

@@ -44,6 +44,9 @@ struct world_opts {
     uint32_t revisions_max;
     uint64_t stop_ms; /* 0: REACTOR_STOP_MS */
     bool crd_deletion;
+    bool standby;                    /* starts without the right to write */
+    bool events, condition_metrics;  /* gates */
+    struct reactor_metrics *metrics; /* borrowed; NULL: nothing is counted */
 };
 
 struct world_line;
