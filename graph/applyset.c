@@ -58,7 +58,17 @@ static kr_val own_labels(struct inst_step *s)
     return kr_mapb_done(&m);
 }
 
-kr_val inst__decorate(struct inst_step *s, uint32_t rank, kr_val desired)
+/* What tells the items of a collection apart. */
+static void item_labels(struct inst_step *s, uint32_t rank, uint32_t item, struct kr_mapb *labels)
+{
+    if (s->inst->rev->nodes[rank].kind != GRAPH_COLLECTION)
+        return;
+    kr_mapb_put(labels, KR_S(GRAPH_LABEL_ITEM), kr_string(kr_fmt(s->a, "%u", item)));
+    kr_mapb_put(labels, KR_S(GRAPH_LABEL_SIZE),
+                kr_string(kr_fmt(s->a, "%u", s->inst->nodes[rank].items_n)));
+}
+
+kr_val inst__decorate(struct inst_step *s, uint32_t rank, uint32_t item, kr_val desired)
 {
     const struct graph_node *node = &s->inst->rev->nodes[rank];
     struct kr_mapb labels = KR_MAPB(s->a);
@@ -73,6 +83,7 @@ kr_val inst__decorate(struct inst_step *s, uint32_t rank, kr_val desired)
         kr_mapb_put(&labels, kr_text(p->key), p->val);
     }
     kr_mapb_put(&labels, KR_S(GRAPH_LABEL_NODE), kr_string(node->id));
+    item_labels(s, rank, item, &labels);
     if (notes.kind != KR_MAP)
         notes = kr_map_sorted(NULL, 0);
     notes = kr_with_key(s->a, notes, KR_S(GRAPH_ANNO_ORDER),
@@ -146,12 +157,27 @@ static kr_val on_key_default(void *arg, const kr_str *path, uint32_t n, kr_str k
     return KR_V_NONE;
 }
 
+static bool on_granular(void *arg, const kr_str *path, uint32_t n)
+{
+    const struct graph_node_spec *spec = arg;
+
+    for (uint32_t i = 0; i < spec->granular_n; i++) {
+        if (path_fits(spec->granular[i].path, spec->granular[i].n, path, n))
+            return true;
+    }
+    return false;
+}
+
 /* Does the live object already hold the wish, as far as our manager's ownership tells? */
 bool inst__in_sync(struct inst_step *s, uint32_t rank, struct inst_item *item, kr_val desired)
 {
     const struct graph_node_spec *spec = s->inst->rev->nodes[rank].spec;
-    const struct kr_fieldset_rules rules = {
-        .normal = on_normal, .key_default = on_key_default, .arg = (void *)(uintptr_t)spec};
+    const struct kr_fieldset_rules rules = {.normal = on_normal,
+                                            .key_default = on_key_default,
+                                            .granular = on_granular,
+                                            .builtin = spec->builtin,
+                                            .status_dropped = spec->status_dropped,
+                                            .arg = (void *)(uintptr_t)spec};
     const struct kr_rec *rec = item->seen;
     uint64_t digest;
 
@@ -460,13 +486,16 @@ static bool is_managed(const struct graph_node *node)
 }
 
 /* A node that was not evaluated because an external object is not known yet may turn out to be
- * excluded: after a restart that must not cost a write. Before the first write all count. */
+ * excluded: after a restart that must not cost a write. Before the first write all count; later
+ * a collection without items has no member, whatever it waits for. */
 static bool counts(struct inst_step *s, uint32_t rank, bool unanswered)
 {
     const struct graph_inst *inst = s->inst;
 
     if (!is_managed(&inst->rev->nodes[rank]) || inst->nodes[rank].state == INST_SKIPPED)
         return false;
+    if (inst->nodes[rank].items_n == 0)
+        return inst->nodes[rank].state != INST_RESOLVED && !inst__has_finalizer(inst);
     return !(unanswered && inst->nodes[rank].state == INST_NEW && inst__has_finalizer(inst));
 }
 
@@ -665,7 +694,9 @@ static bool labeller_done(struct inst_step *s, const struct inst_inventory *inv,
     }
     if (is_accepted(&inst->labeller, digest, meta_digest(s)))
         return true;
-    send_parent(s, &inst->labeller, GRAPH_MANAGER_LABELLER, body, digest);
+    /* Both in flight would leave it open which of them the object shows. */
+    if (!inst->applyset.token)
+        send_parent(s, &inst->labeller, GRAPH_MANAGER_LABELLER, body, digest);
     return false;
 }
 

@@ -306,6 +306,12 @@ bool graph_def_waiting(const struct graph_def *def)
     return def->sm.cur != DEF_SERVING && def->sm.cur != DEF_INACTIVE;
 }
 
+void graph_def_builds(const struct graph_def *def, uint64_t *n, uint64_t *failed_n)
+{
+    *n = def->builds_n;
+    *failed_n = def->build_errors_n;
+}
+
 kr_str graph_def_problem(const struct graph_def *def)
 {
     return kr_str_c(def->problem);
@@ -906,6 +912,27 @@ static void compiled(struct graph_def *def, struct graph_rev *rev)
     set_text(&def->failure, KR_S(""));
 }
 
+/* kro's words, then what helps: where, what was meant, how much more there is. */
+static void remember_failure(struct graph_def *def, const struct graph_diags *d,
+                             const struct kr_err *err)
+{
+    KR_AUTO(kr_buf) text = KR_BUF(2 * KR_ERR_MAX);
+    const struct graph_diag *x = d->n ? &d->items[0] : NULL;
+
+    kr_buf_str(&text, kr_err_str(err));
+    if (x && (x->suggestion.n || d->errors_n > 1)) {
+        kr_buf_fmt(&text, " [at " KR_FMT, KR_ARG(x->path));
+        if (x->suggestion.n)
+            kr_buf_fmt(&text, ": " KR_FMT, KR_ARG(x->suggestion));
+        if (d->errors_n > 1)
+            kr_buf_fmt(&text, "; and %u more error%s", d->errors_n - 1, d->errors_n > 2 ? "s" : "");
+        kr_buf_chr(&text, ']');
+    }
+    def->failed_key = def->key;
+    set_text(&def->failure, text.full ? kr_err_str(err) : kr_buf_view(&text));
+    set_text(&def->place, kr_str_c(err->at));
+}
+
 static bool in_build(struct graph_def *def, const struct graph_env *env, struct graph_plan *plan)
 {
     struct graph_source src = {.name = kr_str_c(def->name),
@@ -917,12 +944,17 @@ static bool in_build(struct graph_def *def, const struct graph_env *env, struct 
                                .dimensions_max = env->dimensions_max,
                                .omit = env->omit};
     KR_AUTO(kr_arena) a = {0};
+    struct graph_diags diags = {.a = &a};
     struct kr_err err = KR_ERR_NONE;
     struct graph_rev *rev = NULL;
     const kr_gvk *needs;
     uint32_t needs_n;
-    int rc = graph_build(&src, def->kinds, &a, &rev, &needs, &needs_n, &err);
+    int rc;
 
+    src.diags = &diags;
+    rc = graph_build(&src, def->kinds, &a, &rev, &needs, &needs_n, &err);
+
+    def->builds_n++;
     if (rc == GRAPH_NEEDS)
         rc = kr_fail(&err, KR_E_INPUT, "no answer for kind " KR_FMT, KR_ARG(needs[0].kind));
     if (rc == 0) {
@@ -931,9 +963,8 @@ static bool in_build(struct graph_def *def, const struct graph_env *env, struct 
         compiled(def, rev);
         kr_sm_to(&def->sm, DEF_REVISION);
     } else {
-        def->failed_key = def->key;
-        set_text(&def->failure, kr_err_str(&err));
-        set_text(&def->place, kr_str_c(err.at));
+        def->build_errors_n++;
+        remember_failure(def, &diags, &err);
         reject_build(def, kr_str_c(def->failure));
     }
     drop_kinds(def);

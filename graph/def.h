@@ -109,6 +109,7 @@ struct graph_def {
     struct def_revision *target; /* live revision whose snapshot is compiled; NULL: a new one */
     enum { ORDER_KEEP, ORDER_NONE, ORDER_BUILT } order;
     uint64_t waiting_ms; /* since when a wait lasts; 0: none */
+    uint64_t builds_n, build_errors_n;
     char *problem;
     bool active;  /* state as last computed */
     bool sidecar; /* of the last step */

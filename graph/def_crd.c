@@ -262,10 +262,7 @@ kr_str def__crd_shape(struct kr_arena *a, const struct graph_rev *rev,
     static const char *const parts[] = {"spec", "status"};
     const struct cel_kind *kind = cel_kinds_find(kinds, rev->instance_gvk);
     kr_str name = kr_at_str(rev->crd, "metadata.name"), why = KR_S("is not installed");
-    static const char fix[] =
-        "kubectl apply -f the CRD that kroc makes of this definition where it "
-        "runs for a whole cluster (example: "
-        "deploy/kustomize/sidecar/crd.yaml)";
+    static const char fix[] = "put it there: kroc generate crd -f FILE | kubectl apply -f -";
     kr_val schema = kr_at(kr_item(kr_at(rev->crd, "spec.versions"), 0), "schema.openAPIV3Schema");
     const struct cel_schema *want;
     struct kr_err err = KR_ERR_NONE;

@@ -43,6 +43,41 @@ static void patch_member(struct kr_mapb *patch, kr_val status, const char *name,
     kr_mapb_put(patch, kr_str_c(name), empty ? KR_V_NULL : v);
 }
 
+static bool has_dependency(kr_val list, kr_val dependency)
+{
+    KR_LIST_EACH (it, list) {
+        if (kr_equal(*it, dependency))
+            return true;
+    }
+    return false;
+}
+
+/* The same nodes with the same dependencies? kro lists those of a node in the order of a Go map. */
+static bool same_resources(kr_val a, kr_val b)
+{
+    if (a.kind != KR_LIST || b.kind != KR_LIST || a.n != b.n)
+        return false;
+    for (uint32_t i = 0; i < a.n; i++) {
+        kr_val of_a = kr_get(a.list[i], KR_S("dependencies"));
+        kr_val of_b = kr_get(b.list[i], KR_S("dependencies"));
+
+        if (!kr_equal(kr_get(a.list[i], KR_S("id")), kr_get(b.list[i], KR_S("id"))) ||
+            of_a.n != of_b.n)
+            return false;
+        KR_LIST_EACH (it, of_a) {
+            if (!has_dependency(of_b, *it))
+                return false;
+        }
+    }
+    return true;
+}
+
+static void patch_resources(struct kr_mapb *patch, kr_val status, kr_val v)
+{
+    if (!same_resources(kr_get(status, KR_S("resources")), v))
+        patch_member(patch, status, "resources", v);
+}
+
 static kr_val status_body(struct kr_arena *a, struct kr_mapb *patch)
 {
     struct kr_mapb body = KR_MAPB(a);
@@ -119,7 +154,7 @@ void def__status(struct graph_def *def, const struct graph_env *env, struct grap
 
         patch_member(&patch, status, "topologicalOrder",
                      built ? def->built->order_status : KR_V_NONE);
-        patch_member(&patch, status, "resources", built ? def->built->resources_status : KR_V_NONE);
+        patch_resources(&patch, status, built ? def->built->resources_status : KR_V_NONE);
     }
     if (patch.n == 0 || !def__may_write(&def->rgd.write, env, plan))
         return;
@@ -146,7 +181,7 @@ void def__revision_status(struct graph_def *def, const struct graph_env *env,
                      def->verified.message);
     patch_member(&patch, status, "conditions", graph__conds_value(&c));
     patch_member(&patch, status, "topologicalOrder", good ? def->built->order_status : KR_V_NONE);
-    patch_member(&patch, status, "resources", good ? def->built->resources_status : KR_V_NONE);
+    patch_resources(&patch, status, good ? def->built->resources_status : KR_V_NONE);
     if (patch.n == 0 || !def__may_write(&r->object.write, env, plan))
         return;
     action = def__write(def, &r->object.write, GRAPH_A_STATUS_PATCH, plan);

@@ -17,6 +17,7 @@ static int run(struct inst_step *s, const struct cel_prog *prog, const kr_val *s
 {
     struct cel_run r = {.slots = slots, .slots_n = slots_n, .a = s->a};
 
+    s->inst->counts.expressions++;
     if (cel_eval(prog, &r, out, err) < 0)
         return r.fail == CEL_FAIL_PENDING ? INST_EVAL_PENDING : KR_E_EVAL;
     return 0;
@@ -128,31 +129,138 @@ static int site_value(struct inst_step *s, const struct graph_site *site, kr_val
     return 0;
 }
 
-/* All are evaluated before any is put in; put in from the last to the first, so that an omitted
- * list item does not move those before it. */
+/* From the last to the first, so that an omitted list item does not move those before it. */
+static kr_val put_in(struct inst_step *s, const struct graph_node_spec *spec, const kr_val *values)
+{
+    kr_val desired = spec->template;
+
+    for (uint32_t i = spec->sites_n; i-- > 0;)
+        desired =
+            graph__path_set(s->a, desired, spec->sites[i].path, spec->sites[i].path_n, values[i]);
+    return desired;
+}
+
+/* All are evaluated before any is put in. */
 int inst__eval_template(struct inst_step *s, uint32_t rank, kr_val *out, struct kr_err *err)
 {
     const struct graph_node_spec *spec = s->inst->rev->nodes[rank].spec;
-    kr_val *value = kr_new_n(s->a, kr_val, spec->sites_n);
-    kr_val desired = spec->template;
+    kr_val *values = kr_new_n(s->a, kr_val, spec->sites_n);
 
     s->inst->counts.templates++;
     for (uint32_t i = 0; i < spec->sites_n; i++) {
-        int rc = site_value(s, &spec->sites[i], &value[i], err);
+        int rc = site_value(s, &spec->sites[i], &values[i], err);
 
         if (rc != 0)
             return rc;
     }
-    for (uint32_t i = spec->sites_n; i-- > 0;)
-        desired =
-            graph__path_set(s->a, desired, spec->sites[i].path, spec->sites[i].path_n, value[i]);
-    *out = desired;
+    *out = put_in(s, spec, values);
     return 0;
 }
 
-static int place_namespace(struct inst_step *s, const struct graph_node *node, kr_val *desired,
-                           kr_str *namespace, struct kr_err *err)
+/* --- forEach ---------------------------------------------------------------------------------- */
+
+static int dim_list(struct inst_step *s, const struct graph_expr *dim, kr_val *out,
+                    struct kr_err *err)
 {
+    kr_val v = KR_V_NONE;
+    int rc = run(s, dim->prog, s->slots, s->slots_n, &v, err);
+
+    if (rc != 0)
+        return rc;
+    if (v.kind == KR_OPTIONAL)
+        v = v.ref ? *v.ref : KR_V_NULL;
+    if (v.kind == KR_NULL) /* Same words as kro: pkg/runtime/eval.go. */
+        return kr_fail(err, KR_E_EVAL, "expression " KR_FMT " returned null, expected list",
+                       KR_ARG(quote(s, dim->text)));
+    if (v.kind != KR_LIST)
+        return kr_fail(err, KR_E_EVAL, "expression " KR_FMT " did not return a list",
+                       KR_ARG(quote(s, dim->text)));
+    *out = v;
+    return 0;
+}
+
+int inst__eval_dims(struct inst_step *s, uint32_t rank, kr_val *lists, struct kr_err *err)
+{
+    const struct graph_node_spec *spec = s->inst->rev->nodes[rank].spec;
+
+    s->inst->counts.dims++;
+    for (uint32_t i = 0; i < spec->dims_n; i++) {
+        int rc = dim_list(s, &spec->dims[i], &lists[i], err);
+
+        if (rc != 0) {
+            kr_wrap(err, "forEach " KR_FMT, KR_ARG(quote(s, spec->dims[i].name)));
+            return rc;
+        }
+        if (lists[i].n == 0)
+            return 0; /* no items, whatever the others are */
+    }
+    return 0;
+}
+
+/* Does an iterator have a part in it? */
+static bool iterates(const struct inst_step *s, const struct graph_site *site)
+{
+    uint32_t n;
+    const struct cel_read *reads = cel_prog_reads(site->prog, &n);
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (reads[i].slot > s->inst->nodes_n)
+            return true;
+    }
+    return false;
+}
+
+static int eval_sites(struct inst_step *s, uint32_t rank, bool iterating, kr_val *values,
+                      struct kr_err *err)
+{
+    const struct graph_node_spec *spec = s->inst->rev->nodes[rank].spec;
+
+    for (uint32_t i = 0; i < spec->sites_n; i++) {
+        int rc = 0;
+
+        if (iterates(s, &spec->sites[i]) == iterating)
+            rc = site_value(s, &spec->sites[i], &values[i], err);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+int inst__eval_shared(struct inst_step *s, uint32_t rank, kr_val *values, struct kr_err *err)
+{
+    return eval_sites(s, rank, false, values, err);
+}
+
+int inst__eval_item(struct inst_step *s, uint32_t rank, kr_val *values, kr_val *out,
+                    struct kr_err *err)
+{
+    int rc;
+
+    s->inst->counts.templates++;
+    rc = eval_sites(s, rank, true, values, err);
+    if (rc == 0)
+        *out = put_in(s, s->inst->rev->nodes[rank].spec, values);
+    return rc;
+}
+
+/* --- place ------------------------------------------------------------------------------------ */
+
+int inst__check_namespace(struct inst_step *s, uint32_t rank, kr_str namespace, struct kr_err *err)
+{
+    kr_str only = s->env->only_namespace;
+
+    if (only.n == 0 || namespace.n == 0 || kr_str_eq(only, namespace))
+        return 0;
+    return kr_fail(err, KR_E_INPUT,
+                   "node \"" KR_FMT "\": namespace \"" KR_FMT
+                   "\" is not served: this controller works in namespace \"" KR_FMT "\" only",
+                   KR_ARG(s->inst->rev->nodes[rank].id), KR_ARG(namespace), KR_ARG(only));
+}
+
+static int place_namespace(struct inst_step *s, uint32_t rank, kr_val *desired, kr_str *namespace,
+                           struct kr_err *err)
+{
+    const struct graph_node *node = &s->inst->rev->nodes[rank];
     kr_str given = kr_at_str(*desired, "metadata.namespace");
 
     *namespace = KR_S("");
@@ -167,12 +275,7 @@ static int place_namespace(struct inst_step *s, const struct graph_node *node, k
                            KR_ARG(node->id));
         *desired = kr_with(s->a, *desired, "metadata.namespace", kr_string(given));
     }
-    if (s->env->only_namespace.n && !kr_str_eq(s->env->only_namespace, given))
-        return kr_fail(err, KR_E_INPUT,
-                       "node \"" KR_FMT "\": namespace \"" KR_FMT
-                       "\" is not served: this controller "
-                       "works in namespace \"" KR_FMT "\" only",
-                       KR_ARG(node->id), KR_ARG(given), KR_ARG(s->env->only_namespace));
+    KR_TRY(inst__check_namespace(s, rank, given, err));
     *namespace = given;
     return 0;
 }
@@ -184,7 +287,7 @@ int inst__place(struct inst_step *s, uint32_t rank, kr_val *desired, kr_ref *ref
     kr_val name = kr_at(*desired, "metadata.name");
 
     ref->gvr = node->gvr;
-    KR_TRY(place_namespace(s, node, desired, &ref->namespace, err));
+    KR_TRY(place_namespace(s, rank, desired, &ref->namespace, err));
     if (name.kind != KR_STRING || name.n == 0)
         return kr_fail(err, KR_E_INPUT,
                        "node \"" KR_FMT "\": metadata.name must be a string that is not empty",
@@ -233,6 +336,87 @@ int inst__eval_ready(struct inst_step *s, uint32_t rank, kr_val object, struct k
     for (uint32_t i = 0; i < spec->ready_n; i++) {
         int rc = ready_one(s, &spec->ready[i], object, err);
 
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* Same words as kro: pkg/runtime/node_readiness.go. */
+static int ready_each(struct inst_step *s, uint32_t rank, const struct graph_expr *e,
+                      const kr_val *slots, uint32_t index, struct kr_err *err)
+{
+    kr_str id = s->inst->rev->nodes[rank].id, expr = quote(s, e->text), text;
+    kr_val v = KR_V_NONE;
+    int rc = run(s, e->prog, slots, 2, &v, err);
+
+    if (rc == INST_EVAL_PENDING) {
+        kr_fail(err, KR_E_EVAL,
+                "node \"" KR_FMT "\": failed to evaluate readyWhen " KR_FMT
+                " (item %u) (waiting for readiness)",
+                KR_ARG(id), KR_ARG(expr), index);
+        return rc;
+    }
+    if (rc < 0) {
+        text = kr_strdup(s->a, kr_err_str(err));
+        return kr_fail(err, rc,
+                       "node \"" KR_FMT "\": failed to evaluate readyWhen " KR_FMT
+                       " (item %u): " KR_FMT,
+                       KR_ARG(id), KR_ARG(expr), index, KR_ARG(text));
+    }
+    if (v.kind != KR_BOOL)
+        return kr_fail(err, KR_E_EVAL, "readyWhen " KR_FMT " did not return bool", KR_ARG(expr));
+    if (v.b)
+        return 0;
+    kr_fail(err, KR_E_EVAL,
+            "readyWhen condition evaluated to false: " KR_FMT " (waiting for readiness)",
+            KR_ARG(expr));
+    return INST_EVAL_FALSE;
+}
+
+/* Does it read the list, and not one of its elements? */
+static bool of_list(const struct graph_expr *e)
+{
+    uint32_t n;
+    const struct cel_read *reads = cel_prog_reads(e->prog, &n);
+    bool list = false;
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (reads[i].slot == 0)
+            return false;
+        list = true;
+    }
+    return list;
+}
+
+int inst__eval_ready_each(struct inst_step *s, uint32_t rank, kr_val object, uint32_t index,
+                          struct kr_err *err)
+{
+    const struct graph_node_spec *spec = s->inst->rev->nodes[rank].spec;
+    const kr_val slots[2] = {object, s->slots[rank]};
+
+    s->inst->counts.ready++;
+    for (uint32_t i = 0; i < spec->ready_n; i++) {
+        int rc = 0;
+
+        if (!of_list(&spec->ready[i]))
+            rc = ready_each(s, rank, &spec->ready[i], slots, index, err);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+int inst__eval_ready_list(struct inst_step *s, uint32_t rank, struct kr_err *err)
+{
+    const struct graph_node_spec *spec = s->inst->rev->nodes[rank].spec;
+    const kr_val slots[2] = {KR_V_NONE, s->slots[rank]};
+
+    for (uint32_t i = 0; i < spec->ready_n; i++) {
+        int rc = 0;
+
+        if (of_list(&spec->ready[i]))
+            rc = ready_each(s, rank, &spec->ready[i], slots, 0, err);
         if (rc != 0)
             return rc;
     }

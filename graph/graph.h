@@ -11,11 +11,15 @@
  * says what to do. At rest the result equals a computation from scratch.
  *
  *   names.h               every label, annotation, manager, condition type
- *   rgd.c simpleschema.c template.c fieldpath.c validate.c build.c dag.c    RGD to revision
+ *   rgd.c simpleschema.c markers.c template.c fieldpath.c validate.c dag.c  what an RGD says
+ *   build.c build_refs.c build_types.c build_status.c build_conditions.c build_rev.c    to revision
+ *   diag.h diag.c build_diag.c                          what is wrong with it: all, with places
  *   crd.c plural.c revision.c                           the generated CRD; hash, name, numbering
- *   inst.c sweep.c eval.c applyset.c status.c step.c step_delete.c          the instance machine
+ *   inst.c sweep.c eval.c applyset.c status.c author.c step.c step_delete.c          the instance machine
+ *   collection.c selector.c                             its forEach and its label selectors
  *   def.c                                               the definition machine
  *   conditions.c plan.c                                 condition engine; actions and their print
+ *   readers.c                                           which expression reads a path, for people
  */
 #ifndef GRAPH_H
 #define GRAPH_H
@@ -29,16 +33,34 @@ enum {
     GRAPH_NODES_MAX = 1000,            /* resources of one RGD */
     GRAPH_DEPTH_MAX = 100,             /* nesting of a template */
     GRAPH_EXPRESSIONS_MAX = 20 * 1000, /* of one RGD */
-    GRAPH_COLLECTION_MAX = 1000, /* items of one collection; kro's --rgd-max-collection-size */
-    GRAPH_DIMENSIONS_MAX = 10,   /* of one forEach; kro's default */
+    GRAPH_COLLECTION_MAX = 1000,  /* items of one collection; kro's --rgd-max-collection-size */
+    GRAPH_DIMENSIONS_MAX = 10,    /* of one forEach; kro's default */
+    GRAPH_AUTHOR_CONDS_MAX = 256, /* author conditions of one instance */
     GRAPH_STATUS_MIN_MS = 1000, /* between two status writes of an instance that only tell a wait */
-    GRAPH_WAVE_STATUS_MS = 5000, /* a deletion wave that lasts longer gets a status write */
-    GRAPH_RETRY_MIN_MS = 200,    /* back-off after a failed write, doubling */
+    GRAPH_WAVE_STATUS_MS = 5000,        /* a deletion wave that lasts longer gets a status write */
+    GRAPH_ROLL_MAX_MS = 10 * 60 * 1000, /* then a roll counts as done */
+    GRAPH_DEBOUNCE_MAX_MS = 24 * 60 * 60 * 1000,
+    GRAPH_FIGHTS_MAX = 10, /* writes of one object that come back to us, a minute; then one */
+    GRAPH_FIGHT_MS = 60 * 1000,
+    GRAPH_MOVES_MAX = 10,     /* moves of an input while its reader is held: not our doing */
+    GRAPH_RETRY_MIN_MS = 200, /* back-off after a failed write, doubling */
     GRAPH_RETRY_MAX_MS = 60 * 1000,
     GRAPH_LAG_TRIES = 8, /* how often a kind is asked for that a CRD says is there: 50 s in all */
     GRAPH_POLL_MIN_MS = 1000, /* sidecar: between two looks for a kind that is missing, doubling */
     GRAPH_POLL_MAX_MS = 30 * 1000,
 };
+
+/* --- rolls ------------------------------------------------------------------------------------ */
+
+/* How changes of what instances read reach them: docs/roll.md. Zero: at once. */
+struct graph_roll {
+    uint64_t debounce_ms;
+    uint32_t max_concurrent; /* instances of the definition that roll at once; 0: all */
+    bool pause;
+};
+/* Reads the annotations kroc.run/roll-*: what is not there, or not readable, stays as it is. */
+void graph_roll_read(kr_val annotations, struct graph_roll *roll);
+bool graph_roll_eq(const struct graph_roll *x, const struct graph_roll *y);
 
 /* --- time and identity given to every step ---------------------------------------------------- */
 
@@ -52,7 +74,10 @@ struct graph_env {
     kr_str only_namespace;   /* --namespace; empty: all */
     uint32_t revisions_max;  /* --rgd-max-graph-revisions; 0: keep all */
     uint32_t dimensions_max; /* --rgd-max-collection-dimension-size; 0: GRAPH_DIMENSIONS_MAX */
+    uint32_t collection_max; /* --rgd-max-collection-size; 0: GRAPH_COLLECTION_MAX */
     bool omit;               /* feature gate CELOmitFunction */
+    struct graph_roll roll;  /* of the instance's definition */
+    uint32_t rolling;        /* other instances of it that roll now */
 };
 
 /* --- revision --------------------------------------------------------------------------------- */
@@ -112,13 +137,24 @@ const struct graph_read *graph_parent_needs(uint32_t *n);
 /* The rank of a node id, or -1. */
 int32_t graph_rev_rank(const struct graph_rev *r, kr_str id);
 
+/* Where in the definition `node` (an id; empty: the status) reads "other.spec.x", for people: found in
+ * the texts of the expressions. Of the status, path may also be "status.x": what makes it. Writes at most max; returns how many. Borrowed from r. */
+struct graph_reader {
+    kr_str place; /* "spec.replicas", "includeWhen" */
+    kr_str text;  /* the expression as written */
+};
+uint32_t graph_rev_readers(const struct graph_rev *r, kr_str node, kr_str path,
+                           struct graph_reader *out, uint32_t max);
+
 enum { GRAPH_NEEDS = 1 }; /* graph_build: kinds are missing */
 
 /* Compiles a definition. spec is the RGD's `.spec` as stored. kinds must have every kind that the
  * resources name, or the outcome is GRAPH_NEEDS and needs (a list of kr_gvk in a, order of first
- * use) says which. Returns a reference in *out. KR_E_INPUT: kro's words, then the path.
+ * use) says which. Returns a reference in *out. KR_E_INPUT: the first error in kro's words, err->at has
+ * its place; src->diags has all of them (none with GRAPH_NEEDS).
  * A pure function of its arguments. `missing`: kinds that the server is known not to have: naming
  * one of them is an error. */
+struct graph_diags; /* diag.h */
 struct graph_source {
     kr_str name;
     kr_str uid;
@@ -129,7 +165,11 @@ struct graph_source {
     uint32_t missing_n;
     uint32_t dimensions_max; /* of one forEach; 0: GRAPH_DIMENSIONS_MAX */
     bool omit;               /* feature gate CELOmitFunction */
-    bool validate_only;      /* accept what compiles but cannot be run yet (collections, ...) */
+    bool
+        defer; /* a missing kind is a warning: what it would tell is not checked, and the revision is
+                 * for looking at, not for serving */
+    struct graph_diags
+        *diags; /* in, out: everything that is wrong; NULL: the first in err is enough */
 };
 KR_MUST int graph_build(const struct graph_source *src, const struct cel_kinds *kinds,
                         struct kr_arena *a, struct graph_rev **out, const kr_gvk **needs,
@@ -164,7 +204,8 @@ kr_str graph_applyset_id(struct kr_arena *a, kr_str name, kr_str namespace, kr_s
     A(CREATE, "create", /* POST .body */)                                                          \
     A(UPDATE, "update", /* PUT .body */)                                                           \
     A(PATCH, "patch", /* merge patch .body */)                                                     \
-    A(WATCH, "watch", /* follow one object: external reference of .node */)                        \
+    A(WATCH, "watch",                                                                              \
+      /* follow one object, or, without a name, those .selector finds: external node .node */)     \
     A(UNWATCH, "unwatch", /* no longer */)                                                         \
     A(TYPES, "types",                                                                              \
       /* children of the group-kinds in .body (list of "Kind.group") are needed */)                \
@@ -187,10 +228,12 @@ struct graph_action {
     kr_gvk gvk;     /* its kind, where a message needs it */
     kr_val body;
     const char *manager; /* field manager; NULL: none */
-    kr_str uid;          /* precondition of a DELETE */
-    kr_str part_of;      /* APPLY: our ApplySet id: an object that belongs to another is not sent */
-    uint32_t node;       /* rank; UINT32_MAX: none */
-    const kr_gvk *gvks;  /* FETCH */
+    kr_str selector; /* WATCH, UNWATCH without a name: a label selector as in a query; empty: all;
+                      * no namespace: all namespaces */
+    kr_str uid;      /* precondition of a DELETE */
+    kr_str part_of;  /* APPLY: our ApplySet id: an object that belongs to another is not sent */
+    uint32_t node;   /* rank; UINT32_MAX: none */
+    const kr_gvk *gvks; /* FETCH */
     uint32_t gvks_n;
     struct graph_rev *rev; /* SERVE: borrowed; hold it */
     kr_str why;            /* what caused it, for the trace: "settings.metadata.resourceVersion" */
@@ -262,6 +305,19 @@ void graph_inst_child(struct graph_inst *inst, struct kr_rec *old, struct kr_rec
 /* The object of external reference `node` (by name); NULL: it does not exist. */
 void graph_inst_external(struct graph_inst *inst, uint32_t node, struct kr_rec *rec,
                          const struct kr_bits *changed);
+/* All objects that external collection `node` finds, in any order: the first answer to its WATCH, and
+ * again after a new revision. Without that answer single objects are not listened to. */
+void graph_inst_external_list(struct graph_inst *inst, uint32_t node, struct kr_rec *const *recs,
+                              uint32_t n);
+/* One of them appeared, changed or went (now NULL): deleted, or no longer selected. */
+void graph_inst_external_item(struct graph_inst *inst, uint32_t node, struct kr_rec *old,
+                              struct kr_rec *now, const struct kr_bits *changed);
+/* Somebody (`by`: manager; may be empty) took a field of ours of a child: told before its
+ * graph_inst_child. */
+void graph_inst_taken(struct graph_inst *inst, kr_ref ref, kr_str field, kr_str by);
+/* The next external event shows an object that `writer`, an instance of ours, applies: what follows
+ * from it has the cause of that write. */
+void graph_inst_echo(struct graph_inst *inst, const struct graph_inst *writer);
 /* Is the type of `node` listed (its children are all known)? Not: why ("cannot list ..."). As long as
  * it is not known, nothing of that node is applied and nothing is deleted. */
 void graph_inst_known(struct graph_inst *inst, uint32_t node, bool known, kr_str why);
@@ -274,9 +330,18 @@ bool graph_inst_dirty(const struct graph_inst *inst);
 /* Evaluates what is dirty and plans. Never fails: what goes wrong becomes status. Nothing of plan
  * outlives plan->a. */
 void graph_inst_step(struct graph_inst *inst, const struct graph_env *env, struct graph_plan *plan);
+/* Is a roll of it under way; and does it wait for one of others to end (env.rolling)? As of the last
+ * step: whoever counts looks before and after. */
+bool graph_inst_rolls(const struct graph_inst *inst);
+bool graph_inst_roll_waits(const struct graph_inst *inst);
+/* env.roll or env.rolling is another now: a step looks whether that changes something. */
+void graph_inst_roll_look(struct graph_inst *inst);
 /* Counts of evaluations so far, by kind, for tests and metrics. */
 struct graph_counts {
-    uint64_t steps, templates, conditions, ready, status; /* expressions groups evaluated */
+    /* groups of expressions evaluated: of a collection one an item, forEach apart */
+    uint64_t steps, templates, conditions, ready, status, dims, authors;
+    uint64_t expressions;                       /* one by one */
+    uint64_t failed, skipped, not_ready, items; /* outcomes; items: of collections */
 };
 const struct graph_counts *graph_inst_counts(const struct graph_inst *inst);
 /* Bytes held by the instance, records not counted. */
@@ -323,6 +388,8 @@ const char *graph_def_state(const struct graph_def *def);
 kr_str graph_def_problem(const struct graph_def *def);
 /* Where in the spec the problem is, when its text (kro's words) does not say; may be empty. */
 kr_str graph_def_place(const struct graph_def *def);
+/* How often it was compiled, and how often that failed. */
+void graph_def_builds(const struct graph_def *def, uint64_t *n, uint64_t *failed_n);
 /* The problem is only that something has not come yet. */
 bool graph_def_waiting(const struct graph_def *def);
 

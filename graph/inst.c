@@ -39,6 +39,9 @@ enum {
     NEED_DELETION,
     NEED_STATUS,
     NEED_RECONCILE,
+    NEED_ROLL_DEBOUNCE,
+    NEED_ROLL_MAX,
+    NEED_ROLL_PAUSE,
     NEED_META, /* from here on: what the parent's applies write, and the time of creation */
 };
 
@@ -48,6 +51,9 @@ static const struct graph_read parent_needs[] = {
     [NEED_DELETION] = NEED(LIT("metadata"), LIT("deletionTimestamp")),
     [NEED_STATUS] = NEED(LIT("status")),
     [NEED_RECONCILE] = NEED(LIT("metadata"), LIT("annotations"), LIT(GRAPH_ANNO_RECONCILE)),
+    [NEED_ROLL_DEBOUNCE] = NEED(LIT("metadata"), LIT("annotations"), LIT(GRAPH_ANNO_ROLL_DEBOUNCE)),
+    [NEED_ROLL_MAX] = NEED(LIT("metadata"), LIT("annotations"), LIT(GRAPH_ANNO_ROLL_MAX)),
+    [NEED_ROLL_PAUSE] = NEED(LIT("metadata"), LIT("annotations"), LIT(GRAPH_ANNO_ROLL_PAUSE)),
     [NEED_META] = NEED(LIT("metadata"), LIT("creationTimestamp")),
     NEED(LIT("metadata"), LIT("finalizers")),
     NEED(LIT("metadata"), LIT("labels"), LIT(GRAPH_LABEL_OWNED)),
@@ -145,7 +151,7 @@ static const struct graph_node *node_of(const struct graph_inst *inst, uint32_t 
     return &inst->rev->nodes[rank];
 }
 
-static bool is_external(const struct graph_inst *inst, uint32_t rank)
+bool inst__is_external(const struct graph_inst *inst, uint32_t rank)
 {
     enum graph_node_kind kind = node_of(inst, rank)->kind;
 
@@ -156,7 +162,41 @@ bool inst__visible(const struct graph_inst *inst, uint32_t rank)
 {
     const struct inst_node *node = &inst->nodes[rank];
 
-    return node->state == INST_RESOLVED && node->items[0].seen != NULL;
+    if (node->state != INST_RESOLVED)
+        return false;
+    switch (node_of(inst, rank)->kind) {
+    case GRAPH_COLLECTION:
+        return true; /* also an empty one */
+    case GRAPH_EXTERNAL_COLLECTION:
+        return node->answered;
+    default:
+        return node->items[0].seen != NULL;
+    }
+}
+
+static kr_val list_of(const struct inst_node *node, bool external, struct kr_arena *a)
+{
+    struct kr_listb list = KR_LISTB(a);
+
+    for (uint32_t i = 0; external && i < node->found.n; i++)
+        kr_listb_add(&list, node->found.recs[i]->root);
+    for (uint32_t k = 0; k < node->items_n; k++) {
+        if (node->items[k].seen)
+            kr_listb_add(&list, node->items[k].seen->root);
+    }
+    return kr_listb_done(&list);
+}
+
+kr_val inst__value(const struct graph_inst *inst, uint32_t rank, struct kr_arena *a)
+{
+    const struct inst_node *node = &inst->nodes[rank];
+    enum graph_node_kind kind = node_of(inst, rank)->kind;
+
+    if (!inst__visible(inst, rank))
+        return KR_V_NONE;
+    if (kind == GRAPH_COLLECTION || kind == GRAPH_EXTERNAL_COLLECTION)
+        return list_of(node, kind == GRAPH_EXTERNAL_COLLECTION, a);
+    return node->items[0].seen->root;
 }
 
 void inst__appeared(struct graph_inst *inst, uint32_t rank)
@@ -178,6 +218,8 @@ bool inst__unanswered(const struct graph_inst *inst, uint32_t rank)
 
 bool inst__in_flight(const struct graph_inst *inst)
 {
+    if (inst->limbo_n)
+        return true;
     for (uint32_t i = 0; i < inst->nodes_n; i++) {
         for (uint32_t k = 0; k < inst->nodes[i].items_n; k++) {
             if (inst->nodes[i].items[k].token)
@@ -257,8 +299,9 @@ void inst__item_release(struct graph_inst *inst, uint32_t rank, struct inst_item
     item->retry = (struct inst_retry){0};
     inst->status_dirty |= inst__text(&item->error, KR_S(""));
     inst->manage_dirty |= inst__text(&item->namespace, KR_S(""));
-    item->retrying = false;
-    if (rec && !(inst->rev && rank < inst->nodes_n && is_external(inst, rank))) {
+    item->retrying = item->fought = false;
+    item->root = 0;
+    if (rec && !(inst->rev && rank < inst->nodes_n && inst__is_external(inst, rank))) {
         struct inst_stray *stray = inst__stray_add(inst, rec);
 
         if (item->deleting) {
@@ -290,17 +333,49 @@ void inst__item_fini(struct inst_item *item)
     *item = (struct inst_item){0};
 }
 
-static void node_init(struct inst_node *node)
+/* Its answer is waited for all the same: what it made is a member. */
+static void limbo_add(struct graph_inst *inst, const struct inst_item *item, uint64_t ref)
 {
-    node->items = &node->one;
-    node->items_n = 1;
-    node->cause_rank = UINT32_MAX;
+    inst->limbo = kr_realloc(inst->limbo, sizeof(inst->limbo[0]) * (inst->limbo_n + 1));
+    inst->limbo[inst->limbo_n++] =
+        (struct inst_limbo){.token = item->token, .ref = ref, .sent = item->sent};
 }
 
-static void node_fini(struct inst_node *node)
+void inst__item_drop(struct graph_inst *inst, uint32_t rank, struct inst_item *item)
+{
+    uint64_t ref = item->ref;
+
+    inst__item_release(inst, rank, item);
+    if (item->token)
+        limbo_add(inst, item, ref);
+    inst__item_fini(item);
+}
+
+void inst__found_clear(struct inst_found *found)
+{
+    for (uint32_t i = 0; i < found->n; i++)
+        kr_rec_drop(found->recs[i]);
+    kr_free(found->recs);
+    *found = (struct inst_found){0};
+}
+
+static void node_init(struct inst_node *node, enum graph_node_kind kind)
+{
+    node->cause_rank = UINT32_MAX;
+    if (kind == GRAPH_COLLECTION || kind == GRAPH_EXTERNAL_COLLECTION)
+        return;
+    node->items = &node->one;
+    node->items_n = 1;
+}
+
+static void node_fini(struct inst_node *node, enum graph_node_kind kind)
 {
     for (uint32_t i = 0; i < node->items_n; i++)
         inst__item_fini(&node->items[i]);
+    if (kind == GRAPH_COLLECTION)
+        kr_free(node->items);
+    if (kind == GRAPH_EXTERNAL_COLLECTION)
+        inst__found_clear(&node->found);
     kr_free(node->text);
     kr_free(node->ready_text);
     kr_free(node->unknown);
@@ -311,6 +386,11 @@ static bool pair_is_ok(const struct inst_item *item, const struct kr_rec *rec)
 {
     return item->ok_desired && item->ok_desired == item->desired && item->ok_set == rec->owned &&
            item->ok_owned == rec->owned_digest;
+}
+
+bool inst__item_is_ok(const struct inst_item *item)
+{
+    return item->seen && pair_is_ok(item, item->seen);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -366,6 +446,8 @@ static void write_fini(struct inst_write *w)
 /* What is known of this incarnation of the object, but not the revision and what was observed. */
 static void forget_writes(struct graph_inst *inst)
 {
+    inst__text(&inst->author.error, KR_S(""));
+    inst->author = (struct inst_author){.dirty = true};
     write_fini(&inst->labeller);
     write_fini(&inst->applyset);
     write_fini(&inst->status);
@@ -387,8 +469,10 @@ void graph_inst_free(struct graph_inst *inst)
     if (!inst)
         return;
     for (uint32_t i = 0; i < inst->nodes_n; i++)
-        node_fini(&inst->nodes[i]);
+        node_fini(&inst->nodes[i], node_of(inst, i)->kind);
     kr_free(inst->nodes);
+    kr_free(inst->limbo);
+    inst__fights_clear(inst);
     while (inst->strays_n)
         inst__stray_del(inst, inst->strays_n - 1);
     kr_free(inst->strays);
@@ -440,13 +524,18 @@ size_t graph_inst_bytes(const struct graph_inst *inst)
                inst->ref.gvr.resource.n + inst->ref.namespace.n + inst->ref.name.n +
                inst->gvk.kind.n + inst->part_of.n;
 
-    n += sizeof(inst->strays[0]) * inst->strays_cap;
+    n += sizeof(inst->strays[0]) * inst->strays_cap + sizeof(inst->limbo[0]) * inst->limbo_n;
+    n += sizeof(inst->fights[0]) * inst->fights_n;
     n += sizeof(inst->nodes[0]) * inst->nodes_n + sizeof(uint64_t) * kr_bits_words_n(inst->dirty.n);
     for (uint32_t i = 0; i < inst->nodes_n; i++) {
         const struct inst_node *node = &inst->nodes[i];
 
         n += inst__str(node->text).n + inst__str(node->ready_text).n + inst__str(node->unknown).n +
              inst__str(node->watched).n;
+        if (node_of(inst, i)->kind == GRAPH_COLLECTION)
+            n += (sizeof(node->items[0]) + sizeof(node->keys[0])) * node->items_n;
+        if (node_of(inst, i)->kind == GRAPH_EXTERNAL_COLLECTION)
+            n += sizeof(node->found.recs[0]) * node->found.cap;
         for (uint32_t k = 0; k < node->items_n; k++)
             n += inst__str(node->items[k].error).n + inst__str(node->items[k].namespace).n;
     }
@@ -483,6 +572,8 @@ static bool node_carry(struct graph_inst *inst, uint32_t from, const struct grap
     *to = inst->nodes[from];
     if (inst->nodes[from].items == &inst->nodes[from].one)
         to->items = &to->one;
+    if (old->kind == GRAPH_COLLECTION && to->items_n) /* the template may be another */
+        memset(to->keys, 0, sizeof(to->keys[0]) * to->items_n);
     to->state = INST_NEW;
     to->hold = HOLD_NONE;
     to->known = to->answered = false; /* the records were made of what the old revision reads */
@@ -499,15 +590,15 @@ static void set_nodes(struct graph_inst *inst, struct graph_rev *rev)
     struct inst_node *nodes = kr_alloc(nodes_bytes + sizeof(uint64_t) * kr_bits_words_n(tasks) + 1);
 
     for (uint32_t i = 0; i < n; i++)
-        node_init(&nodes[i]);
+        node_init(&nodes[i], rev->nodes[i].kind);
     for (uint32_t i = 0; i < inst->nodes_n; i++) {
         if (rev && node_carry(inst, i, rev, nodes))
             continue;
         if (inst->nodes[i].watched)
             unwatch_add(inst, i);
         for (uint32_t k = 0; k < inst->nodes[i].items_n; k++)
-            inst__item_release(inst, i, &inst->nodes[i].items[k]);
-        node_fini(&inst->nodes[i]);
+            inst__item_drop(inst, i, &inst->nodes[i].items[k]);
+        node_fini(&inst->nodes[i], node_of(inst, i)->kind);
     }
     kr_free(inst->nodes);
     inst->nodes = nodes;
@@ -525,6 +616,9 @@ void graph_inst_revision(struct graph_inst *inst, struct graph_rev *rev, kr_str 
     set_nodes(inst, rev);
     graph_rev_drop(inst->rev);
     inst->rev = rev ? graph_rev_hold(rev) : NULL;
+    inst__fights_clear(inst);
+    inst__root_new(inst);
+    inst->edited = false;
     inst__dirty_all(inst);
 }
 
@@ -587,6 +681,7 @@ static void mark_schema(struct graph_inst *inst, const struct kr_rec *old, const
                         const struct kr_bits *changed, enum own own)
 {
     const struct graph_rev *rev = inst->rev;
+    bool edited = false;
 
     for (uint32_t i = 0; rev && i < rev->impl->parent_schema_reads_n; i++) {
         const struct graph_read *read = &rev->parent_reads[i];
@@ -595,9 +690,15 @@ static void mark_schema(struct graph_inst *inst, const struct kr_rec *old, const
             continue;
         if (own != FOREIGN && is_quiet(read, own == OURS_APPLY))
             continue;
-        if (!same_read(old, now, read))
-            dirty_readers(inst, &rev->impl->parent_readers[i], inst->nodes_n, i);
+        if (same_read(old, now, read))
+            continue;
+        dirty_readers(inst, &rev->impl->parent_readers[i], inst->nodes_n, i);
+        edited = own == FOREIGN;
     }
+    if (!edited)
+        return;
+    inst__root_new(inst);
+    inst->edited = true;
 }
 
 static bool same_need(const struct kr_rec *old, const struct kr_rec *now, uint32_t need)
@@ -612,6 +713,8 @@ static void mark_needs(struct graph_inst *inst, const struct kr_rec *old, const 
         inst->status_dirty = true;
     if (!same_need(old, now, NEED_RECONCILE))
         inst->status_dirty = inst->manage_dirty = true;
+    for (uint32_t i = NEED_ROLL_DEBOUNCE; i <= NEED_ROLL_PAUSE; i++)
+        inst->status_dirty |= !same_need(old, now, i);
     if (own != OURS_STATUS && !same_need(old, now, NEED_STATUS))
         inst->status_dirty = true;
     if (inst->conflicted || now->terminating) { /* the version itself is waited for */
@@ -631,10 +734,12 @@ static void mark_needs(struct graph_inst *inst, const struct kr_rec *old, const 
 static void reborn(struct graph_inst *inst)
 {
     forget_writes(inst);
+    inst__fights_clear(inst);
     for (uint32_t i = 0; i < inst->nodes_n; i++) {
         for (uint32_t k = 0; k < inst->nodes[i].items_n; k++)
             inst->nodes[i].items[k].token = 0;
     }
+    inst->limbo_n = 0;
     for (uint32_t i = 0; i < inst->strays_n; i++)
         inst->strays[i].token = 0;
     inst__dirty_all(inst);
@@ -684,18 +789,23 @@ void graph_inst_parent(struct graph_inst *inst, struct kr_rec *rec, const struct
 
 /* --- children and external objects ------------------------------------------------------------ */
 
-/* A new record of an object that readers see: the tasks that read a leaf whose value differs. */
-static void mark_leaves(struct graph_inst *inst, uint32_t rank, const struct kr_rec *old,
+/* A new record of an object that readers see: the tasks that read a leaf whose value differs. Returns
+ * whether the node's own readyWhen is among them. */
+static bool mark_leaves(struct graph_inst *inst, uint32_t rank, const struct kr_rec *old,
                         const struct kr_rec *now, const struct kr_bits *changed)
 {
     const struct graph_node *node = node_of(inst, rank);
+    bool ready = false;
 
     for (uint32_t i = 0; i < node->reads_n; i++) {
         if (changed && !kr_bits_has(changed, GRAPH_BITS_FIXED + i))
             continue;
-        if (!same_path(old, now, &node->reads[i]))
-            dirty_readers(inst, &node->spec->readers[i], rank, i);
+        if (same_path(old, now, &node->reads[i]))
+            continue;
+        dirty_readers(inst, &node->spec->readers[i], rank, i);
+        ready |= kr_bits_has(&node->spec->readers[i], GRAPH_TASK_READY(rank));
     }
+    return ready;
 }
 
 /* The object of an item is now `rec` (NULL: gone). */
@@ -703,25 +813,31 @@ static void item_seen(struct graph_inst *inst, uint32_t rank, struct inst_item *
                       struct kr_rec *rec, const struct kr_bits *changed)
 {
     struct kr_rec *old = item->seen;
+    bool by_us = item->deleting;
 
     item->seen = kr_rec_hold(rec);
     item->deleting = false;
     if (!old != !rec || (old && !kr_str_eq(old->uid, rec->uid))) {
         inst__appeared(inst, rank);
-        if (!is_external(inst, rank) && !(rec && pair_is_ok(item, rec)))
+        item->fought |= old && !by_us;
+        item->checked = INST_UNCHECKED;
+        if (!inst__is_external(inst, rank) && !(rec && pair_is_ok(item, rec)))
             inst__dirty(inst, GRAPH_TASK(rank));
         changed = NULL;
     }
     if (old && rec) {
-        if (inst->nodes[rank].state == INST_RESOLVED)
-            mark_leaves(inst, rank, old, rec, changed);
+        if (inst->nodes[rank].state != INST_RESOLVED || mark_leaves(inst, rank, old, rec, changed))
+            item->checked = INST_UNCHECKED;
+        inst->roll.look |= inst->nodes[rank].rolling;
         if (old->terminating != rec->terminating) {
             inst__dirty(inst, GRAPH_TASK(rank));
             inst->status_dirty = true;
         }
         if ((old->owned != rec->owned || old->owned_digest != rec->owned_digest) &&
-            !pair_is_ok(item, rec) && !is_external(inst, rank))
+            !pair_is_ok(item, rec) && !inst__is_external(inst, rank)) {
             inst__dirty(inst, GRAPH_TASK(rank));
+            item->fought = true;
+        }
     }
     kr_rec_drop(old);
 }
@@ -729,7 +845,7 @@ static void item_seen(struct graph_inst *inst, uint32_t rank, struct inst_item *
 static struct inst_item *item_find(struct graph_inst *inst, uint64_t ref, uint32_t *rank)
 {
     for (uint32_t i = 0; i < inst->nodes_n; i++) {
-        if (is_external(inst, i))
+        if (inst__is_external(inst, i))
             continue;
         for (uint32_t k = 0; k < inst->nodes[i].items_n; k++) {
             if (inst->nodes[i].items[k].ref == ref) {
@@ -785,11 +901,14 @@ void graph_inst_external(struct graph_inst *inst, uint32_t rank, struct kr_rec *
 {
     struct inst_node *node;
 
-    if (rank >= inst->nodes_n || !is_external(inst, rank))
+    if (rank >= inst->nodes_n || !inst__is_external(inst, rank))
+        return;
+    if (node_of(inst, rank)->kind != GRAPH_EXTERNAL)
         return;
     node = &inst->nodes[rank];
     if (!node->watched || (rec && node->one.ref != inst__ref_digest(rec->ref)))
         return; /* of a reference that is no longer wanted, or of a former revision */
+    inst__root_external(inst);
     if (!node->answered) {
         node->answered = true;
         inst__dirty(inst, GRAPH_TASK_READY(rank));
@@ -797,6 +916,137 @@ void graph_inst_external(struct graph_inst *inst, uint32_t rank, struct kr_rec *
     }
     if (rec || node->one.seen)
         item_seen(inst, rank, &node->one, rec, changed);
+}
+
+/* As the server's keys are ordered: a namespace that begins like another comes where '/' puts it. */
+static int key_cmp(kr_ref x, kr_ref y)
+{
+    size_t n = x.namespace.n < y.namespace.n ? x.namespace.n : y.namespace.n;
+    int rc = n ? memcmp(x.namespace.s, y.namespace.s, n) : 0;
+
+    if (rc)
+        return rc;
+    if (x.namespace.n == y.namespace.n)
+        return kr_str_cmp(x.name, y.name);
+    return x.namespace.n < y.namespace.n ? '/' - (unsigned char)y.namespace.s[n]
+                                         : (unsigned char)x.namespace.s[n] - '/';
+}
+
+/* Where ref stands or would stand. */
+static uint32_t found_at(const struct inst_found *found, kr_ref ref, bool *there)
+{
+    uint32_t low = 0, high = found->n;
+
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+
+        if (key_cmp(found->recs[mid]->ref, ref) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    *there = low < found->n && key_cmp(found->recs[low]->ref, ref) == 0;
+    return low;
+}
+
+/* The number of records is that of the objects in the stores. */
+static void found_put(struct inst_found *found, uint32_t at, struct kr_rec *rec)
+{
+    if (found->n == found->cap) {
+        found->cap = found->cap ? 2 * found->cap : 4;
+        found->recs = kr_realloc(found->recs, sizeof(found->recs[0]) * found->cap);
+    }
+    memmove(&found->recs[at + 1], &found->recs[at], sizeof(found->recs[0]) * (found->n - at));
+    found->recs[at] = kr_rec_hold(rec);
+    found->n++;
+}
+
+static void found_del(struct inst_found *found, uint32_t at)
+{
+    kr_rec_drop(found->recs[at]);
+    found->n--;
+    memmove(&found->recs[at], &found->recs[at + 1], sizeof(found->recs[0]) * (found->n - at));
+}
+
+/* One object is now `rec` (NULL: gone). */
+static void found_seen(struct graph_inst *inst, uint32_t rank, kr_ref ref, struct kr_rec *rec,
+                       const struct kr_bits *changed)
+{
+    struct inst_found *found = &inst->nodes[rank].found;
+    struct kr_rec *old;
+    bool there;
+    uint32_t at = found_at(found, ref, &there);
+
+    if (!there) {
+        if (rec)
+            found_put(found, at, rec);
+    } else if (!rec) {
+        found_del(found, at);
+    } else {
+        old = found->recs[at];
+        found->recs[at] = kr_rec_hold(rec);
+        if (!kr_str_eq(old->uid, rec->uid))
+            inst__appeared(inst, rank);
+        else if (inst->nodes[rank].state == INST_RESOLVED)
+            mark_leaves(inst, rank, old, rec, changed);
+        kr_rec_drop(old);
+        return;
+    }
+    if (there || rec)
+        inst__appeared(inst, rank);
+}
+
+static struct inst_node *found_node(struct graph_inst *inst, uint32_t rank)
+{
+    if (rank >= inst->nodes_n || node_of(inst, rank)->kind != GRAPH_EXTERNAL_COLLECTION ||
+        !inst->nodes[rank].watched)
+        return NULL; /* of a selector that is no longer wanted, or of a former revision */
+    return &inst->nodes[rank];
+}
+
+/* Forgets what is not in the list any more. */
+static void found_keep(struct graph_inst *inst, uint32_t rank, struct kr_rec *const *recs,
+                       uint32_t n)
+{
+    struct inst_found *found = &inst->nodes[rank].found, listed = {0};
+    bool there;
+
+    for (uint32_t i = 0; i < n && found->n; i++)
+        found_put(&listed, found_at(&listed, recs[i]->ref, &there), recs[i]);
+    for (uint32_t i = found->n; i-- > 0;) {
+        found_at(&listed, found->recs[i]->ref, &there);
+        if (!there)
+            found_seen(inst, rank, found->recs[i]->ref, NULL, NULL);
+    }
+    inst__found_clear(&listed);
+}
+
+void graph_inst_external_list(struct graph_inst *inst, uint32_t rank, struct kr_rec *const *recs,
+                              uint32_t n)
+{
+    struct inst_node *node = found_node(inst, rank);
+
+    if (!node)
+        return;
+    inst__root_external(inst);
+    found_keep(inst, rank, recs, n);
+    for (uint32_t i = 0; i < n; i++)
+        found_seen(inst, rank, recs[i]->ref, recs[i], NULL);
+    if (node->answered)
+        return;
+    node->answered = true;
+    inst__appeared(inst, rank);
+}
+
+void graph_inst_external_item(struct graph_inst *inst, uint32_t rank, struct kr_rec *old,
+                              struct kr_rec *now, const struct kr_bits *changed)
+{
+    struct inst_node *node = found_node(inst, rank);
+
+    if (!node || !node->answered || (!old && !now))
+        return;
+    inst__root_external(inst);
+    found_seen(inst, rank, now ? now->ref : old->ref, now, changed);
 }
 
 void graph_inst_known(struct graph_inst *inst, uint32_t rank, bool known, kr_str why)
@@ -919,6 +1169,8 @@ static void apply_failed(struct graph_inst *inst, uint32_t rank, struct inst_ite
 {
     bool unsure = res->outcome == GRAPH_O_RETRY;
 
+    if (item->hold == HOLD_NONE)
+        item->hold = HOLD_RETRY;
     if (inst->nodes[rank].hold == HOLD_NONE)
         inst->nodes[rank].hold = HOLD_RETRY;
     inst__text(&item->error, res->message.n ? res->message : KR_S("no answer"));
@@ -952,15 +1204,23 @@ static void apply_answered(struct graph_inst *inst, uint32_t rank, struct inst_i
 }
 
 /* Taken, but nobody showed what it made: what the watch shows is compared. Where that differs each
- * time, it is what the server makes of the wish. */
-static void apply_blind(struct graph_inst *inst, uint32_t rank, struct inst_item *item)
+ * time, it is what the server makes of the wish. If the watch shows nothing, the object has gone or is
+ * ours no more: the wish is sent again. */
+static void apply_blind(struct graph_inst *inst, uint32_t rank, struct inst_item *item,
+                        uint64_t now_ms)
 {
     if (item->blind < UINT8_MAX)
         item->blind++;
-    if (item->seen && item->blind > BLIND_MAX)
+    if (item->seen && item->blind > BLIND_MAX) {
         inst__item_ok(item, item->seen, item->sent);
-    else if (item->seen || item->gone_u) /* else the watch is still to tell */
+    } else if (item->seen || item->gone_u) {
         inst__dirty(inst, GRAPH_TASK(rank));
+    } else {
+        item->retry.at_ms = now_ms + GRAPH_UNSURE_MS;
+        item->hold = HOLD_RETRY;
+        if (inst->nodes[rank].hold == HOLD_NONE)
+            inst->nodes[rank].hold = HOLD_RETRY;
+    }
 }
 
 static void apply_result(struct graph_inst *inst, uint32_t rank, struct inst_item *item,
@@ -977,7 +1237,7 @@ static void apply_result(struct graph_inst *inst, uint32_t rank, struct inst_ite
         if (res->rec)
             apply_answered(inst, rank, item, res->rec);
         else
-            apply_blind(inst, rank, item);
+            apply_blind(inst, rank, item, now_ms);
     }
     item->gone_u = 0;
     if (item->desired != item->sent)
@@ -1006,7 +1266,7 @@ static void delete_result(struct graph_inst *inst, uint32_t at, const struct gra
     inst->status_dirty = true;
     if (res->outcome == GRAPH_O_NOT_FOUND) {
         inst__stray_del(inst, at);
-    } else if (res->outcome == GRAPH_O_OK) {
+    } else if (res->outcome == GRAPH_O_OK || stray->rec->terminating) { /* taken, as is seen */
         stray->sent = true;
         inst__text(&stray->error, KR_S(""));
         stray->retry = (struct inst_retry){0};
@@ -1016,9 +1276,30 @@ static void delete_result(struct graph_inst *inst, uint32_t at, const struct gra
     }
 }
 
+/* An apply whose item is no more. */
+static bool limbo_result(struct graph_inst *inst, const struct graph_result *res, uint64_t now_ms)
+{
+    uint32_t i = 0, rank;
+
+    while (i < inst->limbo_n && inst->limbo[i].token != res->token)
+        i++;
+    if (i == inst->limbo_n)
+        return false;
+    inst->limbo[i] = inst->limbo[--inst->limbo_n];
+    inst->status_dirty = true;
+    if (res->outcome == GRAPH_O_RETRY && now_ms + GRAPH_UNSURE_MS > inst->unsure_until_ms)
+        inst->unsure_until_ms = now_ms + GRAPH_UNSURE_MS;
+    if (res->outcome == GRAPH_O_OK && res->rec &&
+        !item_find(inst, inst__ref_digest(res->rec->ref), &rank))
+        inst__stray_add(inst, res->rec);
+    return true;
+}
+
 /* Children: the item or stray that waits for this token. */
 static void child_result(struct graph_inst *inst, const struct graph_result *res, uint64_t now_ms)
 {
+    if (limbo_result(inst, res, now_ms))
+        return;
     for (uint32_t i = 0; i < inst->nodes_n; i++) {
         for (uint32_t k = 0; k < inst->nodes[i].items_n; k++) {
             struct inst_item *item = &inst->nodes[i].items[k];
@@ -1064,8 +1345,13 @@ void graph_inst_result(struct graph_inst *inst, const struct graph_result *res, 
         child_result(inst, res, now_ms);
         return;
     }
-    if (write_result(w, res, now_ms))
+    if (write_result(w, res, now_ms)) {
+        if (w == &inst->applyset && res->rec) { /* what is seen later may be another's doing */
+            w->seen = res->rec->owned_digest;
+            w->fresh = false;
+        }
         result_parent_record(inst, res, OURS_APPLY);
+    }
     if (inst->apply_version &&
         (!res->rec || inst->apply_version != inst__str_digest(res->rec->version)))
         inst->unsettled_own = true; /* it was not ours */

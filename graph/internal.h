@@ -8,6 +8,7 @@
 #ifndef GRAPH_INTERNAL_H
 #define GRAPH_INTERNAL_H
 
+#include "graph/diag.h"
 #include "graph/graph.h"
 
 #define GRAPH_TASK(rank) (2 * (rank))
@@ -48,7 +49,7 @@ struct graph_node_spec {
     const struct graph_expr *include; /* includeWhen */
     uint32_t ready_n;
     const struct graph_expr
-        *ready; /* readyWhen: evaluated in ready_env: slot 0 is the object (or each) */
+        *ready; /* readyWhen: slot 0 is the object (or each), 1 an external collection's list */
     uint32_t dims_n;
     const struct graph_expr *dims; /* forEach */
     uint32_t deps_n;
@@ -63,6 +64,13 @@ struct graph_node_spec {
     const struct graph_normal *normals;
     uint32_t key_defaults_n;
     const struct graph_key_default *key_defaults;
+    uint32_t granular_n; /* lists that merge by key or as a set: an empty one owns nothing */
+    const struct graph_path *granular;
+    bool status_dropped, builtin; /* see struct kr_fieldset_rules */
+};
+struct graph_path { /* as in graph_normal */
+    uint32_t n;
+    const kr_str *path;
 };
 struct graph_normal { /* path with "[]" for list items and "*" for map members */
     uint32_t n;
@@ -90,7 +98,31 @@ struct graph_rev_impl {
     kr_str kinds_all;                     /* sorted "Kind.group,..." of all managed nodes */
     uint32_t conditions_n;                /* author conditions (spec.schema.status.conditions) */
     const struct graph_expr *conditions;
+    bool conditions_look_up; /* some of them read kro's own conditions of the instance */
 };
+
+/* --- diag.c: findings while they are made --- */
+
+enum { GRAPH_DIAG_TEXT_MAX = 64 * 1024 }; /* bytes of one text of a finding */
+
+/* Adds an error at d->base + below; its message is d->words + the text. Returns it, to be filled in
+ * (what is over the limit is filled in for nothing). */
+struct graph_diag *graph__diag(struct graph_diags *d, enum graph_rule rule, kr_str below,
+                               const char *fmt, ...) KR_PRINTF(4, 5);
+struct graph_diag *graph__diag_err(struct graph_diags *d, enum graph_rule rule, kr_str below,
+                                   const struct kr_err *err);
+void graph__diag_warn(struct graph_diags *d, struct graph_diag *x); /* the last one is a warning */
+/* Says it in other words, for people; the message stays. */
+void graph__diag_text(struct graph_diags *d, struct graph_diag *x, const char *fmt, ...)
+    KR_PRINTF(3, 4);
+void graph__diag_at(struct graph_diag *x, kr_str source, size_t offset); /* the caret */
+void graph__diag_nearest(struct graph_diags *d, struct graph_diag *x, kr_str nearest);
+/* expected: "one of a, b, c" */
+void graph__diag_names(struct graph_diags *d, struct graph_diag *x, const char *what,
+                       const kr_str *names, uint32_t n);
+/* Adds words in front of the messages to come; returns those before, to be put back. */
+kr_str graph__words(struct graph_diags *d, const char *fmt, ...) KR_PRINTF(2, 3);
+kr_str graph__diag_path(const struct graph_diags *d, kr_str below);
 
 /* --- template.c, fieldpath.c --- */
 
@@ -150,6 +182,8 @@ struct graph_resource {
     kr_val include, ready;     /* lists of strings, or KR_NONE */
     uint32_t dims_n;
     const struct graph_dim *dims;
+    bool broken;      /* object is not what the user wrote: nothing more is said of it */
+    bool broken_dims; /* there are more dimensions than could be read */
 };
 struct graph_rgd {
     kr_str kind, version, group; /* group and scope with their defaults */
@@ -160,10 +194,12 @@ struct graph_rgd {
     kr_val columns, short_names, categories, labels, annotations; /* KR_NONE: absent or empty */
     uint32_t resources_n;
     const struct graph_resource *resources;
+    bool broken_kind, broken_version,
+        broken_spec; /* have been reported: nothing follows from them */
 };
-/* Reads spec. KR_E_INPUT when a member has the wrong JSON type (the text begins with its path). */
-KR_MUST int graph__rgd_read(struct kr_arena *a, kr_val spec, struct graph_rgd *out,
-                            struct kr_err *err);
+/* Reads spec. A member of the wrong JSON type is an error (its words begin with the path) and taken
+ * as absent. All lives in d->a. */
+void graph__rgd_read(kr_val spec, struct graph_rgd *out, struct graph_diags *d);
 /* apiVersion and kind of an object; false when they are not there or not readable. */
 bool graph__gvk_of(kr_val object, kr_gvk *out);
 
@@ -171,24 +207,29 @@ bool graph__gvk_of(kr_val object, kr_gvk *out);
 
 bool graph__reserved(kr_str word);  /* a reserved word of kro or CEL */
 bool graph__camel_lower(kr_str id); /* ^[a-z][a-zA-Z0-9]*$ */
-KR_MUST int graph__check_names(const struct graph_rgd *rgd, uint32_t dimensions_max,
-                               struct kr_err *err);
-KR_MUST int graph__check_combination(const struct graph_resource *r, struct kr_err *err);
-KR_MUST int graph__check_structure(kr_str id, kr_val object, kr_gvk *gvk, struct kr_err *err);
-KR_MUST int graph__check_constraints(const struct graph_resource *r, bool namespaced,
-                                     bool instance_cluster, struct kr_err *err);
+void graph__check_names(const struct graph_rgd *rgd, uint32_t dimensions_max,
+                        struct graph_diags *d);
+/* False: it was an error, nothing more is to be said of this resource. */
+bool graph__check_combination(const struct graph_resource *r, struct graph_diags *d);
+/* An object with apiVersion, kind and metadata? Paths are below d->base. *gvk is written as far as
+ * it can be read. */
+bool graph__check_structure(kr_str id, kr_val object, kr_gvk *gvk, struct graph_diags *d);
+void graph__check_constraints(const struct graph_resource *r, bool namespaced,
+                              bool instance_cluster, struct graph_diags *d);
 /* The rules of the definition's own CRD (patterns, lengths, sets), for documents that no API server
- * has seen. The text begins with the field's path. */
-KR_MUST int graph__check_admission(const struct graph_rgd *rgd, struct kr_err *err);
+ * has seen. The words begin with the field's path. */
+void graph__check_admission(const struct graph_rgd *rgd, struct graph_diags *d);
 
-/* --- simpleschema.c --- */
+/* --- simpleschema.c, markers.c --- */
 
-/* OpenAPI v3 schema of the instances' spec. Reference, section 2. */
-KR_MUST int graph__simpleschema(struct kr_arena *a, kr_val spec, kr_val types, kr_val *schema,
-                                struct kr_err *err);
+/* OpenAPI v3 schema of the instances' spec. Reference, section 2. A field that is wrong is an error
+ * and accepts any value. */
+kr_val graph__simpleschema(kr_val spec, kr_val types, struct graph_diags *d);
 struct graph_marker {
     kr_str key, value;
 };
+const char *const *graph__marker_keys(uint32_t *n);
+kr_str graph__trim(kr_str s); /* strings.TrimSpace */
 /* The marker text behind the first "|" of a field. */
 KR_MUST int graph__markers(struct kr_arena *a, kr_str text, const struct graph_marker **markers,
                            uint32_t *n, struct kr_err *err);
@@ -210,17 +251,20 @@ struct graph_found {
 };
 struct graph_finds {
     struct kr_arena *a;
+    struct graph_diags *d; /* what does not fit goes here */
     struct graph_found *items;
     uint32_t n, cap;
     kr_str *plain; /* paths of leaves without expression (schemaless documents only) */
     uint32_t plain_n, plain_cap;
+    bool full; /* there are more than GRAPH_EXPRESSIONS_MAX, which has been said */
 };
-/* Collects the expressions of a document that schema describes; KR_E_INPUT with kro's words where
- * the document does not fit. Reference 4.3. */
-KR_MUST int graph__find(struct graph_finds *f, kr_val document, const struct cel_schema *schema,
-                        struct kr_err *err);
+/* Collects the expressions of a document that schema describes; where the document does not fit, is
+ * an error in kro's words, and the rest is walked all the same. Reference 4.3. */
+void graph__find(struct graph_finds *f, kr_val document, const struct cel_schema *schema);
 /* The same without a schema. */
-KR_MUST int graph__find_any(struct graph_finds *f, kr_val document, struct kr_err *err);
+void graph__find_any(struct graph_finds *f, kr_val document);
+/* The place in a string template that an offset in its CEL text stands for. */
+size_t graph__template_origin(struct kr_arena *a, kr_str template, size_t offset);
 /* The text between ${ and } of a string that is one expression; else kro's "only standalone
  * expressions are allowed". */
 KR_MUST int graph__unwrap(struct kr_arena *a, kr_str s, kr_str *out, struct kr_err *err);
@@ -272,11 +316,17 @@ void graph__reads_init(struct graph_readset *s, struct kr_arena *a, uint32_t tas
 /* task reads names; what lies below a list (schema tells) is cut at the list. schema may be NULL. */
 void graph__reads_add(struct graph_readset *s, const struct cel_schema *schema, const kr_str *names,
                       uint32_t n, uint32_t task);
+/* names are kept in the records, for no task. */
+void graph__reads_keep(struct graph_readset *s, const kr_str *names, uint32_t n);
 /* The read at an equal path, or -1. */
 int64_t graph__reads_find(const struct graph_readset *s, const kr_str *names, uint32_t n);
 /* Normals and key defaults of the leaves that a template sets; they live in a. */
 void graph__rules_of(struct kr_arena *a, kr_val template, const struct cel_schema *schema,
                      struct graph_node_spec *out);
+
+/* --- roll.c --- */
+
+bool graph__is_workload(kr_gvk gvk); /* Deployment, StatefulSet, DaemonSet: kstatus has rules */
 
 /* --- revision.c --- */
 

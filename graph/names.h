@@ -37,6 +37,10 @@
 #define GRAPH_ANNO_HASH "internal.kro.run/applyset-inventory-hash"
 #define GRAPH_ANNO_ORDER "internal.kro.run/apply-order"
 #define GRAPH_ANNO_RECONCILE "kro.run/reconcile"
+/* Ours: kro ignores them. See docs/roll.md. */
+#define GRAPH_ANNO_ROLL_DEBOUNCE "kroc.run/roll-debounce"
+#define GRAPH_ANNO_ROLL_MAX "kroc.run/roll-max-concurrent"
+#define GRAPH_ANNO_ROLL_PAUSE "kroc.run/roll-pause"
 #define GRAPH_ANNO_BREAKING "kro.run/allow-breaking-changes"
 
 #define GRAPH_GROUP "kro.run"

@@ -60,6 +60,15 @@ static void print_object(struct kr_buf *out, const struct graph_action *action)
     kr_buf_str(out, action->ref.name);
 }
 
+/* Objects that a selector finds: "v1/ConfigMap default {app=web}"; no namespace: in all. */
+static void print_selected(struct kr_buf *out, const struct graph_action *action)
+{
+    print_gvk(out, action->gvk);
+    if (action->ref.namespace.n)
+        kr_buf_fmt(out, " " KR_FMT, KR_ARG(action->ref.namespace));
+    kr_buf_fmt(out, " {" KR_FMT "}", KR_ARG(action->selector));
+}
+
 static void print_list(struct kr_buf *out, kr_val list)
 {
     const char *sep = "";
@@ -90,6 +99,13 @@ static void print_action(struct kr_buf *out, const struct graph_action *action)
         return;
     case GRAPH_A_FETCH:
         print_kinds(out, action);
+        return;
+    case GRAPH_A_WATCH:
+    case GRAPH_A_UNWATCH:
+        if (action->ref.name.n)
+            print_object(out, action);
+        else
+            print_selected(out, action);
         return;
     case GRAPH_A_SERVE:
     case GRAPH_A_UNSERVE:

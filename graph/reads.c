@@ -62,26 +62,35 @@ static uint32_t cut(const struct cel_schema *schema, const kr_str *names, uint32
     return n;
 }
 
+static uint32_t find_or_make(struct graph_readset *s, const kr_str *names, uint32_t n)
+{
+    int64_t at = graph__reads_find(s, names, n);
+    kr_str *copy;
+
+    if (at >= 0)
+        return (uint32_t)at;
+    copy = kr_new_n(s->a, kr_str, n);
+    if (s->n == s->cap)
+        grow(s);
+    for (uint32_t i = 0; i < n; i++)
+        copy[i] = kr_strdup(s->a, names[i]);
+    s->reads[s->n] = (struct graph_read){.n = n, .names = copy};
+    kr_bits_init(&s->tasks[s->n], s->a, s->tasks_n);
+    return s->n++;
+}
+
 void graph__reads_add(struct graph_readset *s, const struct cel_schema *schema, const kr_str *names,
                       uint32_t n, uint32_t task)
 {
-    int64_t at;
+    uint32_t at = find_or_make(s, names, cut(schema, names, n));
 
-    n = cut(schema, names, n);
-    at = graph__reads_find(s, names, n);
-    if (at < 0) {
-        kr_str *copy = kr_new_n(s->a, kr_str, n);
-
-        if (s->n == s->cap)
-            grow(s);
-        for (uint32_t i = 0; i < n; i++)
-            copy[i] = kr_strdup(s->a, names[i]);
-        at = s->n++;
-        s->reads[at] = (struct graph_read){.n = n, .names = copy};
-        kr_bits_init(&s->tasks[at], s->a, s->tasks_n);
-    }
     kr_bits_set(&s->tasks[at], task);
     kr_bits_set(&s->any, task);
+}
+
+void graph__reads_keep(struct graph_readset *s, const kr_str *names, uint32_t n)
+{
+    find_or_make(s, names, n);
 }
 
 /* --- rules ------------------------------------------------------------------------------------ */
@@ -99,6 +108,8 @@ struct rules {
     uint32_t normals_n, normals_cap;
     struct graph_key_default *keys;
     uint32_t keys_n, keys_cap;
+    struct graph_path *granular;
+    uint32_t granular_n, granular_cap;
 };
 
 static const kr_str *path_copy(struct rules *r)
@@ -162,6 +173,26 @@ static void add_key(struct rules *r, kr_str key, kr_val value)
                                                       kr_copy(r->a, value)};
 }
 
+static void add_granular(struct rules *r)
+{
+    for (uint32_t i = 0; i < r->granular_n; i++) {
+        if (here(r, r->granular[i].path, r->granular[i].n))
+            return;
+    }
+    if (r->granular_n == RULES_MAX)
+        return;
+    if (r->granular_n == r->granular_cap) {
+        uint32_t cap = r->granular_cap ? 2 * r->granular_cap : 4;
+        struct graph_path *grown = kr_new_n(r->a, struct graph_path, cap);
+
+        if (r->granular_n)
+            memcpy(grown, r->granular, sizeof(*grown) * r->granular_n);
+        r->granular = grown;
+        r->granular_cap = cap;
+    }
+    r->granular[r->granular_n++] = (struct graph_path){r->depth, path_copy(r)};
+}
+
 static bool push(struct rules *r, kr_str name)
 {
     if (r->depth == KR_N(r->path))
@@ -176,8 +207,11 @@ static bool rewritten(const struct cel_schema *s)
            s->format == CEL_F_DATE_TIME;
 }
 
-static void list_keys(struct rules *r, const struct cel_schema *s, const struct cel_schema *items)
+/* What is to be known of a list: how it merges. */
+static void list_rules(struct rules *r, const struct cel_schema *s, const struct cel_schema *items)
 {
+    if (s->list_type == CEL_L_MAP || s->list_type == CEL_L_SET)
+        add_granular(r);
     for (uint32_t i = 0; s->list_type == CEL_L_MAP && i < s->map_keys_n; i++) {
         const struct cel_field *f = cel_schema_field(items, s->map_keys[i]);
 
@@ -197,7 +231,7 @@ static void walk_schema(struct rules *r, const struct cel_schema *s, uint32_t le
         add_normal(r, s->format);
     items = cel_schema_at(s, &KR_S("[]"), 1);
     if (items)
-        list_keys(r, s, items);
+        list_rules(r, s, items);
     if (items && push(r, KR_S("[]"))) {
         walk_schema(r, items, levels - 1);
         r->depth--;
@@ -235,7 +269,7 @@ static void walk(struct rules *r, kr_val v, const struct cel_schema *s)
         items = cel_schema_at(s, &KR_S("[]"), 1);
         if (!items)
             return;
-        list_keys(r, s, items);
+        list_rules(r, s, items);
         for (uint32_t i = 0; i < v.n; i++) {
             if (push(r, KR_S("[]"))) {
                 walk(r, v.list[i], items);
@@ -262,4 +296,6 @@ void graph__rules_of(struct kr_arena *a, kr_val template, const struct cel_schem
     out->normals_n = r.normals_n;
     out->key_defaults = r.keys;
     out->key_defaults_n = r.keys_n;
+    out->granular = r.granular;
+    out->granular_n = r.granular_n;
 }

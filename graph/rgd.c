@@ -2,7 +2,7 @@
 /* rgd.c - reads a ResourceGraphDefinition's spec into a struct, checking JSON types only.
  *
  * The API server has checked the document against the definition's CRD, a file has not: so each
- * member is taken by its type, and a wrong one is an error with its path. Defaults of the CRD
+ * member is taken by its type; a wrong one is an error with its path, and then as if it were absent. Defaults of the CRD
  * (group, scope) are filled in here too. Nothing is copied: strings borrow from the spec.
  *
  * Source: kro:api/v1alpha1/resourcegraphdefinition_types.go; reference rgd-graph 1.2, 4.1.
@@ -30,193 +30,227 @@ static const char *json_type(uint8_t kind)
     }
 }
 
-/* Member `name` of `of`, which must be of that kind; KR_NONE when it is absent or null. */
-static int take(kr_val of, kr_str name, enum kr_kind kind, kr_str path, kr_val *out,
-                struct kr_err *err)
+/* v, which stands at path, is not of that kind. */
+static void wrong(struct graph_diags *d, kr_str path, enum kr_kind kind, kr_val v)
 {
-    kr_val v = kr_get(of, name);
+    struct graph_diag *x =
+        graph__diag(d, GRAPH_R_INVALID_FIELD, path, KR_FMT ": must be of type %s, got %s",
+                    KR_ARG(path), json_type((uint8_t)kind), json_type(v.kind));
+
+    graph__diag_text(d, x, "must be of type %s, got %s", json_type((uint8_t)kind),
+                     json_type(v.kind));
+    x->expected = kr_str_c(json_type((uint8_t)kind));
+}
+
+/* Member `name` of `of`, which must be of that kind; KR_NONE when it is absent, null, or wrong
+ * (false). */
+static bool take(struct graph_diags *d, kr_val of, const char *name, enum kr_kind kind, kr_str path,
+                 kr_val *out)
+{
+    kr_val v = kr_get(of, kr_str_c(name));
 
     *out = KR_V_NONE;
     if (v.kind == KR_NONE || v.kind == KR_NULL)
-        return 0;
-    if (v.kind != kind)
-        return kr_fail(err, KR_E_INPUT, KR_FMT "." KR_FMT ": must be of type %s, got %s",
-                       KR_ARG(path), KR_ARG(name), json_type((uint8_t)kind), json_type(v.kind));
+        return true;
+    if (v.kind != kind) {
+        wrong(d, kr_fmt(d->a, KR_FMT ".%s", KR_ARG(path), name), kind, v);
+        return false;
+    }
     *out = v;
-    return 0;
+    return true;
 }
 
-static int take_str(kr_val of, kr_str name, kr_str path, kr_str *out, struct kr_err *err)
+static bool take_str(struct graph_diags *d, kr_val of, const char *name, kr_str path, kr_str *out)
 {
     kr_val v;
+    bool ok = take(d, of, name, KR_STRING, path, &v);
 
-    KR_TRY(take(of, name, KR_STRING, path, &v, err));
     *out = kr_text(v);
-    return 0;
+    return ok;
 }
 
-/* A list of strings. */
-static int take_texts(kr_val of, kr_str name, kr_str path, kr_val *out, struct kr_err *err)
+/* A list of strings; KR_NONE when one of them is wrong. */
+static void take_texts(struct graph_diags *d, kr_val of, const char *name, kr_str path, kr_val *out)
 {
-    KR_TRY(take(of, name, KR_LIST, path, out, err));
+    bool fit = take(d, of, name, KR_LIST, path, out) && out->n > 0;
+
     for (uint32_t i = 0; i < out->n; i++) {
-        if (out->list[i].kind != KR_STRING)
-            return kr_fail(err, KR_E_INPUT,
-                           KR_FMT "." KR_FMT "[%u]: must be of type string, got %s", KR_ARG(path),
-                           KR_ARG(name), i, json_type(out->list[i].kind));
+        if (out->list[i].kind == KR_STRING)
+            continue;
+        wrong(d, kr_fmt(d->a, KR_FMT ".%s[%u]", KR_ARG(path), name, i), KR_STRING, out->list[i]);
+        fit = false;
     }
-    if (out->n == 0)
+    if (!fit)
         *out = KR_V_NONE;
-    return 0;
 }
 
-/* A map of strings. */
-static int take_pairs(kr_val of, kr_str name, kr_str path, kr_val *out, struct kr_err *err)
+/* A map of strings; KR_NONE when one of them is wrong. */
+static void take_pairs(struct graph_diags *d, kr_val of, const char *name, kr_str path, kr_val *out)
 {
-    KR_TRY(take(of, name, KR_MAP, path, out, err));
+    bool fit = take(d, of, name, KR_MAP, path, out) && out->n > 0;
+
+    path = kr_fmt(d->a, KR_FMT ".%s", KR_ARG(path), name);
     KR_MAP_EACH (it, *out) {
-        if (it->val.kind != KR_STRING)
-            return kr_fail(
-                err, KR_E_INPUT, KR_FMT "." KR_FMT "." KR_FMT ": must be of type string, got %s",
-                KR_ARG(path), KR_ARG(name), KR_ARG(kr_text(it->key)), json_type(it->val.kind));
+        if (it->val.kind == KR_STRING)
+            continue;
+        wrong(d, graph__path_join(d->a, path, kr_text(it->key)), KR_STRING, it->val);
+        fit = false;
     }
-    if (out->n == 0)
+    if (!fit)
         *out = KR_V_NONE;
-    return 0;
 }
 
-static int read_dims(struct kr_arena *a, kr_val list, kr_str path, struct graph_resource *r,
-                     struct kr_err *err)
+static void read_dims(struct graph_diags *d, kr_val list, kr_str path, struct graph_resource *r)
 {
-    struct graph_dim *dims = kr_new_n(a, struct graph_dim, list.n);
+    struct graph_dim *dims = kr_new_n(d->a, struct graph_dim, list.n);
 
+    r->dims = dims;
     for (uint32_t i = 0; i < list.n; i++) {
         kr_val entry = list.list[i];
+        struct graph_diag *x;
 
-        if (entry.kind != KR_MAP || entry.n != 1 || entry.map[0].val.kind != KR_STRING)
-            return kr_fail(err, KR_E_INPUT,
-                           KR_FMT ".forEach[%u]: must be an object with one member of type string",
-                           KR_ARG(path), i);
-        dims[i] = (struct graph_dim){kr_text(entry.map[0].key), kr_text(entry.map[0].val)};
+        if (entry.kind == KR_MAP && entry.n == 1 && entry.map[0].val.kind == KR_STRING) {
+            dims[r->dims_n++] =
+                (struct graph_dim){kr_text(entry.map[0].key), kr_text(entry.map[0].val)};
+            continue;
+        }
+        x = graph__diag(d, GRAPH_R_INVALID_FIELD,
+                        kr_fmt(d->a, KR_FMT ".forEach[%u]", KR_ARG(path), i),
+                        KR_FMT ".forEach[%u]: must be an object with one member of type string",
+                        KR_ARG(path), i);
+        graph__diag_text(d, x, "must be an object with one member of type string");
+        x->expected = KR_S("iteratorName: ${list}");
+        r->broken_dims = true;
     }
-    r->dims = dims;
-    r->dims_n = list.n;
-    return 0;
 }
 
 /* The externalRef as the object that kro makes of it: expressions are found in it like in a
  * template. */
-static int external_object(struct kr_arena *a, kr_val ref, kr_str path, kr_val *out, bool *selects,
-                           struct kr_err *err)
+static kr_val external_object(struct graph_diags *d, kr_val ref, kr_str path, bool *selects)
 {
     static const char *const kept[] = {"name", "namespace", "selector"};
-    struct kr_mapb meta = KR_MAPB(a), object = KR_MAPB(a);
-    kr_str meta_path = kr_fmt(a, KR_FMT ".metadata", KR_ARG(path)), text;
+    struct kr_mapb meta = KR_MAPB(d->a), object = KR_MAPB(d->a);
+    kr_str meta_path = kr_fmt(d->a, KR_FMT ".metadata", KR_ARG(path)), text;
     kr_val metadata, v;
 
-    KR_TRY(take(ref, KR_S("metadata"), KR_MAP, path, &metadata, err));
+    take(d, ref, "metadata", KR_MAP, path, &metadata);
     for (size_t i = 0; i < KR_N(kept); i++) {
-        KR_TRY(take(metadata, kr_str_c(kept[i]), i == 2 ? KR_MAP : KR_STRING, meta_path, &v, err));
+        take(d, metadata, kept[i], i == 2 ? KR_MAP : KR_STRING, meta_path, &v);
         if (v.kind == KR_MAP || v.n > 0)
             kr_mapb_put(&meta, kr_str_c(kept[i]), v);
         *selects = i == 2 && v.kind == KR_MAP;
     }
-    KR_TRY(take_str(ref, KR_S("apiVersion"), path, &text, err));
+    take_str(d, ref, "apiVersion", path, &text);
     kr_mapb_put(&object, KR_S("apiVersion"), kr_string(text));
-    KR_TRY(take_str(ref, KR_S("kind"), path, &text, err));
+    take_str(d, ref, "kind", path, &text);
     kr_mapb_put(&object, KR_S("kind"), kr_string(text));
     kr_mapb_put(&object, KR_S("metadata"), kr_mapb_done(&meta));
-    *out = kr_mapb_done(&object);
-    return 0;
+    return kr_mapb_done(&object);
 }
 
-static int read_resource(struct kr_arena *a, kr_val v, uint32_t index, struct graph_resource *r,
-                         struct kr_err *err)
+static void read_resource(struct graph_diags *d, kr_val v, uint32_t index, struct graph_resource *r)
 {
-    kr_str path = kr_fmt(a, "spec.resources[%u]", index);
+    kr_str path = kr_fmt(d->a, "spec.resources[%u]", index);
+    uint32_t before = d->errors_n;
     kr_val dims;
     bool selects = false;
 
-    if (v.kind != KR_MAP)
-        return kr_fail(err, KR_E_INPUT, KR_FMT ": must be of type object, got %s", KR_ARG(path),
-                       json_type(v.kind));
     r->index = index;
-    KR_TRY(take_str(v, KR_S("id"), path, &r->id, err));
-    KR_TRY(take(v, KR_S("template"), KR_MAP, path, &r->template, err));
-    KR_TRY(take(v, KR_S("externalRef"), KR_MAP, path, &r->external, err));
-    KR_TRY(take_texts(v, KR_S("includeWhen"), path, &r->include, err));
-    KR_TRY(take_texts(v, KR_S("readyWhen"), path, &r->ready, err));
-    KR_TRY(take(v, KR_S("forEach"), KR_LIST, path, &dims, err));
-    KR_TRY(read_dims(a, dims, path, r, err));
+    if (v.kind != KR_MAP) {
+        wrong(d, path, KR_MAP, v);
+        r->broken = true;
+        return;
+    }
+    take_str(d, v, "id", path, &r->id);
+    take(d, v, "template", KR_MAP, path, &r->template);
+    take(d, v, "externalRef", KR_MAP, path, &r->external);
     r->object = r->template;
+    if (r->external.kind != KR_NONE && r->template.kind == KR_NONE)
+        r->object = external_object(d, r->external,
+                                    kr_fmt(d->a, KR_FMT ".externalRef", KR_ARG(path)), &selects);
+    r->broken = d->errors_n != before;
+    take_texts(d, v, "includeWhen", path, &r->include);
+    take_texts(d, v, "readyWhen", path, &r->ready);
+    take(d, v, "forEach", KR_LIST, path, &dims);
+    read_dims(d, dims, path, r);
     r->kind = r->dims_n ? GRAPH_COLLECTION : GRAPH_RESOURCE;
-    if (r->external.kind == KR_NONE)
-        return 0;
-    path = kr_fmt(a, KR_FMT ".externalRef", KR_ARG(path));
-    if (r->template.kind == KR_NONE)
-        KR_TRY(external_object(a, r->external, path, &r->object, &selects, err));
-    r->kind = selects ? GRAPH_EXTERNAL_COLLECTION : GRAPH_EXTERNAL;
-    return 0;
+    if (r->external.kind != KR_NONE)
+        r->kind = selects ? GRAPH_EXTERNAL_COLLECTION : GRAPH_EXTERNAL;
 }
 
 /* status.conditions is a list of expressions of its own; what is left is the projections. */
-static int read_status(struct kr_arena *a, kr_val schema, struct graph_rgd *out, struct kr_err *err)
+static void read_status(struct graph_diags *d, kr_val schema, struct graph_rgd *out)
 {
-    KR_TRY(take(schema, KR_S("status"), KR_MAP, KR_S("spec.schema"), &out->status, err));
+    take(d, schema, "status", KR_MAP, KR_S("spec.schema"), &out->status);
     out->conditions = kr_get(out->status, KR_S("conditions"));
     if (out->conditions.kind != KR_NONE)
-        out->status = kr_with_key(a, out->status, KR_S("conditions"), KR_V_NONE);
-    return 0;
+        out->status = kr_with_key(d->a, out->status, KR_S("conditions"), KR_V_NONE);
 }
 
-static int read_schema(struct kr_arena *a, kr_val schema, struct graph_rgd *out, struct kr_err *err)
+static void read_scope(struct graph_diags *d, kr_val schema, struct graph_rgd *out)
 {
-    kr_str path = KR_S("spec.schema"), scope;
+    kr_str scope;
+    struct graph_diag *x;
+
+    take_str(d, schema, "scope", KR_S("spec.schema"), &scope);
+    out->cluster = kr_str_is(scope, "Cluster");
+    if (scope.n == 0 || out->cluster || kr_str_is(scope, "Namespaced"))
+        return;
+    x = graph__diag(d, GRAPH_R_INVALID_FIELD, KR_S("spec.schema.scope"),
+                    "spec.schema.scope: Unsupported value: \"" KR_FMT
+                    "\": supported values: \"Namespaced\", \"Cluster\"",
+                    KR_ARG(scope));
+    graph__diag_text(d, x, "unsupported value \"" KR_FMT "\"", KR_ARG(scope));
+    x->expected = KR_S("Namespaced or Cluster");
+    graph__diag_at(x, scope, 0);
+}
+
+static void read_schema(struct graph_diags *d, kr_val schema, struct graph_rgd *out)
+{
+    kr_str path = KR_S("spec.schema");
     kr_val metadata;
 
-    KR_TRY(take_str(schema, KR_S("kind"), path, &out->kind, err));
-    KR_TRY(take_str(schema, KR_S("apiVersion"), path, &out->version, err));
-    KR_TRY(take_str(schema, KR_S("group"), path, &out->group, err));
-    KR_TRY(take_str(schema, KR_S("scope"), path, &scope, err));
-    if (scope.n && !kr_str_is(scope, "Cluster") && !kr_str_is(scope, "Namespaced"))
-        return kr_fail(err, KR_E_INPUT,
-                       "spec.schema.scope: Unsupported value: \"" KR_FMT
-                       "\": supported values: \"Namespaced\", \"Cluster\"",
-                       KR_ARG(scope));
+    out->broken_kind = !take_str(d, schema, "kind", path, &out->kind);
+    out->broken_version = !take_str(d, schema, "apiVersion", path, &out->version);
+    take_str(d, schema, "group", path, &out->group);
     if (kr_get(schema, KR_S("group")).kind != KR_STRING)
         out->group = KR_S(GRAPH_GROUP);
-    out->cluster = kr_str_is(scope, "Cluster");
-    KR_TRY(take(schema, KR_S("spec"), KR_MAP, path, &out->spec, err));
-    KR_TRY(take(schema, KR_S("types"), KR_MAP, path, &out->types, err));
-    KR_TRY(take(schema, KR_S("additionalPrinterColumns"), KR_LIST, path, &out->columns, err));
-    KR_TRY(take_texts(schema, KR_S("shortNames"), path, &out->short_names, err));
-    KR_TRY(take_texts(schema, KR_S("categories"), path, &out->categories, err));
-    KR_TRY(take(schema, KR_S("metadata"), KR_MAP, path, &metadata, err));
+    read_scope(d, schema, out);
+    out->broken_spec = !take(d, schema, "spec", KR_MAP, path, &out->spec);
+    out->broken_spec = !take(d, schema, "types", KR_MAP, path, &out->types) || out->broken_spec;
+    take(d, schema, "additionalPrinterColumns", KR_LIST, path, &out->columns);
+    take_texts(d, schema, "shortNames", path, &out->short_names);
+    take_texts(d, schema, "categories", path, &out->categories);
+    take(d, schema, "metadata", KR_MAP, path, &metadata);
     path = KR_S("spec.schema.metadata");
-    KR_TRY(take_pairs(metadata, KR_S("labels"), path, &out->labels, err));
-    KR_TRY(take_pairs(metadata, KR_S("annotations"), path, &out->annotations, err));
-    return read_status(a, schema, out, err);
+    take_pairs(d, metadata, "labels", path, &out->labels);
+    take_pairs(d, metadata, "annotations", path, &out->annotations);
+    read_status(d, schema, out);
 }
 
-int graph__rgd_read(struct kr_arena *a, kr_val spec, struct graph_rgd *out, struct kr_err *err)
+void graph__rgd_read(kr_val spec, struct graph_rgd *out, struct graph_diags *d)
 {
     struct graph_resource *resources;
     kr_val schema, list;
+    bool readable;
 
     *out = (struct graph_rgd){.group = KR_S(GRAPH_GROUP)};
-    KR_TRY(take(spec, KR_S("schema"), KR_MAP, KR_S("spec"), &schema, err));
-    KR_TRY(take(spec, KR_S("resources"), KR_LIST, KR_S("spec"), &list, err));
-    KR_TRY(read_schema(a, schema, out, err));
-    if (list.n > GRAPH_NODES_MAX)
-        return kr_fail(err, KR_E_LIMIT,
-                       "spec.resources: %u resources are more than the limit of %d", list.n,
-                       GRAPH_NODES_MAX);
-    resources = kr_new_n(a, struct graph_resource, list.n);
+    readable = take(d, spec, "schema", KR_MAP, KR_S("spec"), &schema);
+    take(d, spec, "resources", KR_LIST, KR_S("spec"), &list);
+    read_schema(d, schema, out);
+    if (!readable)
+        out->broken_kind = out->broken_version = out->broken_spec = true;
+    if (list.n > GRAPH_NODES_MAX) {
+        graph__diag(d, GRAPH_R_LIMIT, KR_S("spec.resources"),
+                    "spec.resources: %u resources are more than the limit of %d", list.n,
+                    GRAPH_NODES_MAX);
+        return;
+    }
+    resources = kr_new_n(d->a, struct graph_resource, list.n);
     for (uint32_t i = 0; i < list.n; i++)
-        KR_TRY(read_resource(a, list.list[i], i, &resources[i], err));
+        read_resource(d, list.list[i], i, &resources[i]);
     out->resources = resources;
     out->resources_n = list.n;
-    return 0;
 }
 
 bool graph__gvk_of(kr_val object, kr_gvk *out)

@@ -58,6 +58,7 @@ struct summary {
     struct texts pending; /* values that are not there yet */
     kr_str by_dep;        /* the first that waits for another node only */
     struct texts flight;  /* not answered, or held */
+    struct texts slowed;  /* writes that are held on purpose */
     kr_str deleting;      /* a child that is being deleted */
     bool error, retrying; /* some node is in error; all such errors may pass */
 };
@@ -82,6 +83,30 @@ static void sum_error(struct summary *sum, struct texts *list, kr_str text, bool
     texts_add(list, text);
 }
 
+/* Same words as kro: pkg/controller/instance/resources_external.go. */
+static void sum_found(struct inst_step *s, struct summary *sum, uint32_t rank)
+{
+    const struct inst_node *node = &s->inst->nodes[rank];
+    kr_str id = s->inst->rev->nodes[rank].id;
+    kr_str why = inst__why_not_ready(s->inst, s->a, rank);
+
+    if (node->unknown && !node->answered)
+        sum_error(sum, &sum->broken,
+                  kr_fmt(s->a, "failed to list external collection " KR_FMT ": %s", KR_ARG(id),
+                         node->unknown),
+                  false);
+    else if (!node->answered)
+        texts_add(&sum->flight,
+                  kr_fmt(s->a, "waiting for external collection \"" KR_FMT "\" to be listed",
+                         KR_ARG(id)));
+    else if (node->ready == INST_BROKEN)
+        sum_error(sum, &sum->broken, why, false);
+    else if (node->ready != INST_READY)
+        texts_add(&sum->results,
+                  kr_fmt(s->a, "waiting for external collection \"" KR_FMT "\": " KR_FMT,
+                         KR_ARG(id), KR_ARG(why)));
+}
+
 /* Same words as kro: pkg/controller/instance/resources.go. */
 static void sum_external(struct inst_step *s, struct summary *sum, uint32_t rank)
 {
@@ -104,6 +129,62 @@ static void sum_external(struct inst_step *s, struct summary *sum, uint32_t rank
                          KR_ARG(inst__why_not_ready(s->inst, s->a, rank))));
 }
 
+static void sum_deleting(struct inst_step *s, struct summary *sum, uint32_t rank,
+                         const struct inst_item *item)
+{
+    if (item->seen && (item->seen->terminating || item->deleting) && sum->deleting.n == 0)
+        sum->deleting = kr_fmt(
+            s->a,
+            "resource \"" KR_FMT "\" for node \"" KR_FMT "\" is currently being deleted; "
+            "waiting for deletion to complete before continuing reconciliation",
+            KR_ARG(object_text(s->a, item->seen->ref)), KR_ARG(s->inst->rev->nodes[rank].id));
+}
+
+/* What the items say together: the first error in their order, as kro does. */
+static void sum_items(struct inst_step *s, struct summary *sum, uint32_t rank, bool *failed,
+                      bool *flying)
+{
+    const struct inst_node *node = &s->inst->nodes[rank];
+
+    for (uint32_t k = 0; k < node->items_n; k++) {
+        const struct inst_item *item = &node->items[k];
+
+        sum_deleting(s, sum, rank, item);
+        *flying |= item->token || inst__is_kept(item->hold) || !item->seen;
+        if (!item->error || *failed)
+            continue;
+        *failed = true;
+        sum_error(sum, &sum->results, kr_fmt(s->a, "collection item %u: %s", k, item->error),
+                  item->retrying);
+    }
+}
+
+static void sum_collection(struct inst_step *s, struct summary *sum, uint32_t rank)
+{
+    const struct inst_node *node = &s->inst->nodes[rank];
+    kr_str id = s->inst->rev->nodes[rank].id;
+    kr_str why = inst__why_not_ready(s->inst, s->a, rank);
+    bool failed = false, flying = inst__is_kept(node->hold);
+
+    if (node->known)
+        sum_items(s, sum, rank, &failed, &flying);
+    else
+        sum_error(sum, &sum->broken,
+                  kr_fmt(s->a, "node \"" KR_FMT "\": failed to list collection items: " KR_FMT,
+                         KR_ARG(id), KR_ARG(inst__str(node->unknown))),
+                  false);
+    if (failed || !node->known)
+        return;
+    if (node->ready == INST_BROKEN)
+        sum_error(sum, &sum->results, why, false);
+    else if (flying)
+        texts_add(&sum->flight,
+                  kr_fmt(s->a, "waiting for node \"" KR_FMT "\" to be applied", KR_ARG(id)));
+    else if (node->ready != INST_READY)
+        texts_add(&sum->results, kr_fmt(s->a, "waiting for node \"" KR_FMT "\": " KR_FMT,
+                                        KR_ARG(id), KR_ARG(why)));
+}
+
 static void sum_resource(struct inst_step *s, struct summary *sum, uint32_t rank)
 {
     const struct inst_node *node = &s->inst->nodes[rank];
@@ -111,12 +192,7 @@ static void sum_resource(struct inst_step *s, struct summary *sum, uint32_t rank
     kr_str id = s->inst->rev->nodes[rank].id;
     kr_str why = inst__why_not_ready(s->inst, s->a, rank);
 
-    if (item->seen && (item->seen->terminating || item->deleting) && sum->deleting.n == 0)
-        sum->deleting =
-            kr_fmt(s->a,
-                   "resource \"" KR_FMT "\" for node \"" KR_FMT "\" is currently being deleted; "
-                   "waiting for deletion to complete before continuing reconciliation",
-                   KR_ARG(object_text(s->a, item->seen->ref)), KR_ARG(id));
+    sum_deleting(s, sum, rank, item);
     if (!node->known)
         sum_error(sum, &sum->broken,
                   kr_fmt(s->a, "node \"" KR_FMT "\": " KR_FMT, KR_ARG(id),
@@ -127,7 +203,7 @@ static void sum_resource(struct inst_step *s, struct summary *sum, uint32_t rank
     else if (node->ready == INST_BROKEN)
         sum_error(sum, &sum->results,
                   kr_fmt(s->a, "node \"" KR_FMT "\": " KR_FMT, KR_ARG(id), KR_ARG(why)), false);
-    else if (item->token || node->hold != HOLD_NONE || !item->seen)
+    else if (item->token || inst__is_kept(node->hold) || !item->seen)
         texts_add(&sum->flight,
                   kr_fmt(s->a, "waiting for node \"" KR_FMT "\" to be applied", KR_ARG(id)));
     else if (node->ready != INST_READY)
@@ -162,6 +238,10 @@ static void sum_node(struct inst_step *s, struct summary *sum, uint32_t rank)
     case INST_RESOLVED:
         if (spec->kind == GRAPH_EXTERNAL)
             sum_external(s, sum, rank);
+        else if (spec->kind == GRAPH_EXTERNAL_COLLECTION)
+            sum_found(s, sum, rank);
+        else if (spec->kind == GRAPH_COLLECTION)
+            sum_collection(s, sum, rank);
         else
             sum_resource(s, sum, rank);
     }
@@ -203,12 +283,14 @@ static kr_str problem(struct inst_step *s, const struct summary *sum)
                          KR_ARG(sum->pending.n ? texts_join(&sum->pending, "\n") : sum->by_dep)));
     if (prune.n)
         texts_add(&all, kr_fmt(s->a, "prune failed: " KR_FMT, KR_ARG(prune)));
+    if (all.n && sum->slowed.n)
+        texts_add(&all, texts_join(&sum->slowed, "\n"));
     if (all.n)
         return kr_fmt(s->a, "resource reconciliation failed: " KR_FMT,
                       KR_ARG(texts_join(&all, "\n")));
-    if (sum->flight.n)
+    if (sum->slowed.n || sum->flight.n)
         return kr_fmt(s->a, "awaiting resource readiness: " KR_FMT,
-                      KR_ARG(texts_join(&sum->flight, "\n")));
+                      KR_ARG(texts_join(sum->slowed.n ? &sum->slowed : &sum->flight, "\n")));
     return KR_S("");
 }
 
@@ -218,7 +300,11 @@ static void load(struct inst_step *s, struct graph_conds *c)
 {
     uint32_t kept = 0;
 
-    graph__conds_load(c, s->a, types, s->inst->parent->root, s->env->wall_s);
+    kr_val object = s->inst->parent->root;
+
+    if (inst__author_has(s->inst)) /* what the wire has is the author's, whatever its type */
+        object = kr_with_key(s->a, object, KR_S("status"), KR_V_NONE);
+    graph__conds_load(c, s->a, types, object, s->env->wall_s);
     for (uint32_t i = 0; i < c->n; i++) {
         for (uint32_t t = 0; types[t]; t++) {
             if (kr_str_eq(c->items[i].type, kr_str_c(types[t]))) {
@@ -271,8 +357,16 @@ static bool ready_now(const struct graph_conds *c)
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
-static kr_val build(struct inst_step *s, const struct graph_conds *c, kr_val user,
-                    const char *state)
+/* status.conditions of the normal path. */
+static kr_val conditions_of(struct inst_step *s, const struct graph_conds *c, bool observed)
+{
+    if (inst__author_has(s->inst))
+        return inst__author_conditions(s, c, observed);
+    inst__text(&s->inst->author.error, KR_S(""));
+    return graph__conds_value(c);
+}
+
+static kr_val build(struct inst_step *s, kr_val conditions, kr_val user, const char *state)
 {
     struct kr_mapb m = KR_MAPB(s->a);
 
@@ -280,7 +374,8 @@ static kr_val build(struct inst_step *s, const struct graph_conds *c, kr_val use
         if (!kr_is_str(p->key, KR_S("conditions")) && !kr_is_str(p->key, KR_S("state")))
             kr_mapb_put(&m, kr_text(p->key), p->val);
     }
-    kr_mapb_put(&m, KR_S("conditions"), graph__conds_value(c));
+    if (conditions.kind != KR_NONE)
+        kr_mapb_put(&m, KR_S("conditions"), conditions);
     kr_mapb_put(&m, KR_S("state"), kr_string(kr_str_c(state)));
     return kr_mapb_done(&m);
 }
@@ -451,8 +546,8 @@ static enum inst_phase set_resources(struct inst_step *s, struct graph_conds *c,
                                      const struct summary *sum, kr_str status_error)
 {
     kr_str text = problem(s, sum);
-    bool waits =
-        sum->results.n || sum->pending.n || sum->by_dep.n || sum->flight.n || sum->broken.n;
+    bool waits = sum->results.n || sum->pending.n || sum->by_dep.n || sum->flight.n ||
+                 sum->slowed.n || sum->broken.n;
 
     if (sum->deleting.n)
         graph__conds_set(c, GRAPH_C_RESOURCES, "False", "ResourceDeleting", sum->deleting);
@@ -477,8 +572,8 @@ static enum urgency urgency_of(struct inst_step *s, const struct summary *sum)
 {
     const struct graph_inst *inst = s->inst;
     /* What is held because a child is being deleted waits for others. */
-    bool flying =
-        !sum->deleting.n && (sum->flight.n || inst->labeller.token || inst->applyset.token);
+    bool flying = !sum->deleting.n && !sum->slowed.n &&
+                  (sum->flight.n || inst->labeller.token || inst->applyset.token);
 
     if ((inst->phase == INST_ERROR && sum->retrying) || inst->labeller.retrying ||
         inst->applyset.retrying)
@@ -497,15 +592,25 @@ static enum urgency urgency_of(struct inst_step *s, const struct summary *sum)
 void inst__status(struct inst_step *s)
 {
     struct graph_inst *inst = s->inst;
-    struct summary sum = {.broken.a = s->a, .results.a = s->a, .pending.a = s->a, .flight.a = s->a};
+    struct summary sum = {
+        .broken.a = s->a, .results.a = s->a, .pending.a = s->a, .flight.a = s->a, .slowed.a = s->a};
     struct graph_conds c;
-    kr_str error;
-    kr_val user;
+    kr_str error, held;
+    kr_val user, conditions;
 
     if (!is_wanted(s) || is_early(s))
         return;
     for (uint32_t i = 0; i < inst->nodes_n; i++)
         sum_node(s, &sum, i);
+    for (uint32_t i = 0; i < inst->fights_n; i++) {
+        kr_str text = inst__fight_text(s, i);
+
+        if (text.n)
+            texts_add(&sum.slowed, text);
+    }
+    held = inst__roll_text(s);
+    if (held.n)
+        texts_add(&sum.slowed, held);
     user = inst__eval_status(s, kr_at(inst->parent->root, "status"), sum.broken.n || sum.deleting.n,
                              &error);
     load(s, &c);
@@ -516,7 +621,10 @@ void inst__status(struct inst_step *s)
     }
     if (ready_now(&c))
         inst->phase = INST_ACTIVE;
-    publish(s, build(s, &c, user, graph_inst_state(inst)), urgency_of(s, &sum));
+    conditions = conditions_of(s, &c, true);
+    if (inst->author.error)
+        inst->phase = INST_ERROR;
+    publish(s, build(s, conditions, user, graph_inst_state(inst)), urgency_of(s, &sum));
 }
 
 /* --- other paths ------------------------------------------------------------------------------ */
@@ -534,6 +642,7 @@ void inst__status_suspended(struct inst_step *s)
 {
     struct graph_inst *inst = s->inst;
     struct graph_conds c;
+    kr_val conditions;
 
     if (!is_wanted(s) || !is_answered(s))
         return;
@@ -543,14 +652,16 @@ void inst__status_suspended(struct inst_step *s)
         graph__conds_set(&c, GRAPH_C_RESOURCES, "False", "ReconciliationSuspended",
                          KR_S("reconciliation suspended via kro.run/reconcile annotation"));
     }
-    inst->phase = INST_ACTIVE;
-    publish(s, build(s, &c, kr_at(inst->parent->root, "status"), "ACTIVE"),
+    conditions = conditions_of(s, &c, false);
+    inst->phase = inst->author.error ? INST_ERROR : INST_ACTIVE;
+    publish(s, build(s, conditions, kr_at(inst->parent->root, "status"), graph_inst_state(inst)),
             inst->labeller.retrying ? AFTER_A_WHILE : AT_ONCE);
 }
 
 void inst__status_unresolved(struct inst_step *s)
 {
     struct graph_inst *inst = s->inst;
+    kr_val wire = kr_at(inst->parent->root, "status");
     struct graph_conds c;
 
     if (!inst->problem || !is_wanted(s) || !is_answered(s))
@@ -558,7 +669,19 @@ void inst__status_unresolved(struct inst_step *s)
     load(s, &c);
     graph__conds_set(&c, GRAPH_C_RESOLVED, "False", "ResolutionFailed", inst__str(inst->problem));
     inst->phase = INST_ERROR;
-    publish(s, build(s, &c, kr_at(inst->parent->root, "status"), "ERROR"), RATED);
+    publish(
+        s,
+        build(s, inst__author_has(inst) ? kr_get(wire, KR_S("conditions")) : graph__conds_value(&c),
+              wire, "ERROR"),
+        RATED);
+}
+
+/* With author conditions only kro's ResourcesReady shows, over them. */
+static kr_val deleting_conditions(struct inst_step *s, const struct graph_conds *c)
+{
+    if (!inst__author_has(s->inst))
+        return graph__conds_value(c);
+    return inst__author_overlay(s, graph__conds_get(c, GRAPH_C_RESOURCES));
 }
 
 void inst__status_deleting(struct inst_step *s, kr_str message, kr_str unmanaged)
@@ -571,9 +694,12 @@ void inst__status_deleting(struct inst_step *s, kr_str message, kr_str unmanaged
     if (is_busy(inst))
         return;
     load(s, &c);
-    if (unmanaged.n)
+    if (unmanaged.n && inst__author_has(inst)) /* InstanceManaged does not show */
+        message = kr_fmt(s->a, "deletion blocked: " KR_FMT, KR_ARG(unmanaged));
+    else if (unmanaged.n)
         graph__conds_set(&c, GRAPH_C_MANAGED, "False", "ManagementFailed", unmanaged);
     graph__conds_set(&c, GRAPH_C_RESOURCES, "Unknown", "UnderDeletion", message);
-    publish(s, build(s, &c, kr_at(inst->parent->root, "status"), "DELETING"),
+    publish(s,
+            build(s, deleting_conditions(s, &c), kr_at(inst->parent->root, "status"), "DELETING"),
             first ? AT_ONCE : RATED);
 }

@@ -34,12 +34,34 @@ bool inst__due(struct inst_step *s, const struct inst_retry *r)
     return false;
 }
 
-static bool is_external(const struct graph_inst *inst, uint32_t rank)
+/* --- apply ------------------------------------------------------------------------------------ */
+
+/* An item whose hold is over makes its node dirty again. */
+static void release_items(struct inst_step *s, uint32_t rank)
 {
-    return inst->rev->nodes[rank].kind == GRAPH_EXTERNAL;
+    struct inst_node *node = &s->inst->nodes[rank];
+    enum inst_hold of_node = inst__hold_node(s, rank);
+
+    for (uint32_t k = 0; k < node->items_n; k++) {
+        struct inst_item *item = &node->items[k];
+
+        if (item->hold == HOLD_NONE)
+            continue;
+        item->hold = (uint8_t)inst__hold_item(s, rank, item, of_node);
+        if (item->hold != HOLD_NONE)
+            continue;
+        inst__dirty(s->inst, GRAPH_TASK(rank));
+        return;
+    }
+    inst__hold_sum(node);
 }
 
-/* --- apply ------------------------------------------------------------------------------------ */
+static bool waits_for_answer(const struct graph_inst *inst, uint32_t rank)
+{
+    const struct inst_node *node = &inst->nodes[rank];
+
+    return node->items == &node->one && node->one.token;
+}
 
 /* Nodes whose hold is over become dirty again. */
 static void release(struct inst_step *s)
@@ -48,16 +70,13 @@ static void release(struct inst_step *s)
 
     for (uint32_t i = 0; i < inst->nodes_n; i++) {
         struct inst_node *node = &inst->nodes[i];
-        enum inst_hold reason;
 
-        if (node->hold == HOLD_NONE)
-            continue;
-        reason = inst__hold_reason(s, i);
-        if (node->hold == HOLD_INPUT ? reason != HOLD_INPUT && reason != HOLD_FLIGHT
-                                     : reason == HOLD_NONE)
-            inst__dirty(inst, GRAPH_TASK(i));
-        else if (node->hold != HOLD_INPUT)
-            node->hold = (uint8_t)reason;
+        if (node->hold == HOLD_INPUT) {
+            if (!waits_for_answer(inst, i) && inst__hold_node(s, i) != HOLD_INPUT)
+                inst__dirty(inst, GRAPH_TASK(i));
+        } else if (node->hold != HOLD_NONE) {
+            release_items(s, i);
+        }
     }
 }
 
@@ -87,6 +106,9 @@ static void send_apply(struct inst_step *s, const struct inst_intent *intent)
     struct inst_item *item = &inst->nodes[intent->rank].items[intent->item];
     struct graph_action *action = graph_plan_add(s->plan, GRAPH_A_APPLY);
 
+    action->why = cause(s, intent->rank);
+    inst__fight_sent(s, item, action->why);
+    inst__roll_sent(s, intent->rank, item);
     item->token = inst__token(inst);
     item->sent = item->desired;
     item->gone_u = 0;
@@ -97,21 +119,39 @@ static void send_apply(struct inst_step *s, const struct inst_intent *intent)
     action->manager = GRAPH_MANAGER_CHILD;
     action->part_of = inst->part_of;
     action->node = intent->rank;
-    action->why = cause(s, intent->rank);
-    inst->nodes[intent->rank].cause_rank = UINT32_MAX;
     inst->status_dirty = true;
+}
+
+/* Sends or holds the intents of one node, which stand together. Returns where those of the next
+ * begin. */
+static uint32_t dispatch_node(struct inst_step *s, uint32_t at)
+{
+    uint32_t rank = s->intents[at].rank;
+    struct inst_node *node = &s->inst->nodes[rank];
+    enum inst_hold of_node;
+
+    for (uint32_t i = at; i < s->intents_n && s->intents[i].rank == rank; i++)
+        node->items[s->intents[i].item].hold = HOLD_NONE; /* the sweep's provisional one */
+    inst__hold_sum(node);
+    of_node = inst__hold_node(s, rank);
+    for (; at < s->intents_n && s->intents[at].rank == rank; at++) {
+        struct inst_item *item = &node->items[s->intents[at].item];
+
+        item->hold = (uint8_t)inst__hold_item(s, rank, item, of_node);
+        s->inst->status_dirty |= item->hold != HOLD_NONE && !inst__is_kept(item->hold);
+        if (item->hold == HOLD_NONE)
+            send_apply(s, &s->intents[at]);
+    }
+    inst__hold_sum(node);
+    if (node->hold == HOLD_NONE)
+        node->cause_rank = UINT32_MAX; /* told */
+    return at;
 }
 
 static void dispatch(struct inst_step *s)
 {
-    for (uint32_t i = 0; i < s->intents_n; i++) {
-        struct inst_node *node = &s->inst->nodes[s->intents[i].rank];
-
-        node->hold = HOLD_NONE; /* the sweep's provisional one */
-        node->hold = (uint8_t)inst__hold_reason(s, s->intents[i].rank);
-        if (node->hold == HOLD_NONE)
-            send_apply(s, &s->intents[i]);
-    }
+    for (uint32_t i = 0; i < s->intents_n;)
+        i = dispatch_node(s, i);
     s->intents_n = 0;
 }
 
@@ -134,7 +174,7 @@ bool inst__all_applied(struct inst_step *s)
 {
     const struct graph_inst *inst = s->inst;
 
-    if (inst->managed_error || inst->projection_error || kr_bits_any(&inst->dirty))
+    if (inst->managed_error || inst->projection_error || kr_bits_any(&inst->dirty) || inst->limbo_n)
         return false;
     for (uint32_t i = 0; i < inst->nodes_n; i++) {
         const struct inst_node *node = &inst->nodes[i];
@@ -143,7 +183,7 @@ bool inst__all_applied(struct inst_step *s)
             continue;
         if (node->state != INST_RESOLVED || node->hold != HOLD_NONE)
             return false;
-        for (uint32_t k = 0; k < node->items_n && !is_external(inst, i); k++) {
+        for (uint32_t k = 0; k < node->items_n && !inst__is_external(inst, i); k++) {
             if (node->items[k].token || node->items[k].error || !node->items[k].seen)
                 return false;
         }
@@ -224,7 +264,7 @@ static void prune(struct inst_step *s)
 static bool waits_for_lists(const struct graph_inst *inst)
 {
     for (uint32_t i = 0; i < inst->nodes_n; i++) {
-        if (!is_external(inst, i) && !inst->nodes[i].known && !inst->nodes[i].unknown)
+        if (!inst__is_external(inst, i) && !inst->nodes[i].known && !inst->nodes[i].unknown)
             return true;
     }
     return false;
@@ -237,10 +277,8 @@ static void make_slots(struct inst_step *s)
     s->slots_n = inst->rev->impl->slots_all_n > inst->nodes_n ? inst->rev->impl->slots_all_n
                                                               : inst->nodes_n + 1;
     s->slots = kr_new_n(s->a, kr_val, s->slots_n);
-    for (uint32_t i = 0; i < inst->nodes_n; i++) {
-        if (inst__visible(inst, i))
-            s->slots[i] = inst->nodes[i].items[0].seen->root;
-    }
+    for (uint32_t i = 0; i < inst->nodes_n; i++)
+        inst__set_slot(s, i);
     s->slots[inst->nodes_n] = kr_with_key(s->a, inst->parent->root, KR_S("status"), KR_V_NONE);
 }
 
@@ -249,8 +287,14 @@ static void wake_retries(struct inst_step *s)
     const struct graph_inst *inst = s->inst;
 
     for (uint32_t i = 0; i < inst->nodes_n; i++) {
-        for (uint32_t k = 0; k < inst->nodes[i].items_n && inst->nodes[i].hold == HOLD_RETRY; k++)
-            inst__wake(s, inst->nodes[i].items[k].retry.at_ms);
+        const struct inst_node *node = &inst->nodes[i];
+
+        if (node->hold == HOLD_NONE || node->hold == HOLD_INPUT)
+            continue;
+        for (uint32_t k = 0; k < node->items_n; k++) {
+            if (node->items[k].hold == HOLD_RETRY)
+                inst__wake(s, node->items[k].retry.at_ms);
+        }
     }
 }
 
@@ -272,11 +316,15 @@ static void step_live(struct inst_step *s)
 
     make_slots(s);
     if (inst__suspended(inst)) {
+        inst__roll_stop(inst);
         inst__manage(s);
         inst__status_suspended(s);
         return;
     }
+    inst__roll_begin(s);
     converge(s);
+    inst__fights_step(s);
+    inst__roll_step(s);
     prune(s);
     if (inst->pruned && !inst->manage_dirty && inst__prune_done(s)) {
         inst->manage_dirty = true;
@@ -291,6 +339,8 @@ void graph_inst_step(struct graph_inst *inst, const struct graph_env *env, struc
     struct inst_step s = {.inst = inst, .env = env, .plan = plan, .a = plan->a};
 
     inst->counts.steps++;
+    if (!inst->parent || inst->parent->terminating || !inst->rev)
+        inst__roll_stop(inst);
     if (!inst->parent)
         step_gone(&s);
     else if (inst->parent->terminating)
@@ -318,9 +368,19 @@ bool graph_inst_dirty(const struct graph_inst *inst)
         return inst->status_dirty && inst->problem;
     if (waits_for_lists(inst))
         return false;
-    if (manage_due(inst) || inst->status_dirty)
+    if (manage_due(inst) || inst->status_dirty || inst->roll.look)
         return true;
     return !inst__suspended(inst) && (inst->unwatch_n || kr_bits_any(&inst->dirty));
+}
+
+/* The first error of its items, or NULL. */
+static const char *item_error(const struct inst_node *node)
+{
+    for (uint32_t k = 0; k < node->items_n; k++) {
+        if (node->items[k].error)
+            return node->items[k].error;
+    }
+    return NULL;
 }
 
 kr_str graph_inst_waits(const struct graph_inst *inst, struct kr_arena *a)
@@ -329,22 +389,21 @@ kr_str graph_inst_waits(const struct graph_inst *inst, struct kr_arena *a)
 
     for (uint32_t i = 0; i < inst->nodes_n; i++) {
         const struct inst_node *node = &inst->nodes[i];
-        bool waits =
-            node->state == INST_PENDING || node->state == INST_FAILED || node->unknown ||
-            (node->state == INST_RESOLVED && (node->ready != INST_READY || node->items[0].error));
+        const char *error = item_error(node);
+        bool waits = node->state == INST_PENDING || node->state == INST_FAILED || node->unknown ||
+                     (node->state == INST_RESOLVED && (node->ready != INST_READY || error));
 
         if (!waits)
             continue;
         if (b.n)
             kr_buf_fmt(&b, "; ");
         kr_buf_str(&b, inst->rev->nodes[i].id);
-        if (node->text || node->items[0].error || node->unknown)
-            kr_buf_fmt(&b, ": %s",
-                       node->text             ? node->text
-                       : node->items[0].error ? node->items[0].error
-                                              : node->unknown);
+        if (node->text || error || node->unknown)
+            kr_buf_fmt(&b, ": %s", node->text ? node->text : error ? error : node->unknown);
         else
             kr_buf_fmt(&b, ": " KR_FMT, KR_ARG(inst__why_not_ready(inst, a, i)));
     }
+    if (inst->author.error)
+        kr_buf_fmt(&b, "%sconditions: %s", b.n ? "; " : "", inst->author.error);
     return kr_strdup(a, kr_buf_view(&b));
 }

@@ -134,6 +134,8 @@ static void step_wave(struct inst_step *s, int32_t wave)
         inst->wave_told = false;
     }
     tell_wave(s);
+    if (inst->status.token)
+        return; /* that it is being deleted shows before the first object goes */
     for (uint32_t i = 0; i < inst->strays_n; i++) {
         struct inst_stray *stray = &inst->strays[i];
 

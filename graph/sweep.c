@@ -2,7 +2,8 @@
 /* sweep.c - takes the dirty tasks, lowest first, and stops where nothing changed.
  *
  *   template task of r   upstream skipped? includeWhen? inputs ready? -> template -> reference,
- *                        value in sync -> nothing; else an intent, which step.c sends or holds
+ *                        value in sync -> nothing; else an intent, which step.c sends or holds;
+ *                        of a collection the same for each item (collection.c)
  *   ready task of r      readyWhen on the object as it is; a new result wakes the dependents
  *   status task          noted; status.c does it once, when the sweep is over
  *
@@ -23,7 +24,14 @@ static const struct graph_node *node_of(const struct inst_step *s, uint32_t rank
 
 static bool is_external(const struct inst_step *s, uint32_t rank)
 {
-    return node_of(s, rank)->kind == GRAPH_EXTERNAL;
+    return inst__is_external(s->inst, rank);
+}
+
+static bool is_many(const struct inst_step *s, uint32_t rank)
+{
+    enum graph_node_kind kind = node_of(s, rank)->kind;
+
+    return kind == GRAPH_COLLECTION || kind == GRAPH_EXTERNAL_COLLECTION;
 }
 
 /* --- holds ------------------------------------------------------------------------------------ */
@@ -64,16 +72,29 @@ static bool inputs_unsettled(const struct inst_step *s, uint32_t rank)
     return false;
 }
 
-/* A child of a node that was not evaluated yet may be what the node wishes for. */
+/* May a node that was not evaluated yet wish for this object? The label that says so can be wrong. */
+static bool may_be_claimed(const struct inst_step *s, const struct kr_rec *rec)
+{
+    int32_t rank = graph_rev_rank(s->inst->rev, rec->node_id);
+
+    if (rank >= 0)
+        return !s->inst->nodes[rank].evaluated;
+    for (uint32_t i = 0; i < s->inst->nodes_n; i++) {
+        if (!s->inst->nodes[i].evaluated && !is_external(s, i) &&
+            kr_gvr_eq(node_of(s, i)->gvr, rec->ref.gvr))
+            return true;
+    }
+    return false;
+}
+
 static bool unclaimed_terminating(const struct inst_step *s)
 {
     const struct graph_inst *inst = s->inst;
 
     for (uint32_t i = 0; i < inst->strays_n; i++) {
         const struct kr_rec *rec = inst->strays[i].rec;
-        int32_t rank = rec->terminating ? graph_rev_rank(inst->rev, rec->node_id) : -1;
 
-        if (rank >= 0 && !inst->nodes[rank].evaluated)
+        if (rec->terminating && may_be_claimed(s, rec))
             return true;
     }
     return false;
@@ -102,44 +123,53 @@ static bool any_terminating(const struct inst_step *s)
 
 static bool waits_for_retry(const struct inst_step *s, const struct inst_item *item)
 {
-    return item->error && item->desired == item->sent && item->retry.at_ms > s->env->now_ms;
+    return (item->error || !item->seen) && item->desired == item->sent &&
+           item->retry.at_ms > s->env->now_ms;
 }
 
-enum inst_hold inst__hold_reason(struct inst_step *s, uint32_t rank)
+enum inst_hold inst__hold_node(struct inst_step *s, uint32_t rank)
 {
-    const struct inst_node *node = &s->inst->nodes[rank];
-
-    for (uint32_t k = 0; k < node->items_n; k++) {
-        if (node->items[k].token)
-            return HOLD_FLIGHT;
-    }
     if (inputs_unsettled(s, rank))
         return HOLD_INPUT;
     if (is_external(s, rank))
         return HOLD_NONE;
-    if (!node->known)
+    if (!s->inst->nodes[rank].known)
         return HOLD_TYPE;
-    if (any_terminating(s))
-        return HOLD_TERMINATING;
+    return any_terminating(s) ? HOLD_TERMINATING : HOLD_NONE;
+}
+
+enum inst_hold inst__hold_item(struct inst_step *s, uint32_t rank, const struct inst_item *item,
+                               enum inst_hold node)
+{
+    if (item->token)
+        return HOLD_FLIGHT;
+    if (node != HOLD_NONE)
+        return node;
+    if (!inst__covers(s, rank, item))
+        return HOLD_PARENT;
+    if (waits_for_retry(s, item))
+        return HOLD_RETRY;
+    if (inst__fight_holds(s, item))
+        return HOLD_FIGHT;
+    return inst__roll_holds(s, rank, item) ? HOLD_ROLL : HOLD_NONE;
+}
+
+void inst__hold_sum(struct inst_node *node)
+{
+    node->hold = HOLD_NONE;
     for (uint32_t k = 0; k < node->items_n; k++) {
-        if (!inst__covers(s, rank, &node->items[k]))
-            return HOLD_PARENT;
+        uint8_t hold = node->items[k].hold;
+
+        if (hold != HOLD_NONE && (node->hold == HOLD_NONE || hold == HOLD_PARENT))
+            node->hold = hold;
     }
-    for (uint32_t k = 0; k < node->items_n; k++) {
-        if (waits_for_retry(s, &node->items[k]))
-            return HOLD_RETRY;
-    }
-    return HOLD_NONE;
 }
 
 /* --- state of a node -------------------------------------------------------------------------- */
 
-static void set_slot(struct inst_step *s, uint32_t rank)
+void inst__set_slot(struct inst_step *s, uint32_t rank)
 {
-    if (inst__visible(s->inst, rank))
-        s->slots[rank] = s->inst->nodes[rank].items[0].seen->root;
-    else
-        s->slots[rank] = KR_V_NONE;
+    s->slots[rank] = inst__value(s->inst, rank, s->a);
 }
 
 static void unwatch(struct inst_step *s, uint32_t rank, const char *watched,
@@ -152,7 +182,10 @@ static void unwatch(struct inst_step *s, uint32_t rank, const char *watched,
     action->gvk = node->gvk;
     action->ref.gvr = node->gvr;
     action->ref.namespace = kr_str_cut(&name, '/');
-    action->ref.name = name;
+    if (node->kind == GRAPH_EXTERNAL_COLLECTION)
+        action->selector = name;
+    else
+        action->ref.name = name;
 }
 
 static void drop_external(struct inst_step *s, uint32_t rank)
@@ -164,7 +197,10 @@ static void drop_external(struct inst_step *s, uint32_t rank)
     unwatch(s, rank, node->watched, node_of(s, rank));
     inst__text(&node->watched, KR_S(""));
     node->answered = false;
-    inst__item_release(s->inst, rank, &node->one);
+    if (node_of(s, rank)->kind == GRAPH_EXTERNAL_COLLECTION)
+        inst__found_clear(&node->found);
+    else
+        inst__item_release(s->inst, rank, &node->one);
 }
 
 /* what was visible before the items were touched: the caller says. */
@@ -179,7 +215,7 @@ static void set_state(struct inst_step *s, uint32_t rank, enum inst_state state,
         inst->status_dirty = true;
     inst->status_dirty |= inst__text(&node->text, text);
     node->state = state;
-    set_slot(s, rank);
+    inst__set_slot(s, rank);
     if (inst__visible(inst, rank) != was_visible)
         inst__appeared(inst, rank);
     if (was_skipped == (state == INST_SKIPPED) && !was_new)
@@ -197,6 +233,7 @@ static void set_skipped(struct inst_step *s, uint32_t rank)
 
     if (is_external(s, rank))
         drop_external(s, rank);
+    inst__collection_clear(s->inst, rank);
     for (uint32_t k = 0; k < node->items_n; k++)
         inst__item_release(s->inst, rank, &node->items[k]);
     set_state(s, rank, INST_SKIPPED, KR_S(""), was_visible);
@@ -206,9 +243,11 @@ kr_str inst__why_not_ready(const struct graph_inst *inst, struct kr_arena *a, ui
 {
     if (inst->nodes[rank].ready_text)
         return inst__str(inst->nodes[rank].ready_text);
-    /* Same words as kro: pkg/runtime/node.go. */
-    return kr_fmt(a, "node \"" KR_FMT "\": no observed state: waiting for readiness",
-                  KR_ARG(inst->rev->nodes[rank].id));
+    /* Same words as kro: pkg/runtime/node.go, node_readiness.go. */
+    return kr_fmt(a, "node \"" KR_FMT "\": %s", KR_ARG(inst->rev->nodes[rank].id),
+                  inst->rev->nodes[rank].kind == GRAPH_COLLECTION
+                      ? "collection not computed (waiting for readiness)"
+                      : "no observed state: waiting for readiness");
 }
 
 /* --- evaluation ------------------------------------------------------------------------------- */
@@ -252,7 +291,8 @@ static bool upstream_skipped(const struct inst_step *s, uint32_t rank)
     return false;
 }
 
-static int evaluate(struct inst_step *s, uint32_t rank, kr_val *desired, struct kr_err *err)
+/* Is the node wanted and are its inputs there? */
+static int admit(struct inst_step *s, uint32_t rank, struct kr_err *err)
 {
     const struct graph_node *node = node_of(s, rank);
     struct inst_node *state = &s->inst->nodes[rank];
@@ -268,11 +308,15 @@ static int evaluate(struct inst_step *s, uint32_t rank, kr_val *desired, struct 
     else if (rc == 0)
         rc = inputs_ready(s, rank, err);
     state->by_dep = rc == INST_EVAL_WAITS;
+    return state->by_dep ? INST_EVAL_PENDING : rc;
+}
+
+static int evaluate(struct inst_step *s, uint32_t rank, kr_val *desired, struct kr_err *err)
+{
+    int rc = inst__eval_template(s, rank, desired, err);
+
     if (rc != 0)
-        return state->by_dep ? INST_EVAL_PENDING : rc;
-    rc = inst__eval_template(s, rank, desired, err);
-    if (rc != 0)
-        kr_wrap(err, "node \"" KR_FMT "\"", KR_ARG(node->id));
+        kr_wrap(err, "node \"" KR_FMT "\"", KR_ARG(node_of(s, rank)->id));
     if (rc == INST_EVAL_PENDING) {
         kr_str text = kr_strdup(s->a, kr_err_str(err));
 
@@ -283,8 +327,8 @@ static int evaluate(struct inst_step *s, uint32_t rank, kr_val *desired, struct 
 
 /* --- the object wished for -------------------------------------------------------------------- */
 
-/* The node with this reference, other than `rank`; or UINT32_MAX. */
-static uint32_t other_claim(const struct inst_step *s, uint32_t rank, uint64_t ref)
+/* The node with this reference, other than `rank`, and which of its items; or UINT32_MAX. */
+static uint32_t other_claim(const struct inst_step *s, uint32_t rank, uint64_t ref, uint32_t *item)
 {
     for (uint32_t i = 0; i < s->inst->nodes_n; i++) {
         const struct inst_node *node = &s->inst->nodes[i];
@@ -292,6 +336,7 @@ static uint32_t other_claim(const struct inst_step *s, uint32_t rank, uint64_t r
         if (i == rank || is_external(s, i))
             continue;
         for (uint32_t k = 0; k < node->items_n; k++) {
+            *item = k;
             if (node->items[k].ref == ref)
                 return i;
         }
@@ -299,11 +344,29 @@ static uint32_t other_claim(const struct inst_step *s, uint32_t rank, uint64_t r
     return UINT32_MAX;
 }
 
-/* Takes the live object out of the strays, with the delete that may be under way. */
-static void adopt_stray(struct inst_step *s, struct inst_item *item, kr_ref ref)
+kr_str inst__item_id(struct inst_step *s, uint32_t rank, uint32_t item)
+{
+    const struct graph_node *node = node_of(s, rank);
+
+    if (node->kind != GRAPH_COLLECTION)
+        return node->id;
+    return kr_fmt(s->a, KR_FMT "-%u", KR_ARG(node->id), item);
+}
+
+/* Takes the live object out of the strays, with the delete that may be under way, and the apply that
+ * is still in flight for an item that is no more. */
+static void adopt(struct inst_step *s, struct inst_item *item, kr_ref ref)
 {
     struct graph_inst *inst = s->inst;
 
+    for (uint32_t i = 0; i < inst->limbo_n; i++) {
+        if (inst->limbo[i].ref != item->ref || item->token)
+            continue;
+        item->token = inst->limbo[i].token;
+        item->sent = inst->limbo[i].sent;
+        inst->limbo[i] = inst->limbo[--inst->limbo_n];
+        break;
+    }
     for (uint32_t i = 0; i < inst->strays_n; i++) {
         struct inst_stray *stray = &inst->strays[i];
 
@@ -318,40 +381,44 @@ static void adopt_stray(struct inst_step *s, struct inst_item *item, kr_ref ref)
     }
 }
 
-/* The item wishes for ref from now on. Returns 0, or KR_E_INPUT: an earlier node has it. */
-static int claim(struct inst_step *s, uint32_t rank, struct inst_item *item, kr_ref ref,
-                 struct kr_err *err)
+int inst__claim_check(struct inst_step *s, uint32_t rank, uint32_t item, uint64_t ref,
+                      struct kr_err *err)
 {
     struct graph_inst *inst = s->inst;
-    uint64_t digest = inst__ref_digest(ref);
-    uint32_t other = other_claim(s, rank, digest);
-    bool elsewhere = !kr_str_eq(ref.namespace, inst->ref.namespace) && ref.namespace.n;
+    uint32_t k, other = other_claim(s, rank, ref, &k);
 
-    if (other != UINT32_MAX &&
-        other < rank) { /* Same words as kro: pkg/controller/instance/applyset. */
-        inst__item_release(inst, rank, item);
+    if (other == UINT32_MAX)
+        return 0;
+    if (other < rank) { /* Same words as kro: pkg/controller/instance/applyset. */
         inst->nodes[rank].duplicate = true;
         return kr_fail(err, KR_E_INPUT,
                        "found resources with conflicts: resourceID: " KR_FMT
                        " conflicts with resourceID: " KR_FMT,
-                       KR_ARG(node_of(s, rank)->id), KR_ARG(node_of(s, other)->id));
+                       KR_ARG(inst__item_id(s, rank, item)), KR_ARG(inst__item_id(s, other, k)));
     }
-    if (other != UINT32_MAX) {
-        inst__item_release(inst, other, &inst->nodes[other].items[0]);
-        inst__dirty(inst, GRAPH_TASK(other));
-        set_slot(s, other);
-        inst__appeared(inst, other);
-    }
-    if (item->ref != digest) {
-        inst__item_release(inst, rank, item);
-        item->ref = digest;
-        adopt_stray(s, item, ref);
-    }
-    inst->manage_dirty |= inst__text(&item->namespace, elsewhere ? ref.namespace : KR_S(""));
+    inst__item_release(inst, other, &inst->nodes[other].items[k]);
+    inst__dirty(inst, GRAPH_TASK(other));
+    inst__set_slot(s, other);
+    inst__appeared(inst, other);
     return 0;
 }
 
-static void intent_add(struct inst_step *s, uint32_t rank, kr_val desired, kr_ref ref)
+void inst__claim(struct inst_step *s, uint32_t rank, struct inst_item *item, kr_ref ref)
+{
+    struct graph_inst *inst = s->inst;
+    uint64_t digest = inst__ref_digest(ref);
+    bool elsewhere = !kr_str_eq(ref.namespace, inst->ref.namespace) && ref.namespace.n;
+
+    if (item->ref != digest) {
+        inst__item_release(inst, rank, item);
+        item->ref = digest;
+        adopt(s, item, ref);
+    }
+    inst->manage_dirty |= inst__text(&item->namespace, elsewhere ? ref.namespace : KR_S(""));
+}
+
+static void intent_add(struct inst_step *s, uint32_t rank, uint32_t item, kr_val desired,
+                       kr_ref ref)
 {
     if (s->intents_n == s->intents_cap) {
         uint32_t cap = s->intents_cap ? 2 * s->intents_cap : 8;
@@ -362,28 +429,33 @@ static void intent_add(struct inst_step *s, uint32_t rank, kr_val desired, kr_re
         s->intents = grown;
         s->intents_cap = cap;
     }
-    s->intents[s->intents_n++] = (struct inst_intent){.rank = rank, .desired = desired, .ref = ref};
+    s->intents[s->intents_n++] =
+        (struct inst_intent){.rank = rank, .item = item, .desired = desired, .ref = ref};
 }
 
 /* Compares the wish with what is there. Until step.c decides, a difference counts as under way. */
-static void compare(struct inst_step *s, uint32_t rank, struct inst_item *item, kr_val desired,
-                    kr_ref ref)
+void inst__compare(struct inst_step *s, uint32_t rank, uint32_t at, kr_val desired, kr_ref ref,
+                   enum inst_hold node_hold)
 {
-    struct inst_node *node = &s->inst->nodes[rank];
-    kr_val decorated = inst__decorate(s, rank, desired);
+    struct inst_item *item = &s->inst->nodes[rank].items[at];
+    kr_val decorated = inst__decorate(s, rank, at, desired);
     enum inst_hold reason;
 
+    inst__fight_moved(s, item, kr_digest(decorated));
+    inst__roll_moved(s, rank, item, kr_digest(decorated));
+    item->hold = HOLD_NONE;
     item->desired = kr_digest(decorated);
     if (item->seen && inst__in_sync(s, rank, item, decorated)) {
+        item->fought = false;
         s->inst->status_dirty |= inst__text(&item->error, KR_S(""));
         item->retry = (struct inst_retry){0};
         return;
     }
     if (item->token && !item->deleting && item->sent == item->desired)
         return; /* this very wish is on its way */
-    intent_add(s, rank, decorated, ref);
-    reason = inst__hold_reason(s, rank);
-    node->hold = reason == HOLD_NONE || reason == HOLD_PARENT ? HOLD_FLIGHT : (uint8_t)reason;
+    intent_add(s, rank, at, decorated, ref);
+    reason = inst__hold_item(s, rank, item, node_hold);
+    item->hold = reason == HOLD_NONE || reason == HOLD_PARENT ? HOLD_FLIGHT : (uint8_t)reason;
 }
 
 static void resolve_resource(struct inst_step *s, uint32_t rank, kr_val desired)
@@ -395,14 +467,37 @@ static void resolve_resource(struct inst_step *s, uint32_t rank, kr_val desired)
     struct kr_err err = KR_ERR_NONE;
     kr_ref ref;
 
-    if (inst__place(s, rank, &desired, &ref, &err) < 0 || claim(s, rank, item, ref, &err) < 0) {
+    if (inst__place(s, rank, &desired, &ref, &err) < 0) {
         set_state(s, rank, INST_FAILED, kr_err_str(&err), was_visible);
         return;
     }
+    if (inst__claim_check(s, rank, 0, inst__ref_digest(ref), &err) < 0) {
+        inst__item_release(s->inst, rank, item);
+        set_state(s, rank, INST_FAILED, kr_err_str(&err), was_visible);
+        return;
+    }
+    inst__claim(s, rank, item, ref);
     set_state(s, rank, INST_RESOLVED, KR_S(""), was_visible);
     if (item->ref != before && was_visible && inst__visible(s->inst, rank))
         inst__appeared(s->inst, rank); /* another object than before */
-    compare(s, rank, item, desired, ref);
+    inst__compare(s, rank, 0, desired, ref, inst__hold_node(s, rank));
+    inst__hold_sum(node);
+}
+
+static void resolve_collection(struct inst_step *s, uint32_t rank)
+{
+    bool was_visible = inst__visible(s->inst, rank), changed = false;
+    struct kr_err err = KR_ERR_NONE;
+    int rc = inst__expand(s, rank, &changed, &err);
+
+    if (rc != 0) {
+        set_state(s, rank, rc < 0 ? INST_FAILED : INST_PENDING, kr_err_str(&err), was_visible);
+        return;
+    }
+    set_state(s, rank, INST_RESOLVED, KR_S(""), was_visible);
+    if (changed && was_visible)
+        inst__appeared(s->inst, rank);
+    inst__hold_sum(&s->inst->nodes[rank]);
 }
 
 static void follow(struct inst_step *s, uint32_t rank, kr_ref ref)
@@ -437,12 +532,66 @@ static void resolve_external(struct inst_step *s, uint32_t rank, kr_val desired)
     set_state(s, rank, INST_RESOLVED, KR_S(""), was_visible);
 }
 
+static void follow_selector(struct inst_step *s, uint32_t rank, kr_str namespace, kr_str selector)
+{
+    struct inst_node *node = &s->inst->nodes[rank];
+    kr_str name = kr_fmt(s->a, KR_FMT "/" KR_FMT, KR_ARG(namespace), KR_ARG(selector));
+    struct graph_action *action;
+
+    if (kr_str_eq(name, inst__str(node->watched)))
+        return;
+    drop_external(s, rank);
+    inst__text(&node->watched, name);
+    action = graph_plan_add(s->plan, GRAPH_A_WATCH);
+    action->node = rank;
+    action->gvk = node_of(s, rank)->gvk;
+    action->ref.gvr = node_of(s, rank)->gvr;
+    action->ref.namespace = namespace;
+    action->selector = selector;
+}
+
+/* Same words as kro: pkg/controller/instance/resources_external.go. */
+static void resolve_selector(struct inst_step *s, uint32_t rank, kr_val desired)
+{
+    const struct graph_node *node = node_of(s, rank);
+    kr_str namespace = node->namespaced ? kr_at_str(desired, "metadata.namespace") : KR_S("");
+    bool was_visible = inst__visible(s->inst, rank);
+    struct kr_err err = KR_ERR_NONE;
+    kr_str selector, only = s->env->only_namespace;
+    int rc = inst__check_namespace(s, rank, namespace, &err);
+
+    if (node->namespaced && namespace.n == 0 && only.n)
+        rc = kr_fail(&err, KR_E_INPUT,
+                     "node \"" KR_FMT "\" selects in all namespaces, which cannot be served with "
+                     "--namespace " KR_FMT ": set metadata.namespace",
+                     KR_ARG(node->id), KR_ARG(only));
+    if (rc == 0)
+        rc = graph__selector(s->a, node->id, kr_at(desired, "metadata.selector"), &selector, &err);
+    if (rc < 0) {
+        set_state(s, rank, INST_FAILED, kr_err_str(&err), was_visible);
+        return;
+    }
+    follow_selector(s, rank, namespace, selector);
+    set_state(s, rank, INST_RESOLVED, KR_S(""), was_visible);
+}
+
 /* --- tasks ------------------------------------------------------------------------------------ */
+
+static void count_template(struct inst_step *s, uint32_t rank)
+{
+    const struct inst_node *node = &s->inst->nodes[rank];
+
+    s->inst->counts.failed += node->state == INST_FAILED;
+    s->inst->counts.skipped += node->state == INST_SKIPPED;
+    if (node_of(s, rank)->kind == GRAPH_COLLECTION && node->state == INST_RESOLVED)
+        s->inst->counts.items += node->items_n;
+}
 
 static void run_template(struct inst_step *s, uint32_t rank)
 {
     struct inst_node *node = &s->inst->nodes[rank];
     bool was_visible = inst__visible(s->inst, rank);
+    enum graph_node_kind kind = node_of(s, rank)->kind;
     struct kr_err err = KR_ERR_NONE;
     kr_val desired = KR_V_NONE;
     int rc;
@@ -455,19 +604,28 @@ static void run_template(struct inst_step *s, uint32_t rank)
         return;
     }
     node->hold = HOLD_NONE;
+    for (uint32_t k = 0; k < node->items_n; k++)
+        node->items[k].hold = HOLD_NONE;
     node->duplicate = false;
     node->evaluated = true;
-    rc = evaluate(s, rank, &desired, &err);
+    rc = admit(s, rank, &err);
+    if (rc == 0 && kind != GRAPH_COLLECTION)
+        rc = evaluate(s, rank, &desired, &err);
     if (rc == EVAL_SKIPPED)
         set_skipped(s, rank);
     else if (rc == INST_EVAL_PENDING)
         set_state(s, rank, INST_PENDING, kr_err_str(&err), was_visible);
     else if (rc < 0)
         set_state(s, rank, INST_FAILED, kr_err_str(&err), was_visible);
-    else if (is_external(s, rank))
+    else if (kind == GRAPH_COLLECTION)
+        resolve_collection(s, rank);
+    else if (kind == GRAPH_EXTERNAL_COLLECTION)
+        resolve_selector(s, rank, desired);
+    else if (kind == GRAPH_EXTERNAL)
         resolve_external(s, rank, desired);
     else
         resolve_resource(s, rank, desired);
+    count_template(s, rank);
 }
 
 static void run_ready(struct inst_step *s, uint32_t rank)
@@ -477,11 +635,14 @@ static void run_ready(struct inst_step *s, uint32_t rank)
     struct kr_err err = KR_ERR_NONE;
     uint8_t ready = INST_WAITING;
 
-    if (inst__visible(inst, rank)) {
+    if (inst__visible(inst, rank) && is_many(s, rank)) {
+        ready = inst__many_ready(s, rank, &err);
+    } else if (inst__visible(inst, rank)) {
         int rc = inst__eval_ready(s, rank, node->items[0].seen->root, &err);
 
         ready = rc == 0 ? INST_READY : rc < 0 ? INST_BROKEN : INST_WAITING;
     }
+    inst->counts.not_ready += ready != INST_READY;
     if (!inst__text(&node->ready_text, ready == INST_READY ? KR_S("") : kr_err_str(&err)) &&
         node->ready == ready)
         return;
@@ -515,7 +676,7 @@ void inst__sweep(struct inst_step *s)
     unwatch_former(s);
     while (kr_bits_pop(&s->inst->dirty, &task)) {
         if (task == GRAPH_TASK_STATUS(s->inst->nodes_n))
-            s->inst->status_dirty = true;
+            s->inst->status_dirty = s->inst->author.dirty = true;
         else if (task % 2)
             run_ready(s, task / 2);
         else

@@ -4,7 +4,7 @@
  *   "a-${x}-b"   --scan-->   'a-' {x} '-b'   --as CEL-->   "a-" + (x) + "-b"
  *   "${x}"       standalone: the value keeps its type
  *
- * graph__find walks a document beside its schema and refuses what does not fit, in kro's words;
+ * graph__find walks a document beside its schema and tells all that does not fit, in kro's words;
  * where a schema ends (or there is none) the rest is walked without. Map keys are never scanned.
  *
  * The scanner knows double quotes only, and an unclosed `${` is literal text: both are kro's, and
@@ -15,6 +15,7 @@
 #include "graph/internal.h"
 
 #include "cel/base/buf.h"
+#include "cel/base/near.h"
 #include "cel/base/utf8.h"
 
 #include "cel/base/banned.h"
@@ -48,7 +49,7 @@ static bool opens(kr_str s, size_t at)
 }
 
 /* The end of the expression whose text begins at from: *end is its closing brace, or s.n when it
- * has none. */
+ * has none, or where another expression begins in it (an error). */
 static int scan_end(kr_str s, size_t from, size_t *end, struct kr_err *err)
 {
     uint32_t depth = 1;
@@ -71,6 +72,7 @@ static int scan_end(kr_str s, size_t from, size_t *end, struct kr_err *err)
             *end = j;
             return 0;
         } else if (opens(s, j) && s.s[j - 1] != '"') {
+            *end = j;
             return kr_fail(err, KR_E_INPUT,
                            "nested expressions are not allowed unless inside string literals");
         }
@@ -108,6 +110,22 @@ int graph__scan(struct kr_arena *a, kr_str s, const struct graph_piece **pieces,
         pieces_add(&p, kr_str_sub(s, literal, s.n), false);
     *pieces = p.items;
     *n = p.n;
+    return 0;
+}
+
+/* Where an expression begins inside another: what made graph__scan fail, for the caret. */
+static size_t scan_fault(kr_str s)
+{
+    size_t end = 0;
+
+    for (size_t at = 0; at + 1 < s.n; at++) {
+        if (!opens(s, at))
+            continue;
+        if (scan_end(s, at + 2, &end, NULL) < 0)
+            return end;
+        if (end < s.n)
+            at = end;
+    }
     return 0;
 }
 
@@ -178,6 +196,34 @@ kr_str graph__template_cel(struct kr_arena *a, const struct graph_piece *pieces,
     return kr_strdup(a, kr_buf_view(&b));
 }
 
+size_t graph__template_origin(struct kr_arena *a, kr_str template, size_t offset)
+{
+    const struct graph_piece *pieces;
+    size_t at = 0;
+    uint32_t n;
+
+    if (graph__scan(a, template, &pieces, &n, NULL) < 0)
+        return 0;
+    for (uint32_t i = 0; i < n; i++) { /* as graph__template_cel prints them */
+        size_t here = (size_t)(pieces[i].text.s - template.s);
+
+        at += i ? 3 : 0;
+        if (!pieces[i].expr) {
+            at += graph__go_quote(a, pieces[i].text).n;
+            if (offset < at)
+                return here;
+            continue;
+        }
+        at += pieces[i].text.n + 2;
+        if (offset < at) {
+            size_t begin = at - pieces[i].text.n - 1;
+
+            return here + (offset > begin ? offset - begin : 0);
+        }
+    }
+    return template.n;
+}
+
 /* --- finding ---------------------------------------------------------------------------------- */
 
 struct finder {
@@ -191,24 +237,47 @@ static kr_str here(const struct finder *w)
     return graph__path_print(w->f->a, w->steps, w->depth);
 }
 
-static int enter(struct finder *w, struct graph_step step, struct kr_err *err)
+/* One level down; false: too deep, which has been said. */
+static bool enter(struct finder *w, struct graph_step step)
 {
-    if (w->depth == GRAPH_DEPTH_MAX)
-        return kr_fail(err, KR_E_LIMIT, "nested deeper than %d levels at path " KR_FMT,
-                       GRAPH_DEPTH_MAX, KR_ARG(here(w)));
+    if (w->depth == GRAPH_DEPTH_MAX) {
+        graph__diag(w->f->d, GRAPH_R_LIMIT, here(w), "nested deeper than %d levels at path " KR_FMT,
+                    GRAPH_DEPTH_MAX, KR_ARG(here(w)));
+        return false;
+    }
     w->steps[w->depth++] = step;
-    return 0;
+    return true;
 }
 
-static int found_add(struct finder *w, const struct graph_piece *pieces, uint32_t n, kr_str text,
-                     struct kr_err *err)
+/* The pieces of a string; false: it cannot be read, which has been said. */
+static bool scan(struct finder *w, kr_str text, const struct graph_piece **pieces, uint32_t *n)
+{
+    struct kr_err err = KR_ERR_NONE;
+    struct graph_diag *x;
+
+    if (graph__scan(w->f->a, text, pieces, n, &err) == 0)
+        return true;
+    x = graph__diag_err(w->f->d, GRAPH_R_SYNTAX, here(w), &err);
+    if (x->rule != GRAPH_R_SYNTAX)
+        return false;
+    graph__diag_at(x, text, scan_fault(text));
+    x->expected = KR_S("\"}\" that ends the expression, before another one begins");
+    return false;
+}
+
+static void found_add(struct finder *w, const struct graph_piece *pieces, uint32_t n, kr_str text)
 {
     struct graph_finds *f = w->f;
     struct graph_step *path;
     struct graph_found *it;
 
-    if (f->n == GRAPH_EXPRESSIONS_MAX)
-        return kr_fail(err, KR_E_LIMIT, "more than %d expressions", GRAPH_EXPRESSIONS_MAX);
+    if (f->n == GRAPH_EXPRESSIONS_MAX) {
+        if (!f->full)
+            graph__diag(f->d, GRAPH_R_LIMIT, here(w), "more than %d expressions",
+                        GRAPH_EXPRESSIONS_MAX);
+        f->full = true;
+        return;
+    }
     if (f->n == f->cap) {
         struct graph_found *grown = kr_new_n(f->a, struct graph_found, f->cap ? 2 * f->cap : 8);
 
@@ -227,7 +296,6 @@ static int found_add(struct finder *w, const struct graph_piece *pieces, uint32_
     it->path = path;
     it->path_n = w->depth;
     it->path_text = here(w);
-    return 0;
 }
 
 static void plain_add(struct finder *w)
@@ -246,40 +314,42 @@ static void plain_add(struct finder *w)
 }
 
 /* The subtree without a schema. */
-static int find_any(struct finder *w, kr_val v, struct kr_err *err)
+static void find_any(struct finder *w, kr_val v)
 {
     const struct graph_piece *pieces;
     uint32_t n = 0;
 
     if (v.kind == KR_MAP) {
         KR_MAP_EACH (it, v) {
-            KR_TRY(enter(w, (struct graph_step){.name = kr_text(it->key)}, err));
-            KR_TRY(find_any(w, it->val, err));
+            if (!enter(w, (struct graph_step){.name = kr_text(it->key)}))
+                return;
+            find_any(w, it->val);
             w->depth--;
         }
-        return 0;
+        return;
     }
     if (v.kind == KR_LIST) {
         for (uint32_t i = 0; i < v.n; i++) {
-            KR_TRY(enter(w, (struct graph_step){.index = i}, err));
-            KR_TRY(find_any(w, v.list[i], err));
+            if (!enter(w, (struct graph_step){.index = i}))
+                return;
+            find_any(w, v.list[i]);
             w->depth--;
         }
-        return 0;
+        return;
     }
-    if (v.kind == KR_STRING)
-        KR_TRY(graph__scan(w->f->a, kr_text(v), &pieces, &n, err));
+    if (v.kind == KR_STRING && !scan(w, kr_text(v), &pieces, &n))
+        return;
     if (n)
-        return found_add(w, pieces, n, kr_text(v), err);
-    plain_add(w);
-    return 0;
+        found_add(w, pieces, n, kr_text(v));
+    else
+        plain_add(w);
 }
 
 /* --- finding along a schema ------------------------------------------------------------------- */
 
 /* The JSON types that a schema admits, in kro's order; n == 0: none given. */
 struct admits {
-    const char *types[4];
+    const char *types[6];
     uint32_t n;
 };
 
@@ -305,6 +375,9 @@ static struct admits admits_of(const struct cel_schema *s)
     } else if (s->format == CEL_F_INT_OR_STRING) {
         admit(&x, "integer");
         admit(&x, "string");
+    } else if (s->union_n) {
+        for (uint32_t i = 0; i < s->union_n; i++)
+            admit(&x, names[s->union_types[i]]);
     } else if (s->string_or_number) {
         admit(&x, "string");
         admit(&x, "number");
@@ -344,80 +417,111 @@ static const char *type_name(kr_val v)
     }
 }
 
-static int fail_type(const struct finder *w, const struct admits *x, kr_val v, struct kr_err *err)
+static void fail_type(const struct finder *w, const struct admits *x, kr_val v)
 {
     KR_AUTO(kr_buf) wanted = KR_BUF(128);
+    struct graph_diag *d;
 
     for (uint32_t i = 0; i < x->n; i++)
         kr_buf_fmt(&wanted, "%s%s", i ? " or " : "", x->types[i]);
-    return kr_fail(err, KR_E_INPUT, "expected " KR_FMT " type for path " KR_FMT ", got %s",
-                   KR_ARG(kr_buf_view(&wanted)), KR_ARG(here(w)), type_name(v));
+    d = graph__diag(w->f->d, GRAPH_R_WRONG_TYPE, here(w),
+                    "expected " KR_FMT " type for path " KR_FMT ", got %s",
+                    KR_ARG(kr_buf_view(&wanted)), KR_ARG(here(w)), type_name(v));
+    graph__diag_text(w->f->d, d, "a value of type %s does not fit", type_name(v));
+    d->expected = kr_strdup(w->f->d->a, kr_buf_view(&wanted));
+    if (v.kind == KR_STRING)
+        graph__diag_at(d, kr_text(v), 0);
+    if (v.kind == KR_INT && admits(x, "string"))
+        d->suggestion = kr_fmt(w->f->d->a, "put it in quotes: \"%lld\"", (long long)v.i);
+    else if (v.kind == KR_BOOL && admits(x, "string"))
+        d->suggestion = kr_fmt(w->f->d->a, "put it in quotes: \"%s\"", v.b ? "true" : "false");
 }
 
-static int find_typed(struct finder *w, kr_val v, const struct cel_schema *s, struct kr_err *err);
-
-static int find_map(struct finder *w, kr_val v, const struct cel_schema *s, const struct admits *x,
-                    struct kr_err *err)
+static void fail_field(const struct finder *w, kr_str key, const struct cel_schema *s)
 {
-    if (!admits(x, "object") && !s->additional && !s->additional_any)
-        return fail_type(w, x, v, err);
+    struct graph_diags *d = w->f->d;
+    struct graph_diag *x;
+    struct kr_near near = {.word = key};
+    kr_str *names = kr_new_n(d->a, kr_str, s->fields_n);
+
+    x = graph__diag(d, GRAPH_R_UNKNOWN_FIELD, graph__path_join(d->a, here(w), key),
+                    "error getting field schema for path " KR_FMT "." KR_FMT
+                    ": schema not found for field " KR_FMT,
+                    KR_ARG(here(w)), KR_ARG(key), KR_ARG(key));
+    for (uint32_t i = 0; i < s->fields_n; i++) {
+        names[i] = kr_strdup(d->a, s->fields[i].name);
+        kr_near_try(&near, names[i]);
+    }
+    graph__diag_text(d, x, "unknown field \"" KR_FMT "\"", KR_ARG(key));
+    graph__diag_at(x, key, 0);
+    graph__diag_names(d, x, "one of", names, s->fields_n);
+    graph__diag_nearest(d, x, near.best);
+}
+
+static void find_typed(struct finder *w, kr_val v, const struct cel_schema *s);
+
+static void find_map(struct finder *w, kr_val v, const struct cel_schema *s, const struct admits *x)
+{
+    if (!admits(x, "object") && !s->additional && !s->additional_any) {
+        fail_type(w, x, v);
+        return;
+    }
     KR_MAP_EACH (it, v) {
         kr_str key = kr_text(it->key);
         const struct cel_schema *member = cel_schema_member(s, key);
 
-        if (!member &&
-            s->additional_any) { /* kro's empty schema, which describes nothing: taken as it is */
-            KR_TRY(enter(w, (struct graph_step){.name = key}, err));
-            KR_TRY(find_any(w, it->val, err));
-            w->depth--;
+        if (!member && !s->additional_any) {
+            fail_field(w, key, s);
             continue;
         }
-        if (!member)
-            return kr_fail(err, KR_E_INPUT,
-                           "error getting field schema for path " KR_FMT "." KR_FMT
-                           ": schema not found for field " KR_FMT,
-                           KR_ARG(here(w)), KR_ARG(key), KR_ARG(key));
-        KR_TRY(enter(w, (struct graph_step){.name = key}, err));
-        KR_TRY(find_typed(w, it->val, member, err));
+        if (!enter(w, (struct graph_step){.name = key}))
+            return;
+        if (member)
+            find_typed(w, it->val, member);
+        else /* kro's empty schema, which describes nothing: taken as it is */
+            find_any(w, it->val);
         w->depth--;
     }
-    return 0;
 }
 
-static int find_list(struct finder *w, kr_val v, const struct cel_schema *s, const struct admits *x,
-                     struct kr_err *err)
+static void find_list(struct finder *w, kr_val v, const struct cel_schema *s,
+                      const struct admits *x)
 {
     const struct cel_schema *items = cel_schema_at(s, &KR_S("[]"), 1);
 
-    if (!admits(x, "array"))
-        return fail_type(w, x, v, err);
-    if (!items)
-        return kr_fail(err, KR_E_INPUT,
-                       "invalid array schema for path " KR_FMT
-                       ": neither Items.Schema nor Properties are defined",
-                       KR_ARG(here(w)));
+    if (!admits(x, "array")) {
+        fail_type(w, x, v);
+        return;
+    }
+    if (!items || admits_of(items).n == 0) { /* none, or one that describes nothing */
+        graph__diag(w->f->d, GRAPH_R_INVALID_RESOURCE, here(w),
+                    "invalid array schema for path " KR_FMT
+                    ": neither Items.Schema nor Properties are defined",
+                    KR_ARG(here(w)));
+        return;
+    }
     for (uint32_t i = 0; i < v.n; i++) {
-        KR_TRY(enter(w, (struct graph_step){.index = i}, err));
-        KR_TRY(find_typed(w, v.list[i], items, err));
+        if (!enter(w, (struct graph_step){.index = i}))
+            return;
+        find_typed(w, v.list[i], items);
         w->depth--;
     }
-    return 0;
 }
 
-static int find_string(struct finder *w, kr_val v, const struct admits *x, struct kr_err *err)
+static void find_string(struct finder *w, kr_val v, const struct admits *x)
 {
     const struct graph_piece *pieces = NULL;
     uint32_t n = 0;
 
-    KR_TRY(graph__scan(w->f->a, kr_text(v), &pieces, &n, err));
-    if (n == 1 && pieces[0].expr)
-        return found_add(w, pieces, n, kr_text(v), err);
-    if (!admits(x, "string") && !admits(x, "any"))
-        return fail_type(w, x, v, err);
-    return n ? found_add(w, pieces, n, kr_text(v), err) : 0;
+    if (!scan(w, kr_text(v), &pieces, &n))
+        return;
+    if (!(n == 1 && pieces[0].expr) && !admits(x, "string") && !admits(x, "any"))
+        fail_type(w, x, v);
+    else if (n)
+        found_add(w, pieces, n, kr_text(v));
 }
 
-static int find_scalar(struct finder *w, kr_val v, const struct admits *x, struct kr_err *err)
+static void find_scalar(struct finder *w, kr_val v, const struct admits *x)
 {
     bool fits = admits(x, "any");
 
@@ -425,51 +529,65 @@ static int find_scalar(struct finder *w, kr_val v, const struct admits *x, struc
         fits = fits || admits(x, "boolean");
     else
         fits = fits || admits(x, "number") || (v.kind == KR_INT && admits(x, "integer"));
-    return fits ? 0 : fail_type(w, x, v, err);
+    if (!fits)
+        fail_type(w, x, v);
 }
 
-static int find_typed(struct finder *w, kr_val v, const struct cel_schema *s, struct kr_err *err)
+static void find_value(struct finder *w, kr_val v, const struct cel_schema *s,
+                       const struct admits *x)
 {
-    struct admits x;
-
-    if (!s)
-        return kr_fail(err, KR_E_INPUT, "schema is nil for path " KR_FMT, KR_ARG(here(w)));
-    x = admits_of(s);
-    if (x.n == 0)
-        return kr_fail(err, KR_E_INPUT,
-                       "schema at path " KR_FMT
-                       " has no valid type, OneOf, AnyOf, or AdditionalProperties",
-                       KR_ARG(here(w)));
-    if ((v.kind == KR_MAP || v.kind == KR_LIST) && s->preserve_unknown)
-        return find_any(w, v, err);
     switch (v.kind) {
     case KR_MAP:
-        return find_map(w, v, s, &x, err);
+        find_map(w, v, s, x);
+        return;
     case KR_LIST:
-        return find_list(w, v, s, &x, err);
+        find_list(w, v, s, x);
+        return;
     case KR_STRING:
-        return find_string(w, v, &x, err);
+        find_string(w, v, x);
+        return;
     case KR_BOOL:
     case KR_INT:
     case KR_UINT:
     case KR_DOUBLE:
-        return find_scalar(w, v, &x, err);
+        find_scalar(w, v, x);
+        return;
     default:
-        return 0; /* null fits everywhere */
+        return; /* null fits everywhere */
     }
 }
 
-int graph__find(struct graph_finds *f, kr_val document, const struct cel_schema *schema,
-                struct kr_err *err)
+static void find_typed(struct finder *w, kr_val v, const struct cel_schema *s)
 {
-    struct finder w = {.f = f};
+    struct admits x;
 
-    return find_typed(&w, document, schema, err);
+    if (!s) {
+        graph__diag(w->f->d, GRAPH_R_INVALID_RESOURCE, here(w), "schema is nil for path " KR_FMT,
+                    KR_ARG(here(w)));
+        return;
+    }
+    x = admits_of(s);
+    if (x.n == 0)
+        graph__diag(w->f->d, GRAPH_R_INVALID_RESOURCE, here(w),
+                    "schema at path " KR_FMT
+                    " has no valid type, OneOf, AnyOf, or AdditionalProperties",
+                    KR_ARG(here(w)));
+    else if ((v.kind == KR_MAP || v.kind == KR_LIST) && s->preserve_unknown)
+        find_any(w, v);
+    else
+        find_value(w, v, s, &x);
 }
 
-int graph__find_any(struct graph_finds *f, kr_val document, struct kr_err *err)
+void graph__find(struct graph_finds *f, kr_val document, const struct cel_schema *schema)
 {
     struct finder w = {.f = f};
 
-    return find_any(&w, document, err);
+    find_typed(&w, document, schema);
+}
+
+void graph__find_any(struct graph_finds *f, kr_val document)
+{
+    struct finder w = {.f = f};
+
+    find_any(&w, document);
 }

@@ -732,9 +732,7 @@ TEST(graph_def, with_crd_deletion_the_crd_goes_before_the_finalizer)
 
 /* --- sidecar ---------------------------------------------------------------------------------- */
 
-#define CRD_FIX                                                                                    \
-    "kubectl apply -f the CRD that kroc makes of this definition where it runs for a whole "       \
-    "cluster (example: deploy/kustomize/sidecar/crd.yaml)"
+#define CRD_FIX "put it there: kroc generate crd -f FILE | kubectl apply -f -"
 
 TEST(graph_def, a_sidecar_writes_nothing_and_judges_the_crd_by_its_kind)
 {

@@ -2,14 +2,16 @@
 /* incremental_test.c - at rest, the incremental result equals a computation from scratch.
  *
  * A history is a random definition (a DAG of ConfigMaps that read each other's data, with
- * readyWhen, includeWhen, external references, names and namespaces that move, status projections),
+ * readyWhen, includeWhen, collections over lists and over other collections, external references and
+ * external collections, names and namespaces that move, status projections),
  * and random events: edits, foreign writes, drift, deletions with and without finalizers,
  * suspension, revisions, restarts, answers that fail, get lost or come late, in every order that
  * watches allow. When all is quiet a fresh instance is fed with what is there: it must plan
  * nothing. So what stands in the cluster, the status included, is what the definition says, and not
  * what happened on the way.
  *
- * KROC_SEED runs one history (and prints its trace), KROC_HISTORIES sets how many.
+ * KROC_SEED runs one history (and prints its trace), KROC_HISTORIES sets how many, KROC_FULL=1 runs
+ * many.
  */
 #include "tests/lib/scenario.h"
 
@@ -17,9 +19,11 @@
 #include <string.h>
 
 enum {
-    HISTORIES = 2000,
+    HISTORIES = 1500, /* a short run; under sanitizers some 20 s */
+    HISTORIES_FULL = 10000,
     HISTORIES_OF_ONE = 20, /* histories share a pair of definitions: compiling is the dear part */
     NODES_MAX_HERE = 6,
+    ITEMS_MAX_HERE = 400, /* of all nodes: products of products */
     EVENTS_MAX = 14,
 };
 
@@ -39,62 +43,153 @@ static bool chance(uint64_t *seed, uint32_t percent)
 
 struct shape {
     uint32_t nodes_n;
-    bool external[NODES_MAX_HERE];
+    enum graph_node_kind kind[NODES_MAX_HERE];
 };
 
-static void print_read(struct kr_buf *b, uint64_t *seed, const struct shape *shape, uint32_t j,
-                       uint32_t at)
+static bool is_many(const struct shape *shape, uint32_t i)
 {
-    static const char *const own[] = {"n%u.data.k", "n%u.data.?x.orValue('none')", "n%u.data.x",
-                                      "n%u.metadata.resourceVersion", "string(size(n%u.data))"};
-    static const char *const foreign[] = {"n%u.data.?x.orValue('none')", "n%u.data.x",
-                                          "n%u.metadata.resourceVersion"};
-    const char *form =
-        shape->external[j] ? foreign[below(seed, KR_N(foreign))] : own[below(seed, KR_N(own))];
-    char text[64];
-    kr_str rest = kr_str_c(form), head = kr_str_cut(&rest, '%');
+    return shape->kind[i] == GRAPH_COLLECTION || shape->kind[i] == GRAPH_EXTERNAL_COLLECTION;
+}
 
-    snprintf(text, sizeof(text), KR_FMT "%u" KR_FMT, KR_ARG(head), j,
-             KR_ARG(kr_str_sub(rest, 1, rest.n)));
-    kr_buf_fmt(b, "          d%u: \"${%s}\"\n", at, text);
+/* form with every % replaced by the number of a node. */
+static void print_form(struct kr_buf *b, const char *form, uint32_t j)
+{
+    for (; *form; form++) {
+        if (*form == '%')
+            kr_buf_fmt(b, "%u", j);
+        else
+            kr_buf_chr(b, *form);
+    }
+}
+
+/* An expression of type string that reads node j. */
+static void print_expression(struct kr_buf *b, uint64_t *seed, const struct shape *shape,
+                             uint32_t j)
+{
+    static const char *const own[] = {"n%.data.k", "n%.data.?x.orValue('none')", "n%.data.x",
+                                      "n%.metadata.resourceVersion", "string(size(n%.data))"};
+    static const char *const of_external[] = {"n%.data.?x.orValue('none')", "n%.data.x",
+                                              "n%.metadata.name", "n%.data.?x.orValue('none')",
+                                              "n%.metadata.resourceVersion"};
+    static const char *const of_many[] = {
+        "string(size(n%))",
+        "n%.map(x, x.metadata.name).join('.')",
+        "n%.map(x, x.data.?x.orValue('none')).join('.')",
+        "n%.filter(x, has(x.data.x)).map(x, x.metadata.name + x.data.x).join('.')",
+        "n%[0].metadata.name",
+    };
+    const char *const *forms = own;
+
+    if (is_many(shape, j))
+        forms = of_many;
+    else if (shape->kind[j] == GRAPH_EXTERNAL)
+        forms = of_external;
+    print_form(b, forms[below(seed, 5)], j);
 }
 
 static void print_include(struct kr_buf *b, uint64_t *seed, const struct shape *shape, uint32_t i)
 {
-    if (chance(seed, 60) || i == 0)
+    uint32_t j = i ? below(seed, i) : 0;
+
+    if (i == 0 || chance(seed, 60))
         kr_buf_fmt(b, "      includeWhen: [\"${schema.spec.flag%u}\"]\n", below(seed, 2));
+    else if (is_many(shape, j))
+        kr_buf_fmt(b, "      includeWhen: [\"${size(n%u) > 1}\"]\n", j);
     else
-        kr_buf_fmt(b, "      includeWhen: [\"${n%u.data.?x.orValue('0') == '1'}\"]\n",
-                   below(seed, i));
+        kr_buf_fmt(b, "      includeWhen: [\"${n%u.data.?x.orValue('0') == '1'}\"]\n", j);
+}
+
+static void print_ready(struct kr_buf *b, uint64_t *seed, const char *name)
+{
+    kr_buf_fmt(b,
+               chance(seed, 70) ? "      readyWhen: [\"${%s.data.?ready.orValue('') == 'yes'}\"]\n"
+                                : "      readyWhen: [\"${%s.data.ready == 'yes'}\"]\n",
+               name);
+}
+
+static void print_data(struct kr_buf *b, uint64_t *seed, const struct shape *shape, uint32_t i)
+{
+    static const char *const fields[] = {"a", "b", "c"};
+
+    kr_buf_fmt(b, "        data:\n          k: \"${schema.spec.%s}\"\n", fields[below(seed, 3)]);
+    if (chance(seed, 20))
+        kr_buf_fmt(b, "          norm: \"${schema.spec.%s}\"\n", fields[below(seed, 3)]);
+    for (uint32_t k = 0; i && k < below(seed, 3); k++) {
+        kr_buf_fmt(b, "          d%u: \"${", k);
+        print_expression(b, seed, shape, below(seed, i));
+        kr_buf_fmt(b, "}\"\n");
+    }
 }
 
 static void print_resource(struct kr_buf *b, uint64_t *seed, const struct shape *shape, uint32_t i)
 {
-    static const char *const fields[] = {"a", "b", "c"};
+    char id[16];
 
+    snprintf(id, sizeof(id), "n%u", i);
     if (chance(seed, 30))
-        kr_buf_fmt(b,
-                   chance(seed, 70)
-                       ? "      readyWhen: [\"${n%u.data.?ready.orValue('') == 'yes'}\"]\n"
-                       : "      readyWhen: [\"${n%u.data.ready == 'yes'}\"]\n",
-                   i);
+        print_ready(b, seed, id);
     kr_buf_fmt(
         b, "      template:\n        apiVersion: v1\n        kind: ConfigMap\n        metadata:\n");
     kr_buf_fmt(b, "          name: \"${schema.metadata.name}-n%u%s\"\n", i,
                chance(seed, 20) ? "-${schema.spec.b}" : "");
     if (chance(seed, 15))
         kr_buf_fmt(b, "          namespace: \"${schema.spec.ns}\"\n");
-    kr_buf_fmt(b, "        data:\n          k: \"${schema.spec.%s}\"\n", fields[below(seed, 3)]);
-    if (chance(seed, 20))
-        kr_buf_fmt(b, "          norm: \"${schema.spec.%s}\"\n", fields[below(seed, 3)]);
-    for (uint32_t k = 0; i && k < below(seed, 3); k++)
-        print_read(b, seed, shape, below(seed, i), k);
+    print_data(b, seed, shape, i);
+}
+
+/* A dimension: strings, or the objects of a collection. Returns how its iterator is named in text. */
+static const char *print_dim(struct kr_buf *b, uint64_t *seed, const struct shape *shape,
+                             uint32_t i, const char *name)
+{
+    uint32_t j = i ? below(seed, i) : 0;
+
+    kr_buf_fmt(b, "        - %s: \"${", name);
+    if (i && is_many(shape, j) && chance(seed, 70)) {
+        kr_buf_fmt(b, "n%u%s}\"\n", j,
+                   chance(seed, 30) ? ".filter(x, x.data.?x.orValue('0') != '1')" : "");
+        return ".metadata.name";
+    }
+    if (i && chance(seed, 20)) {
+        kr_buf_fmt(b, "['u', ");
+        print_expression(b, seed, shape, j);
+        kr_buf_fmt(b, ".lowerAscii()]}\"\n");
+    } else {
+        kr_buf_fmt(b, "schema.spec.list%u}\"\n", below(seed, 2));
+    }
+    return "";
+}
+
+static void print_collection(struct kr_buf *b, uint64_t *seed, const struct shape *shape,
+                             uint32_t i)
+{
+    const char *v, *w = NULL;
+
+    kr_buf_fmt(b, "      forEach:\n");
+    v = print_dim(b, seed, shape, i, "v");
+    if (chance(seed, 25))
+        w = print_dim(b, seed, shape, i, "w");
+    if (chance(seed, 25))
+        print_ready(b, seed, "each");
+    kr_buf_fmt(
+        b, "      template:\n        apiVersion: v1\n        kind: ConfigMap\n        metadata:\n");
+    kr_buf_fmt(b, "          name: \"${schema.metadata.name}-n%u-${v%s}", i, v);
+    if (w)
+        kr_buf_fmt(b, "-${w%s}", w);
+    kr_buf_fmt(b, "\"\n");
+    if (chance(seed, 15))
+        kr_buf_fmt(b, "          namespace: \"${schema.spec.ns}\"\n");
+    print_data(b, seed, shape, i);
+    if (*v && chance(seed, 70))
+        kr_buf_fmt(b, "          of: \"${v.data.?x.orValue('none')}\"\n");
 }
 
 static void print_external(struct kr_buf *b, uint64_t *seed, uint32_t i)
 {
+    char id[16];
+
+    snprintf(id, sizeof(id), "n%u", i);
     if (chance(seed, 20))
-        kr_buf_fmt(b, "      readyWhen: [\"${n%u.data.?ready.orValue('') == 'yes'}\"]\n", i);
+        print_ready(b, seed, id);
     kr_buf_fmt(
         b,
         "      externalRef:\n        apiVersion: v1\n        kind: ConfigMap\n        metadata:\n");
@@ -102,16 +197,52 @@ static void print_external(struct kr_buf *b, uint64_t *seed, uint32_t i)
                chance(seed, 50) ? values[below(seed, 2)] : "${schema.spec.c}");
 }
 
+static void print_selector(struct kr_buf *b, uint64_t *seed, uint32_t i)
+{
+    static const char *const namespaces[] = {"", "          namespace: default\n",
+                                             "          namespace: \"${schema.spec.ns}\"\n"};
+    static const char *const selectors[] = {
+        "matchLabels: {pick: \"${schema.spec.c}\"}",
+        "matchLabels: {pick: p}",
+        "matchExpressions: [{key: pick, operator: In, values: [\"${schema.spec.b}\", q]}]",
+        "matchExpressions: [{key: pick, operator: Exists}, {key: pick, operator: NotIn, values: "
+        "[\"${schema.spec.a}\"]}]",
+    };
+
+    if (chance(seed, 20))
+        print_ready(b, seed, "each");
+    kr_buf_fmt(
+        b,
+        "      externalRef:\n        apiVersion: v1\n        kind: ConfigMap\n        metadata:\n"
+        "%s          selector: {%s}\n",
+        namespaces[below(seed, KR_N(namespaces))], selectors[below(seed, KR_N(selectors))]);
+}
+
 static void print_node(struct kr_buf *b, uint64_t *seed, struct shape *shape, uint32_t i)
 {
-    shape->external[i] = chance(seed, 20);
+    static const enum graph_node_kind kinds[] = {
+        GRAPH_RESOURCE,   GRAPH_RESOURCE,           GRAPH_RESOURCE,   GRAPH_RESOURCE,
+        GRAPH_EXTERNAL,   GRAPH_EXTERNAL,           GRAPH_COLLECTION, GRAPH_COLLECTION,
+        GRAPH_COLLECTION, GRAPH_EXTERNAL_COLLECTION};
+
+    shape->kind[i] = kinds[below(seed, KR_N(kinds))];
     kr_buf_fmt(b, "    - id: n%u\n", i);
     if (chance(seed, 30))
         print_include(b, seed, shape, i);
-    if (shape->external[i])
-        print_external(b, seed, i);
-    else
+    switch (shape->kind[i]) {
+    case GRAPH_RESOURCE:
         print_resource(b, seed, shape, i);
+        return;
+    case GRAPH_COLLECTION:
+        print_collection(b, seed, shape, i);
+        return;
+    case GRAPH_EXTERNAL:
+        print_external(b, seed, i);
+        return;
+    case GRAPH_EXTERNAL_COLLECTION:
+        print_selector(b, seed, i);
+        return;
+    }
 }
 
 static struct graph_rev *random_revision(const struct cel_kinds *kinds, uint64_t *seed,
@@ -127,11 +258,17 @@ static struct graph_rev *random_revision(const struct cel_kinds *kinds, uint64_t
         &b,
         "metadata: {name: random}\nspec:\n  schema:\n    apiVersion: v1alpha1\n    kind: Random\n"
         "    spec:\n      a: string\n      b: string\n      c: string\n      ns: string\n"
+        "      list0: '[]string'\n      list1: '[]string'\n"
         "      flag0: boolean\n      flag1: boolean\n    status:\n      echo: ${schema.spec.a}\n");
     for (uint32_t i = 0; i < shape.nodes_n; i++) {
-        if (chance(seed, 40))
-            kr_buf_fmt(&b, "      s%u: \"%s${n%u.data.?x.orValue('-')}\"\n", i,
-                       chance(seed, 50) ? "x-" : "", i);
+        if (chance(seed, 60))
+            continue;
+        kr_buf_fmt(&b, "      s%u: \"%s${", i, chance(seed, 50) ? "x-" : "");
+        print_form(&b,
+                   is_many(&shape, i) ? "n%.map(x, x.data.?x.orValue('-')).join('.')"
+                                      : "n%.data.?x.orValue('-')",
+                   i);
+        kr_buf_fmt(&b, "}\"\n");
     }
     kr_buf_fmt(&b, "  resources:\n");
     kr_buf_str(&b, kr_buf_view(&nodes));
@@ -159,12 +296,30 @@ static kr_val patch(struct history *h, const char *text)
     return scenario_patch(&h->m->a, kr_str_c(text));
 }
 
+static void edit_list(struct history *h)
+{
+    char text[64];
+    uint32_t n = below(&h->seed, 4), at;
+
+    at = (uint32_t)snprintf(text, sizeof(text), "spec.list%u=[", below(&h->seed, 2));
+    for (uint32_t i = 0; i < n; i++) /* seldom one twice */
+        at += (uint32_t)snprintf(text + at, sizeof(text) - at, "%s\"%s\"", i ? "," : "",
+                                 values[chance(&h->seed, 90) ? i : below(&h->seed, 3)]);
+    snprintf(text + at, sizeof(text) - at, "]");
+    note(h, "edit", "", text);
+    model_edit(h->m, patch(h, text));
+}
+
 static void edit_spec(struct history *h)
 {
     static const char *const fields[] = {"a", "b", "c"};
     char text[64];
 
-    switch (below(&h->seed, 4)) {
+    switch (below(&h->seed, 6)) {
+    case 4:
+    case 5:
+        edit_list(h);
+        return;
     case 0:
         snprintf(text, sizeof(text), "spec.flag%u=%s", below(&h->seed, 2),
                  chance(&h->seed, 50) ? "true" : "false");
@@ -182,18 +337,20 @@ static void edit_spec(struct history *h)
 
 static void write_external(struct history *h)
 {
-    char name[16], text[64];
+    const char *ns = chance(&h->seed, 75) ? "default" : "other";
+    char name[16], text[96];
 
     snprintf(name, sizeof(name), "ext-%s", values[below(&h->seed, 3)]);
     if (chance(&h->seed, 20)) {
         note(h, "delete", name, "");
-        model_delete(h->m, "v1", "ConfigMap", "default", name);
+        model_delete(h->m, "v1", "ConfigMap", ns, name);
         return;
     }
-    snprintf(text, sizeof(text), "data.x=\"%u\" data.ready=%s", below(&h->seed, 3),
-             chance(&h->seed, 70) ? "yes" : "no");
+    snprintf(text, sizeof(text), "data.x=\"%u\" data.ready=%s metadata.labels.pick=%s",
+             below(&h->seed, 3), chance(&h->seed, 70) ? "yes" : "no",
+             chance(&h->seed, 80) ? values[below(&h->seed, 3)] : "null");
     note(h, "object", name, text);
-    model_write(h->m, "v1", "ConfigMap", "default", name, patch(h, text));
+    model_write(h->m, "v1", "ConfigMap", ns, name, patch(h, text));
 }
 
 /* A live child, or NULL. */
@@ -374,7 +531,7 @@ static const char instance_text[] =
     "{\"apiVersion\":\"kro.run/"
     "v1alpha1\",\"kind\":\"Random\",\"metadata\":{\"name\":\"demo\",\"namespace\":\"default\"},"
     "\"spec\":{\"a\":\"p\",\"b\":\"q\",\"c\":\"q\",\"ns\":\"default\",\"flag0\":true,\"flag1\":"
-    "true}}";
+    "true,\"list0\":[\"p\",\"q\"],\"list1\":[\"r\"]}}";
 
 static struct model *new_model(const struct cel_kinds *kinds, struct graph_rev *rev)
 {
@@ -408,10 +565,15 @@ static uint64_t number_of(const char *variable, uint64_t otherwise)
     return kr_str_u64(kr_str_c(getenv(variable)), &n) ? n : otherwise;
 }
 
+static uint64_t histories(uint64_t few, uint64_t many)
+{
+    return number_of("KROC_HISTORIES", getenv("KROC_FULL") ? many : few);
+}
+
 TEST(incremental, equals_from_scratch)
 {
     struct cel_kinds *kinds = model_kinds(KROC_SOURCE "/tests/scenario/kinds.yaml");
-    uint64_t only = number_of("KROC_SEED", 0), n = number_of("KROC_HISTORIES", HISTORIES);
+    uint64_t only = number_of("KROC_SEED", 0), n = histories(HISTORIES, HISTORIES_FULL);
 
     for (uint64_t block = 1; (block - 1) * HISTORIES_OF_ONE < n; block++) {
         KR_AUTO(kr_arena) a = {0};
@@ -452,7 +614,7 @@ static void expect_budget(struct history *h, uint64_t seed)
     const uint32_t *writes = h->m->writes;
 
     if (model_applies_max(h->m) <= 1 && writes[GRAPH_A_APPLY_PARENT] <= PARENT_MAX &&
-        writes[GRAPH_A_STATUS] <= STATUS_MAX && writes[GRAPH_A_DELETE] <= 2 * NODES_MAX_HERE)
+        writes[GRAPH_A_STATUS] <= STATUS_MAX && writes[GRAPH_A_DELETE] <= 2 * ITEMS_MAX_HERE)
         return;
     fprintf(
         stderr,
@@ -486,7 +648,7 @@ static void run_quiet(const struct cel_kinds *kinds, struct graph_rev *const rev
 TEST(incremental, one_event_costs_each_object_at_most_one_apply)
 {
     struct cel_kinds *kinds = model_kinds(KROC_SOURCE "/tests/scenario/kinds.yaml");
-    uint64_t only = number_of("KROC_SEED", 0), n = number_of("KROC_HISTORIES", QUIET_HISTORIES);
+    uint64_t only = number_of("KROC_SEED", 0), n = histories(QUIET_HISTORIES, HISTORIES_FULL);
 
     for (uint64_t block = 1; (block - 1) * HISTORIES_OF_ONE < n; block++) {
         KR_AUTO(kr_arena) a = {0};

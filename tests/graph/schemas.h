@@ -13,8 +13,8 @@ bool cases_present(void);
 /* A file under the cases folder, parsed as JSON; KR_NONE when it is not there. Lives in a. */
 kr_val cases_json(struct kr_arena *a, const char *path);
 
-/* Calls fn with each line of a table. Prints the name of each case that fails and the counts.
- * fn: 1 passed, 0 failed, -1 not for us. Returns how many passed; *failed how many did not. */
+/* Calls fn with each line of a table. Prints the name of each case that fails and the counts; a case
+ * that failed fails the test. fn: 1 passed, 0 failed, -1 not for us. Returns how many passed. */
 typedef int cases_fn(struct kr_arena *a, kr_val line);
 uint32_t cases_each(const char *path, cases_fn *fn, uint32_t *failed);
 
