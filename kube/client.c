@@ -22,6 +22,8 @@ struct kube_client {
     struct kube_client_opts opts;
     void (*wake)(void *arg);
     void *wake_arg;
+    kube_seen_fn *seen; /* may be NULL */
+    void *seen_arg;
 
     struct kr_link waiting, flying, delayed, done; /* struct kube_req.link, by state */
     uint32_t busy_n, flying_n;
@@ -99,6 +101,17 @@ const char *kube_client_user_agent(const struct kube_client *client)
     return client->opts.user_agent;
 }
 
+void kube_client_on_answer(struct kube_client *client, kube_seen_fn *fn, void *arg)
+{
+    client->seen = fn;
+    client->seen_arg = arg;
+}
+
+const char *kube_req_method(const struct kube_req *req)
+{
+    return verbs[req->verb].method;
+}
+
 void kube_client_on_ready(struct kube_client *client, void (*wake)(void *arg), void *arg)
 {
     client->wake = wake;
@@ -139,6 +152,8 @@ static void complete(struct kube_req *req, int rc)
     req->rc = rc;
     req->err.code = rc;
     req->done_ms = kube_now_ms(client->c);
+    if (client->seen)
+        client->seen(client->seen_arg, req, false, req->status);
     if (rc < 0)
         name_request(req);
     kr_json_free(req->json);
@@ -220,6 +235,7 @@ static bool on_bytes(struct kube_exchange *x, const char *bytes, size_t n)
 {
     struct kube_req *req = KR_OWNER(x, struct kube_req, x);
 
+    req->got_bytes += n;
     if (!succeeded(req)) {
         kr_buf_add(&req->response, bytes, n); /* what does not fit says nothing new */
         return true;
@@ -336,6 +352,12 @@ static void delay(struct kube_req *req, uint64_t delay_ms)
     client->c->ops->timer_start(client->c, &req->timer, delay_ms);
 }
 
+static void tell_repeat(struct kube_req *req)
+{
+    if (req->client->seen)
+        req->client->seen(req->client->seen_arg, req, true, req->status);
+}
+
 /* true: the request will be sent again by itself. */
 static bool repeated(struct kube_req *req, int rc)
 {
@@ -344,11 +366,13 @@ static bool repeated(struct kube_req *req, int rc)
 
     if (rc == 0 && busy && after >= 0 && req->tries <= KUBE_RETRY_MAX) {
         req->seen = req->seen || req->status != 429;
+        tell_repeat(req);
         delay(req, after > KUBE_RETRY_AFTER_MAX_MS ? KUBE_RETRY_AFTER_MAX_MS : (uint64_t)after);
         return true;
     }
     if (rc == KR_E_IO && req->x.unsent && req->x.refused &&
         req->refused_n < KUBE_REFUSED_RETRY_MAX) {
+        tell_repeat(req);
         delay(req, (uint64_t)KUBE_REFUSED_DELAY_MS << req->refused_n++);
         return true;
     }
@@ -533,6 +557,7 @@ static void reset_results(struct kube_req *req)
     req->unsent = req->cancelled = req->timed_out = req->seen = false;
     req->started_ms = req->done_ms = 0;
     req->tries = req->refused_n = 0;
+    req->got_bytes = 0;
     req->err.code = req->feed_rc = 0;
     req->err.n = 0;
     req->err.text[0] = '\0';

@@ -70,6 +70,11 @@ void kube_client_free(struct kube_client *client);
 struct kube_transport *kube_client_transport(struct kube_client *client);
 struct kube_clock *kube_client_clock(struct kube_client *client);
 const char *kube_client_user_agent(const struct kube_client *client);
+/* Sees each request that is answered (or fails, or is cancelled), and each answer after which the
+ * client sends the request again by itself (code 0: nobody listened). For metrics; fn may be NULL. */
+typedef void kube_seen_fn(void *arg, const struct kube_req *req, bool repeated, int code);
+void kube_client_on_answer(struct kube_client *client, kube_seen_fn *fn, void *arg);
+const char *kube_req_method(const struct kube_req *req); /* "PATCH" */
 /* Calls `wake` (from the loop) whenever the completion list becomes non-empty. */
 void kube_client_on_ready(struct kube_client *client, void (*wake)(void *arg), void *arg);
 /* Delivers the completions listed so far, in the order of their arrival. Part of the turn. */
@@ -111,6 +116,7 @@ struct kube_req {
     enum kube_reason reason;      /* of a KR_E_API */
     bool unsent;                  /* KR_E_IO or cancelled, and the server cannot have seen it */
     uint64_t started_ms, done_ms; /* clock: first sent, answered */
+    uint64_t got_bytes;           /* of the answer's body */
     struct kr_err err;            /* text fit for a user: verb, object, reason */
     kr_val object;                /* the parsed body; lives in arena */
     struct kr_arena arena;

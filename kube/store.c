@@ -34,9 +34,10 @@ struct kube_store {
     void *owner;
     bool synced; /* the first list is complete */
     bool is_filling;
-    uint64_t run;  /* lists begun so far */
-    uint64_t seen; /* version reached by the watch; 0: unknown */
-    size_t bytes;  /* of the records in objects */
+    bool answering; /* what is reported stems from an answer */
+    uint64_t run;   /* lists begun so far */
+    uint64_t seen;  /* version reached by the watch; 0: unknown */
+    size_t bytes;   /* of the records in objects */
 
     struct kr_map objects;   /* "namespace/name" -> struct kr_rec, one reference each */
     struct kr_map filling;   /* the list being received */
@@ -45,6 +46,7 @@ struct kube_store {
     struct kr_link listed;   /* struct kube_change.store_link */
     struct kr_arena names;   /* of the copied options */
     struct kr_arena scratch; /* of one call */
+    kr_val object;           /* of one call: what the record was made of; KR_NONE: not at hand */
 };
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -203,6 +205,19 @@ static void list_change(struct kube_store *s, struct kube_change *c)
         s->changes->wake(s->changes->arg);
 }
 
+/* Who took a field of ours, where the set has shrunk and the object is still at hand. */
+static void find_taken(struct kube_store *s, struct kube_change *c)
+{
+    if (!c->old || !c->now || !c->old->owned || c->old->owned == c->now->owned || s->answering ||
+        s->object.kind != KR_MAP || !kr_str_eq(c->old->uid, c->now->uid))
+        return;
+    if (!kr_fieldset_taken(c->old->owned, c->now->owned, s->object, s->manager, &c->arena,
+                           &c->taken_by, &c->taken))
+        return;
+    c->taken = kr_strdup(&c->arena, c->taken);
+    c->taken_by = kr_strdup(&c->arena, c->taken_by);
+}
+
 /* Lists the step from old to now, unless nothing visible changed. */
 static void report(struct kube_store *s, struct kr_rec *old, struct kr_rec *now)
 {
@@ -215,6 +230,8 @@ static void report(struct kube_store *s, struct kr_rec *old, struct kr_rec *now)
     }
     c->old = kr_rec_hold(old);
     c->now = kr_rec_hold(now);
+    c->own = s->answering;
+    find_taken(s, c);
     list_change(s, c);
 }
 
@@ -429,10 +446,12 @@ int kube_store_put(struct kube_store *s, kr_val object, struct kr_err *err)
     key = rec_key(s, r);
     see_version(s, r->version_u);
     if (is_newer(r, kr_map_get(m, key))) {
+        s->object = object;
         if (s->is_filling)
             rec_put(m, key, kr_rec_hold(r));
         else if (!tomb_of(s, key, r->uid))
             visible_put(s, key, r);
+        s->object = KR_V_NONE;
     }
     kr_rec_drop(r);
     return 0;
@@ -470,6 +489,21 @@ static bool is_past(const struct kube_store *s, kr_str key, const struct kr_rec 
     return !kr_map_get(&s->objects, key) && r->version_u > 0 && r->version_u <= s->seen;
 }
 
+enum { ECHO_LOOK = 64 }; /* changes that wait to be taken, newest first */
+
+/* The watch was faster than the answer: its change is our own all the same. */
+static void claim_echo(struct kube_store *s, const struct kr_rec *r)
+{
+    struct kr_link *l = s->listed.prev;
+
+    for (int i = 0; i < ECHO_LOOK && l && l != &s->listed; i++, l = l->prev) {
+        struct kube_change *c = KR_OWNER(l, struct kube_change, store_link);
+
+        if (c->now && kr_str_eq(c->now->version, r->version) && kr_str_eq(c->now->uid, r->uid))
+            c->own = true;
+    }
+}
+
 int kube_store_response(struct kube_store *s, uint64_t run, kr_val object, struct kr_rec **out,
                         struct kr_err *err)
 {
@@ -478,12 +512,16 @@ int kube_store_response(struct kube_store *s, uint64_t run, kr_val object, struc
 
     KR_TRY(make_rec(s, object, &r, err));
     key = rec_key(s, r);
+    s->answering = true;
     if (run == s->run) {
         if (!is_past(s, key, r) && is_newer(r, kr_map_get(&s->objects, key)))
             visible_put(s, key, r);
+        else
+            claim_echo(s, r);
         if (s->is_filling && is_newer(r, kr_map_get(&s->early, key)))
             rec_put(&s->early, key, kr_rec_hold(r));
     }
+    s->answering = false;
     if (out)
         *out = kr_rec_hold(r);
     kr_rec_drop(r);
@@ -509,7 +547,9 @@ void kube_store_response_gone(struct kube_store *s, uint64_t run, kr_str namespa
     told = !r && !s->is_filling && version > 0 && version <= s->seen;
     if (!told)
         tomb_put(s, key, uid);
+    s->answering = true;
     visible_delete(s, key);
+    s->answering = false;
     r = kr_map_get(&s->early, key);
     if (r && (uid.n == 0 || kr_str_eq(r->uid, uid)))
         kr_rec_drop(kr_map_del(&s->early, key));

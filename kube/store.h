@@ -29,8 +29,11 @@ struct kube_change {
     struct kr_rec *old;       /* a reference, or NULL: was absent */
     struct kr_rec *now;       /* a reference, or NULL: is gone */
     bool synced;              /* no object: the store's first list, or a later one, is complete */
+    bool own;                 /* shows what the answer to a request of ours shows */
     struct kr_arena arena;    /* of bits */
     struct kr_bits bits;      /* see kube_diff */
+    kr_str taken, taken_by; /* a field of our manager that somebody took ("spec.replicas"), and who
+                                 (may be empty); in arena; empty: none */
 
     struct kr_link link, store_link;
 };

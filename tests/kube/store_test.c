@@ -421,6 +421,51 @@ TEST(kube_store, changes_outlive_the_store)
     fixture_fini(&f);
 }
 
+/* ours: the fields that "us" owns; theirs: those of "rival". */
+static kr_val owned(struct fixture *f, const char *version, const char *ours, const char *theirs)
+{
+    return test_json(&f->a,
+                     kr_fmt(&f->a,
+                            "{\"metadata\":{\"name\":\"a\",\"uid\":\"u\","
+                            "\"resourceVersion\":\"%s\",\"managedFields\":[{\"manager\":\"us\","
+                            "\"operation\":\"Apply\",\"fieldsV1\":{\"f:data\":{%s}}},"
+                            "{\"manager\":\"rival\",\"operation\":\"Update\",\"fieldsV1\":{"
+                            "\"f:data\":{%s}}}]},\"data\":{\"x\":\"%s\",\"y\":\"1\"}}",
+                            version, ours, theirs, version)
+                         .s);
+}
+
+static struct kube_change *last(struct fixture *f)
+{
+    return KR_OWNER(f->changes.head.prev, struct kube_change, link);
+}
+
+TEST(kube_store, who_took_a_field_of_ours_is_told)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    kube_store_free(f.s);
+    f.s =
+        kube_store_new(&(struct kube_store_opts){.gvr = {KR_S(""), KR_S("v1"), KR_S("configmaps")},
+                                                 .manager = KR_S("us"),
+                                                 .pool = f.pool,
+                                                 .changes = &f.changes});
+    list(&f, "9");
+    EXPECT_OK(kube_store_put(f.s, owned(&f, "10", "\"f:x\":{},\"f:y\":{}", ""), &f.err), &f.err);
+    EXPECT_OK(kube_store_put(f.s, owned(&f, "11", "\"f:y\":{}", "\"f:x\":{}"), &f.err), &f.err);
+    assert_true(kr_str_is(last(&f)->taken, "data.x") && kr_str_is(last(&f)->taken_by, "rival"));
+    EXPECT_OK(kube_store_response(f.s, kube_store_run(f.s),
+                                  owned(&f, "12", "\"f:x\":{},\"f:y\":{}", ""), NULL, &f.err),
+              &f.err);
+    assert_int_equal(last(&f)->taken.n, 0); /* we took it back */
+    EXPECT_OK(kube_store_response(f.s, kube_store_run(f.s), owned(&f, "13", "\"f:y\":{}", ""), NULL,
+                                  &f.err),
+              &f.err);
+    assert_int_equal(last(&f)->taken.n, 0); /* we let go of it */
+    fixture_fini(&f);
+}
+
 TEST(kube_store, a_bad_object_is_an_error_and_changes_nothing)
 {
     struct fixture f;
@@ -480,6 +525,7 @@ int main(void)
                T(kube_store, what_is_gone_during_a_list_is_not_in_it),
                T(kube_store, changes_among_the_items_of_a_streaming_list_count),
                T(kube_store, changes_outlive_the_store),
+               T(kube_store, who_took_a_field_of_ours_is_told),
                T(kube_store, a_bad_object_is_an_error_and_changes_nothing),
                T(kube_store, any_order_of_echoes_ends_with_the_newest));
 }
