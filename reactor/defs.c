@@ -34,6 +34,7 @@ struct reactor_def *reactor__def(struct reactor *r, kr_str name)
     def->key = graph_def_name(def->core);
     def->timer.fn = on_timer;
     kr_link_init(&def->ops);
+    kr_link_init(&def->held);
     kr_map_put(&r->defs, name, def);
     r->stats.definitions++;
     def_tell_known(def);
@@ -73,6 +74,7 @@ static void def_tell_crd(struct reactor_def *def)
         partial = false;
     if (partial && crd_is_ours(rec))
         return; /* the whole of it is on its way */
+    reactor__held_look_again(def);
     graph_def_crd(def->core, rec ? rec->root : KR_V_NONE, known);
     reactor__def_queue(def, REACTOR_P_CHANGE);
 }
@@ -97,7 +99,13 @@ void reactor__def_object(struct reactor *r, kr_str name, kr_val rgd)
 {
     struct reactor_def *def = reactor__def(r, name);
 
+    reactor__held_look_again(def);
     graph_def_object(def->core, rgd);
+    reactor__roll_policy(r, def, rgd);
+    if (!def->deleting_ms && kr_at(rgd, "metadata.deletionTimestamp").kind != KR_NONE)
+        def->deleting_ms = kube_now_ms(r->clock);
+    if (rgd.kind == KR_NONE && def->crd_name.s)
+        reactor__count_def_gone(def);
     if (rgd.kind != KR_NONE) {
         def_set_crd_name(def, rgd);
         def_tell_crd(def);
@@ -114,6 +122,7 @@ void reactor__defs_revision(struct reactor *r, const struct kube_change *c)
     if (name.n == 0)
         return;
     def = reactor__def(r, name);
+    reactor__held_look_again(def);
     graph_def_revision(def->core, rec->root, c->now == NULL);
     reactor__def_queue(def, REACTOR_P_CHANGE);
 }
@@ -190,6 +199,8 @@ static void on_schemas(struct kube_schemas_req *req)
 
     def->r->fetching_n--;
     def->fetching = false;
+    if (req->rc != KR_E_CANCELED)
+        reactor__count_fetch(def, req->rc < 0);
     if (!def->doomed && !again && req->rc != KR_E_CANCELED) {
         if (has_crd(def->r, req->gvks, req->gvks_n))
             graph_def_expect(def->core);
@@ -215,6 +226,7 @@ static void fetch_start(struct reactor_def *def)
         .gvks = def->next_gvks, .gvks_n = def->next_n, .on_done = on_schemas};
     def->next_gvks = NULL;
     def->fetching = true;
+    def->fetch_ms = kube_now_ms(def->r->clock);
     def->r->fetching_n++;
     kube_schemas_start(def->r->openapi, &def->schemas);
 }
@@ -297,12 +309,13 @@ void reactor__def_step(struct reactor_def *def)
     struct graph_env env;
     struct graph_plan plan;
     uint64_t now = kube_now_ms(r->clock);
-    const char *state_was = graph_def_state(def->core);
+    struct reactor_count_def count;
 
+    reactor__count_def_begin(def, &count);
     reactor__env(r, &env);
     graph_plan_init(&plan, &r->step_arena);
     graph_def_step(def->core, &env, &plan);
-    reactor__count_def(def, state_was);
+    reactor__count_def(def, &count);
     r->clock->ops->timer_stop(r->clock, &def->timer);
     if (plan.wake_ms != UINT64_MAX)
         r->clock->ops->timer_start(r->clock, &def->timer,
@@ -323,6 +336,7 @@ void reactor__def_free(struct reactor_def *def)
         reactor__queue_remove(&r->queue, &def->item);
         r->clock->ops->timer_stop(r->clock, &def->timer);
         reactor__ops_orphan(&def->ops);
+        reactor__held_drop(&def->held);
         kr_map_del(&r->defs, def->key);
         r->stats.definitions--;
         if (def->fetching)

@@ -152,6 +152,16 @@ static void trace_action(struct reactor *r, const struct graph_action *act)
     kr_buf_fini(&b);
 }
 
+/* What people hear of a request for an instance; rec: the object as it is known. */
+static void tell_inst(struct reactor_op *op, const struct graph_action *act,
+                      const struct kr_rec *rec)
+{
+    op->why_seq = reactor__why_request(op->inst, act, rec);
+    if (act->kind == GRAPH_A_STATUS)
+        reactor__events_status(op->inst, rec ? kr_at(rec->root, "status") : KR_V_NONE,
+                               kr_at(act->body, "status"));
+}
+
 static void op_start(struct reactor *r, struct reactor_inst *inst, struct reactor_def *def,
                      const struct graph_action *act, const struct form *form)
 {
@@ -161,6 +171,8 @@ static void op_start(struct reactor *r, struct reactor_inst *inst, struct reacto
     kr_val body = act->kind == GRAPH_A_DELETE ? delete_body(&op->arena, act->uid) : act->body;
     struct kr_err err = KR_ERR_NONE;
 
+    if (inst)
+        tell_inst(op, act, w ? kube_store_get(w->store, act->ref.namespace, act->ref.name) : NULL);
     if (owner.n) {
         op_refuse(op, GRAPH_O_FOREIGN, foreign_message(&op->arena, act, owner));
         return;
@@ -197,6 +209,10 @@ void reactor__exec(struct reactor *r, struct reactor_inst *inst, struct reactor_
         const struct graph_action *act = &plan->actions[i];
         struct form form;
 
+        if (action_form(act->kind, &form) && !r->leading) {
+            reactor__hold(r, inst, def, act->token);
+            continue;
+        }
         if (action_form(act->kind, &form)) {
             op_start(r, inst, def, act, &form);
             continue;
@@ -344,6 +360,7 @@ static void op_deliver(struct reactor_op *op)
         kr_rec_drop(rec);
         return;
     }
+    reactor__why_answer(op, &res);
     if (res.outcome != GRAPH_O_OK)
         log_refusal(op, &res);
     if (op->inst && op->token) {

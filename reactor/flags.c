@@ -40,7 +40,7 @@ enum kind {
     S(SIDECAR, "One namespace, definitions from files")                                            \
     S(LIMITS, "Limits")                                                                            \
     S(LOGS, "Log")                                                                                 \
-    S(LEADER, "Leader election (read and checked; no lease is taken yet: run one replica)")        \
+    S(LEADER, "Leader election")                                                                   \
     S(NONE, "Flags of kro that have no effect here (checked, then forgotten)")                     \
     S(ENDING, "Other")
 
@@ -453,18 +453,39 @@ static int settle_names(const struct reactor_flags *f, struct kr_err *err)
     return 0;
 }
 
-/* client-go: a negative rate means none. */
-static void settle_rate(struct reactor_flags *f)
+static int settle_rate(struct reactor_flags *f, struct kr_err *err)
 {
-    if (f->client_qps <= 0) {
-        f->client_qps = 0;
+    if (f->client_qps < 0 || f->client_burst < 0)
+        return kr_fail(err, KR_E_INPUT, "--%s: must be 0 or more; 0 means no limit of our own",
+                       f->client_qps < 0 ? "client-qps" : "client-burst");
+    if (f->client_qps == 0) {
         f->client_burst = 0;
-        return;
+        return 0;
     }
-    if (f->client_burst <= 0)
+    if (f->client_burst == 0)
         f->client_burst = f->client_qps < UINT32_MAX ? (int64_t)ceil(f->client_qps) : UINT32_MAX;
     if (f->client_burst > UINT32_MAX)
         f->client_burst = UINT32_MAX;
+    return 0;
+}
+
+/* Same rules as client-go's leaderelection.NewLeaderElector. */
+static int settle_leader(const struct reactor_flags *f, struct kr_err *err)
+{
+    if (f->leader_retry_ms < 1)
+        return kr_fail(err, KR_E_INPUT, "--leader-election-retry-period: must be more than 0");
+    if (f->leader_renew_ms * 10 <= f->leader_retry_ms * 12)
+        return kr_fail(err, KR_E_INPUT,
+                       "--leader-election-renew-deadline: must be more than 1.2 times "
+                       "--leader-election-retry-period");
+    if (f->leader_lease_ms <= f->leader_renew_ms)
+        return kr_fail(err, KR_E_INPUT,
+                       "--leader-election-lease-duration: must be more than "
+                       "--leader-election-renew-deadline");
+    if (f->leader_lease_ms > REACTOR_LEASE_MAX_MS)
+        return kr_fail(err, KR_E_INPUT,
+                       "--leader-election-lease-duration: must be an hour at most");
+    return 0;
 }
 
 static int settle_log(struct reactor_flags *f, struct kr_err *err)
@@ -495,7 +516,8 @@ static int settle(struct reactor_flags *f, struct kr_err *err)
     KR_TRY(settle_names(f, err));
     if (f->shutdown_timeout_ms < 0 || f->shutdown_timeout_ms > REACTOR_SHUTDOWN_MAX_MS)
         f->shutdown_timeout_ms = REACTOR_SHUTDOWN_MAX_MS;
-    settle_rate(f);
+    KR_TRY(settle_rate(f, err));
+    KR_TRY(settle_leader(f, err));
     return settle_log(f, err);
 }
 

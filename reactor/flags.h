@@ -17,8 +17,11 @@ enum {
     REACTOR_FLAG_LIST_MAX = 1024,       /* how often a repeatable flag may be given */
     REACTOR_FLAGS_TEXT_MAX = 64 * 1024, /* bytes of --help and of the page made from it */
     REACTOR_SHUTDOWN_MAX_MS =
-        24 * 3600 * 1000, /* what a negative --graceful-shutdown-timeout means */
+        24 * 3600 * 1000,               /* what a negative --graceful-shutdown-timeout means */
+    REACTOR_LEASE_MAX_MS = 3600 * 1000, /* longest --leader-election-lease-duration */
 };
+
+#define REACTOR_DEBUG_ADDRESS "127.0.0.1:8077"
 
 struct reactor_gates {
     bool cel_omit_function;          /* CELOmitFunction */
@@ -37,6 +40,7 @@ struct reactor_flags {
     /* general */
     const char *metrics_address; /* "host:port", ":port"; NULL: off */
     const char *health_address;  /* the same */
+    const char *debug_address;   /* the same; occupied is no error when it is the default */
     bool allow_crd_deletion;
     int64_t shutdown_timeout_ms; /* 0 to REACTOR_SHUTDOWN_MAX_MS */
     struct reactor_gates gates;

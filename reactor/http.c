@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* http.c - two small listeners: libmicrohttpd on its epoll descriptor, polled by the one loop.
+/* http.c - three small listeners: libmicrohttpd on its epoll descriptor, polled by the one loop.
  *
  *   uv_poll(epoll descriptor of a daemon) --readable--> MHD_run --> on_request, in the same call
  *   uv_timer <-- MHD_get_timeout, set anew after each run: idle connections end
@@ -42,9 +42,10 @@ struct reactor_http {
     uint64_t opened_ms;
     bool was_ready; /* once ready, always ready */
 
-    struct listener metrics, health;
-    uv_timer_t life; /* never runs: its close is the last word, also when nothing listens */
-    uint8_t parts_n; /* of these three, not closed yet */
+    struct listener metrics, health, debug;
+    struct kr_err debug_err; /* why debug is not open */
+    uv_timer_t life;         /* never runs: its close is the last word, also when nothing listens */
+    uint8_t parts_n;         /* of these, not closed yet */
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -122,6 +123,34 @@ static enum MHD_Result health_page(struct reactor_http *h, struct MHD_Connection
     if (strcmp(path, "/readyz") == 0)
         return ready_page(h, c);
     return not_found(c);
+}
+
+/* --- debug pages ------------------------------------------------------------------------------ */
+
+struct reactor_http_query {
+    struct MHD_Connection *c;
+};
+
+kr_str reactor_http_arg(const struct reactor_http_query *q, const char *name)
+{
+    return kr_str_c(MHD_lookup_connection_value(q->c, MHD_GET_ARGUMENT_KIND, name));
+}
+
+static enum MHD_Result debug_page(struct reactor_http *h, struct MHD_Connection *c,
+                                  const char *path)
+{
+    KR_AUTO(kr_buf) text = KR_BUF(REACTOR_HTTP_DEBUG_MAX);
+    struct reactor_http_query q = {c};
+    bool json = false;
+    unsigned status;
+
+    if (h->opts.debug == NULL)
+        return not_found(c);
+    status = h->opts.debug(h->opts.arg, path, &q, &text, &json);
+    if (text.full)
+        return answer_text(c, MHD_HTTP_INTERNAL_SERVER_ERROR, KR_S("the page is over its limit\n"));
+    return answer(c, status, json ? "application/json" : "text/plain; charset=utf-8",
+                  kr_buf_view(&text));
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *path,
@@ -335,9 +364,15 @@ int reactor_http_open(const struct reactor_http_opts *opts, struct reactor_http 
         (struct listener){.owner = h, .flag = "metrics-bind-address", .page = metrics_page};
     h->health =
         (struct listener){.owner = h, .flag = "health-probe-bind-address", .page = health_page};
+    h->debug = (struct listener){.owner = h, .flag = "debug-bind-address", .page = debug_page};
     rc = open_listener(&h->metrics, opts->metrics_address, err);
     if (rc == 0)
         rc = open_listener(&h->health, opts->health_address, err);
+    if (rc == 0 && open_listener(&h->debug, opts->debug_address, &h->debug_err) < 0 &&
+        !opts->debug_may_fail) {
+        *err = h->debug_err;
+        rc = KR_E_INPUT;
+    }
     if (rc < 0) {
         reactor_http_close(h, NULL, NULL);
         return rc;
@@ -354,6 +389,16 @@ uint16_t reactor_http_metrics_port(const struct reactor_http *h)
 uint16_t reactor_http_health_port(const struct reactor_http *h)
 {
     return h->health.port;
+}
+
+uint16_t reactor_http_debug_port(const struct reactor_http *h)
+{
+    return h->debug.port;
+}
+
+kr_str reactor_http_debug_why(const struct reactor_http *h)
+{
+    return kr_err_str(&h->debug_err);
 }
 
 /* --- closing ---------------------------------------------------------------------------------- */
@@ -407,5 +452,6 @@ void reactor_http_close(struct reactor_http *h, void (*closed)(void *arg), void 
     h->parts_n = 1;
     close_listener(&h->metrics);
     close_listener(&h->health);
+    close_listener(&h->debug);
     uv_close((uv_handle_t *)&h->life, on_life_closed);
 }

@@ -99,6 +99,8 @@ void reactor__serve(struct reactor *r, struct graph_rev *rev)
     kr_free((char *)(uintptr_t)s->problem.s);
     s->problem = KR_S("");
     s->problem.s = NULL;
+    if (!old)
+        reactor__count_served(r, true);
     if (!s->parents)
         s->parents = reactor__watch(r, REACTOR_W_PARENTS, s->gvr, KR_S(""), KR_S(""));
     s->parent_use =
@@ -139,6 +141,7 @@ void reactor__unserve(struct reactor *r, kr_gvr gvr, kr_str problem)
     /* The parents' watch and its reads stay: deletions go on being served. */
     old = s->rev;
     s->rev = NULL;
+    reactor__count_served(r, false);
     for (struct kr_link *l = s->insts.next; l != &s->insts; l = l->next)
         reactor__subs_carry(KR_OWNER(l, struct reactor_inst, link), old);
     uses_free(s->node_uses, old->nodes_n);
@@ -244,6 +247,7 @@ static struct reactor_inst *inst_new(struct reactor *r, struct reactor_served *s
                                      kr_str key)
 {
     struct reactor_inst *inst = KR_ALLOC(struct reactor_inst);
+    uint64_t began_ns = reactor__count_clock_ns(r);
 
     inst->served = s;
     inst->id = ++r->inst_ids;
@@ -251,12 +255,14 @@ static struct reactor_inst *inst_new(struct reactor *r, struct reactor_served *s
     inst->timer.fn = on_timer;
     kr_link_init(&inst->subs);
     kr_link_init(&inst->ops);
+    kr_link_init(&inst->held);
     kr_link_push(&s->insts, &inst->link);
     s->insts_n++;
     kr_map_put(&r->insts, key, inst);
     r->stats.instances++;
     inst_set_revision(inst);
     inst_adopt_children(r, inst);
+    reactor__count_created(r, began_ns);
     return inst;
 }
 
@@ -293,7 +299,9 @@ void reactor__inst_free(struct reactor_inst *inst)
     r->clock->ops->timer_stop(r->clock, &inst->timer);
     subs_drop(inst);
     reactor__ops_orphan(&inst->ops);
+    reactor__held_drop(&inst->held);
     types_release(inst);
+    reactor__roll_forget(inst);
     kr_link_remove(&inst->types_link);
     kr_arena_fini(&inst->types_arena);
     if (kin && kin->inst == inst) {
@@ -305,6 +313,7 @@ void reactor__inst_free(struct reactor_inst *inst)
     inst->served->insts_n--;
     r->stats.instances--;
     graph_inst_free(inst->core);
+    reactor_why_free(&r->whys, inst->why);
     kr_arena_fini(&a);
     kr_free(inst);
 }
@@ -318,7 +327,7 @@ void reactor__inst_queue(struct reactor_inst *inst, enum reactor_prio prio)
 
 static uint64_t evaluations(const struct graph_counts *c)
 {
-    return c->templates + c->conditions + c->ready + c->status;
+    return c->templates + c->conditions + c->ready + c->status + c->dims;
 }
 
 void reactor__inst_step(struct reactor_inst *inst)
@@ -327,16 +336,20 @@ void reactor__inst_step(struct reactor_inst *inst)
     struct graph_env env;
     struct graph_plan plan;
     uint64_t now = kube_now_ms(r->clock);
-    struct graph_counts was = *graph_inst_counts(inst->core);
-    const char *state_was = graph_inst_state(inst->core);
+    struct reactor_count_step count = {.began_ns = reactor__count_clock_ns(r),
+                                       .was = *graph_inst_counts(inst->core),
+                                       .state_was = graph_inst_state(inst->core)};
 
     if (!inst->served->ready)
         return; /* queued again once it is */
     reactor__env(r, &env);
+    reactor__roll_before(inst, &env);
     graph_plan_init(&plan, &r->step_arena);
     graph_inst_step(inst->core, &env, &plan);
-    r->stats.evaluations += evaluations(graph_inst_counts(inst->core)) - evaluations(&was);
-    reactor__count_step(inst, &was, state_was);
+    reactor__roll_after(inst);
+    r->stats.evaluations += evaluations(graph_inst_counts(inst->core)) - evaluations(&count.was);
+    count.timer = plan.wake_ms != UINT64_MAX;
+    reactor__count_step(inst, &count);
     r->clock->ops->timer_stop(r->clock, &inst->timer);
     if (plan.wake_ms != UINT64_MAX)
         r->clock->ops->timer_start(r->clock, &inst->timer,
@@ -557,6 +570,10 @@ static void kin_tell(struct reactor *r, struct reactor_inst *inst, const struct 
         return;
     if (!all)
         reactor__use_bits(s->node_uses[rank], &c->bits, &a, &bits);
+    if (rank >= 0 && s->node_uses && s->node_uses[rank])
+        reactor__why_change(inst, s->node_uses[rank], c, all ? NULL : &bits);
+    if (c->taken.n && now)
+        graph_inst_taken(inst->core, now->ref, c->taken, c->taken_by);
     graph_inst_child(inst->core, old, now, all ? NULL : &bits);
     reactor__inst_queue(inst, REACTOR_P_CHANGE);
     r->stats.changes_routed++;

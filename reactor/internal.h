@@ -17,6 +17,7 @@
 #include "kube/openapi.h"
 #include "kube/watch.h"
 #include "reactor/reactor.h"
+#include "reactor/why.h"
 
 /* --- queue ------------------------------------------------------------------------------------ */
 
@@ -37,6 +38,7 @@ struct reactor_lane {
 struct reactor_queue {
     struct kr_link ring[REACTOR_P_N];
     uint32_t n;
+    uint64_t adds; /* so far */
 };
 void reactor__queue_init(struct reactor_queue *q);
 /* Adds, or moves up when it waits at a lower priority. */
@@ -58,6 +60,7 @@ enum reactor_role {
     REACTOR_W_CHILDREN, /* with the label part-of */
     REACTOR_W_ONE,      /* one external object */
     REACTOR_W_SHARED,   /* external objects of one type together */
+    REACTOR_W_SELECTED, /* external objects that a label selector finds */
 };
 
 struct reactor_watch {
@@ -65,13 +68,15 @@ struct reactor_watch {
     enum reactor_role role;
     kr_str key; /* in r->watches; lives in arena */
     kr_gvr gvr;
-    kr_str namespace, name; /* REACTOR_W_ONE */
+    kr_str namespace, name; /* REACTOR_W_ONE; REACTOR_W_SELECTED: name is the selector */
     struct kr_arena arena;
     struct kube_store *store;
     struct kube_watch *watch;
-    uint32_t users_n;    /* closes at 0 */
-    bool stale;          /* the projection became wider: not known until the next list */
-    bool known;          /* as last told to the users */
+    uint32_t users_n; /* closes at 0 */
+    bool stale;       /* the projection became wider: not known until the next list */
+    bool known;       /* as last told to the users */
+    bool synced_once;
+    uint64_t opened_ms;
     uint64_t told_error; /* hash of the reason last told to the users; 0: none */
     struct kr_link uses; /* struct reactor_use.link */
     struct kr_map exts;  /* "namespace/name" -> struct reactor_ext */
@@ -84,24 +89,24 @@ struct reactor_use {
     struct reactor_served *served;
     const struct graph_rev *rev; /* whose rank node is; borrowed: served holds it */
     uint32_t node;               /* rank; REACTOR_PARENT: the instances themselves */
-    uint32_t subs_n;             /* REACTOR_W_ONE/SHARED: subscriptions that share this use */
+    uint32_t subs_n;             /* external roles: subscriptions that share this use */
     uint32_t reads_n;
     uint32_t leaf[];
 };
 #define REACTOR_PARENT UINT32_MAX
 
 struct reactor_ext {
-    kr_str key; /* "namespace/name", owned */
+    kr_str key; /* "namespace/name", owned; REACTOR_W_SELECTED: one entry, "namespace/selector" */
     struct reactor_watch *watch;
     struct kr_link subs; /* struct reactor_sub.link */
 };
-struct reactor_sub {          /* an instance's node wants an external object */
+struct reactor_sub {          /* an instance's node wants an external object, or those selected */
     struct kr_link link;      /* in ext->subs */
     struct kr_link inst_link; /* in inst->subs */
     struct reactor_inst *inst;
     struct reactor_ext *ext;
     struct reactor_use *use; /* NULL: of a former revision, until the core lets go of it */
-    kr_ref ref;              /* owned strings: see sub_free */
+    kr_ref ref;              /* owned strings: see sub_free. name: of the object, or the selector */
     uint32_t node;           /* rank in the revision of use */
 };
 
@@ -110,7 +115,8 @@ struct reactor_watch *reactor__watch(struct reactor *r, enum reactor_role role, 
 void reactor__watch_release(struct reactor_watch *w);                /* -1 user */
 struct reactor_use *reactor__use_new(struct reactor_watch *w, struct reactor_served *served,
                                      uint32_t node, const struct graph_read *reads, uint32_t n);
-void reactor__use_free(struct reactor_use *u); /* accepts NULL */
+void reactor__use_free(struct reactor_use *u);  /* accepts NULL */
+void reactor__use_leave(struct reactor_use *u); /* one subscription less; accepts NULL */
 /* Bits of a change in the numbering of a use; lives in a. */
 void reactor__use_bits(const struct reactor_use *u, const struct kr_bits *store_bits,
                        struct kr_arena *a, struct kr_bits *out);
@@ -129,6 +135,9 @@ void reactor__subs_carry(struct reactor_inst *inst, const struct graph_rev *old)
 
 /* --- instances -------------------------------------------------------------------------------- */
 
+struct reactor_series;
+enum { REACTOR_SERVED_COUNTS = 12 };
+
 struct reactor_served {
     struct reactor *r;
     kr_str key;            /* of instance_gvr, owned by the map entry of r->served */
@@ -140,10 +149,12 @@ struct reactor_served {
     struct reactor_use *parent_use;
     struct reactor_use **node_uses; /* by rank; NULL for external nodes */
     struct kr_link insts;           /* struct reactor_inst.link */
-    uint32_t insts_n;
+    uint32_t insts_n, rolling_n;
+    struct kr_link roll_line; /* struct reactor_inst.roll_link: wait for a roll to end */
     struct reactor_lane lane;
-    kr_str problem; /* owned text: why rev is NULL */
-    bool ready;     /* parents and all children types are listed, or known to be in trouble */
+    kr_str problem;                                       /* owned text: why rev is NULL */
+    struct reactor_series *counts[REACTOR_SERVED_COUNTS]; /* count.c's; borrowed */
+    bool ready; /* parents and all children types are listed, or known to be in trouble */
 };
 
 struct reactor_inst {
@@ -161,6 +172,10 @@ struct reactor_inst {
     uint64_t types_seq;  /* discovery_seq when they were asked for */
     struct kr_arena types_arena;
     struct kr_link types_link; /* in r->types_waiting */
+    struct reactor_why *why;   /* NULL: nothing happened yet */
+    struct kr_link roll_link;  /* in served->roll_line */
+    bool rolls;                /* counted in served->rolling_n */
+    struct kr_link held;       /* lead.c's */
 };
 
 /* Children by ApplySet id. */
@@ -169,6 +184,13 @@ struct reactor_kin {
     struct kr_rec **recs;      /* counted */
     uint32_t n, cap;
 };
+
+/* roll.c: the places of a definition's rolls. Before and after each step of an instance. */
+void reactor__roll_before(struct reactor_inst *inst, struct graph_env *env);
+void reactor__roll_after(struct reactor_inst *inst);
+void reactor__roll_forget(struct reactor_inst *inst);
+struct reactor_def;
+void reactor__roll_policy(struct reactor *r, struct reactor_def *def, kr_val rgd);
 
 void reactor__serve(struct reactor *r, struct graph_rev *rev);
 void reactor__unserve(struct reactor *r, kr_gvr gvr, kr_str problem);
@@ -191,11 +213,14 @@ void reactor__insts_fini(struct reactor *r);
 struct reactor_def {
     struct reactor *r;
     struct graph_def *core;
+    struct graph_roll roll; /* what the object's annotations say */
     kr_str key;
     struct reactor_item item;
     struct kube_timer timer;
     struct kube_schemas_req schemas;
     bool fetching;
+    uint64_t fetch_ms;           /* when that was begun */
+    uint64_t deleting_ms;        /* since when its object is being deleted; 0: it is not */
     bool doomed;                 /* forgotten; freed once the load under way has ended */
     struct kr_arena fetch_arena; /* of the kinds being loaded */
     struct kr_arena next_arena;  /* of the kinds wanted next */
@@ -206,6 +231,7 @@ struct reactor_def {
     kr_gvr serving;  /* strings live in serving_arena; resource empty: nothing is served */
     struct kr_arena serving_arena;
     struct kr_link ops;
+    struct kr_link held; /* lead.c's */
 };
 
 struct reactor_def *reactor__def(struct reactor *r, kr_str name); /* finds or creates */
@@ -237,6 +263,7 @@ struct reactor_op {
     uint64_t run;
     enum graph_outcome outcome; /* of an op that was not sent */
     kr_str message;
+    uint32_t why_seq; /* its entry in inst->why */
     bool sent;
 };
 
@@ -247,18 +274,69 @@ void reactor__ops_orphan(struct kr_link *ops); /* the owner goes away */
 
 bool reactor__route_turn(struct reactor *r); /* phase 2; whether there was anything */
 
+/* --- leading ---------------------------------------------------------------------------------- */
+
+/* A standby does not send this write. */
+void reactor__hold(struct reactor *r, struct reactor_inst *inst, struct reactor_def *def,
+                   uint64_t token);
+void reactor__held_drop(struct kr_link *held); /* the owner goes away */
+void reactor__held_look_again(struct reactor_def *def);
+void reactor__kept_release(struct reactor *r);
+
 /* --- trace ------------------------------------------------------------------------------------ */
 
 void reactor__trace(struct reactor *r, const char *fmt, ...) KR_PRINTF(2, 3);
+
+/* --- why -------------------------------------------------------------------------------------- */
+
+void reactor__why_init(struct reactor *r);
+/* A change of what u stands for reached inst; bits in the numbering of u, NULL: all. */
+void reactor__why_change(struct reactor_inst *inst, const struct reactor_use *u,
+                         const struct kube_change *c, const struct kr_bits *bits);
+/* A request is about to be sent; rec: the object as it is known, or NULL. Returns its number. */
+uint32_t reactor__why_request(struct reactor_inst *inst, const struct graph_action *act,
+                              const struct kr_rec *rec);
+void reactor__why_answer(const struct reactor_op *op, const struct graph_result *res);
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+/* A status is about to be written. */
+void reactor__events_status(struct reactor_inst *inst, kr_val old, kr_val now);
+/* An external object that inst reads by u has changed. */
+void reactor__events_source(struct reactor_inst *inst, const struct reactor_use *u,
+                            const struct kr_rec *rec);
+void reactor__events_turn(struct reactor *r);
+void reactor__events_fini(struct reactor *r);
 
 /* --- metrics ---------------------------------------------------------------------------------- */
 
 void reactor__count_init(struct reactor *r);
 void reactor__count_fini(struct reactor *r);
-/* After a step: was and state_was as before it. */
-void reactor__count_step(struct reactor_inst *inst, const struct graph_counts *was,
-                         const char *state_was);
-void reactor__count_def(struct reactor_def *def, const char *state_was);
+/* Times what follows; 0 without metrics. For metrics only: nothing depends on it. */
+uint64_t reactor__count_clock_ns(const struct reactor *r);
+/* What was before a step, and how it was after it. */
+struct reactor_count_step {
+    uint64_t began_ns;
+    struct graph_counts was;
+    const char *state_was;
+    bool timer; /* the plan has one */
+};
+void reactor__count_step(struct reactor_inst *inst, const struct reactor_count_step *c);
+struct reactor_count_def {
+    uint64_t began_ns, builds, build_errors;
+    const char *state_was;
+};
+void reactor__count_def_begin(struct reactor_def *def, struct reactor_count_def *c);
+void reactor__count_def(struct reactor_def *def, const struct reactor_count_def *c);
+void reactor__count_def_gone(struct reactor_def *def); /* its object is */
+void reactor__count_fetch(struct reactor_def *def, bool failed);
+void reactor__count_created(struct reactor *r, uint64_t began_ns);
+void reactor__count_served(struct reactor *r, bool attached);
+void reactor__count_synced(struct reactor_watch *w);
+enum reactor_count_event { REACTOR_C_ADD, REACTOR_C_UPDATE, REACTOR_C_DELETE };
+void reactor__count_parent(struct reactor_served *s, enum reactor_count_event event);
+/* A change of w's was looked up and concerned so many instances. */
+void reactor__count_route(struct reactor_watch *w, uint64_t matches);
 /* unchanged: the object has the version that it had before. */
 void reactor__count_answer(struct reactor_op *op, bool unchanged);
 void reactor__count_change(struct reactor *r, const struct reactor_watch *w);
@@ -300,6 +378,16 @@ struct reactor {
     struct kube_timer stop_timer;
     uint64_t stop_by_ms;
     char *trouble; /* owned: the last reason logged for a watch */
+    struct reactor_whys whys;
+    bool leading;              /* may write */
+    struct kr_link held;       /* writes that a standby does not send: lead.c */
+    struct reactor_use **kept; /* in use until those who took over have asked again */
+    uint32_t kept_n;
+
+    struct kr_map events; /* events.c's: what an Event is about -> struct event */
+    struct kube_timer events_timer;
+    uint32_t events_busy_n, events_seq;
+    bool events_due, events_refused;
     struct reactor_stats stats;
 };
 

@@ -24,9 +24,18 @@ struct buckets {
     double upto[REACTOR_BUCKETS_MAX];
 };
 
-static const struct buckets FINE = {19,
-                                    {1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3,
-                                     .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}};
+/* kro's: its own, Prometheus' defaults, and doubling ones. */
+static const struct buckets STEPS = {
+    16, {.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 15, 20, 25, 30, 45, 60, 120}};
+static const struct buckets DEFAULTS = {11, {.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}};
+static const struct buckets REST = {16,
+                                    {.001, .002, .004, .008, .016, .032, .064, .128, .256, .512,
+                                     1.024, 2.048, 4.096, 8.192, 16.384, 32.768}};
+static const struct buckets SIZES = {16,
+                                     {64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768,
+                                      65536, 131072, 262144, 524288, 1048576, 2097152}};
+static const struct buckets COUNTS = {10, {1, 2, 4, 8, 16, 32, 64, 128, 256, 512}};
+static const struct buckets FETCH = {10, {.01, .02, .04, .08, .16, .32, .64, 1.28, 2.56, 5.12}};
 static const struct buckets NONE = {0};
 
 struct row {
@@ -38,7 +47,13 @@ struct row {
 static const struct row rows[REACTOR_M_N] = {
 #define M(kind, id, name, labels, buckets, help) {name, labels, help, &buckets, kind},
 #include "reactor/metrics.def"
-#undef M
+};
+
+static const struct {
+    const char *name, *why;
+} absent[] = {
+#define X(name, why) {name, why},
+#include "reactor/metrics.def"
 };
 
 static const char *const kind_names[] = {"counter", "gauge", "histogram"};
@@ -130,6 +145,12 @@ static struct reactor_series *refuse(struct reactor_metrics *m, enum reactor_met
     return m->refused[id];
 }
 
+/* What has a series for each condition of each instance may have more. */
+static uint32_t series_max(enum reactor_metric id)
+{
+    return id == REACTOR_M_INST_CONDITIONS ? REACTOR_SERIES_OBJECTS_MAX : REACTOR_SERIES_MAX;
+}
+
 struct reactor_series *reactor_metrics_series(struct reactor_metrics *m, enum reactor_metric id,
                                               const kr_str *values, uint32_t n)
 {
@@ -141,7 +162,7 @@ struct reactor_series *reactor_metrics_series(struct reactor_metrics *m, enum re
     s = m->key.full ? NULL : kr_map_get(&m->series[id], kr_buf_view(&m->key));
     if (s)
         return s;
-    if (m->key.full || m->series[id].n >= REACTOR_SERIES_MAX)
+    if (m->key.full || m->series[id].n >= series_max(id))
         return refuse(m, id);
     s = series_new(id, kr_buf_view(&m->key), values, n);
     kr_map_put(&m->series[id], kr_str_c(s->labels), s);
@@ -160,6 +181,13 @@ void reactor_metrics_remove(struct reactor_metrics *m, enum reactor_metric id, u
             series_free(s);
         }
     }
+}
+
+void reactor_metrics_clear(struct reactor_metrics *m, enum reactor_metric id)
+{
+    kr_map_each (e, &m->series[id])
+        series_free(e->val);
+    kr_map_fini(&m->series[id]);
 }
 
 void reactor_metric_observe(struct reactor_series *s, double v)
@@ -345,4 +373,9 @@ void reactor_metrics_page(struct kr_buf *out)
     for (int id = 0; id < REACTOR_M_N; id++)
         kr_buf_fmt(out, "| `%s` | %s | %s | %s |\n", rows[id].name, kind_names[rows[id].kind],
                    rows[id].labels, rows[id].help);
+    kr_buf_fmt(out, "\n## Metrics of kro that do not exist here\n\n"
+                    "A panel over one of them shows no data; what is said instead is named.\n\n"
+                    "| Name | Why |\n|---|---|\n");
+    for (size_t i = 0; i < KR_N(absent); i++)
+        kr_buf_fmt(out, "| `%s` | %s |\n", absent[i].name, absent[i].why);
 }

@@ -21,8 +21,9 @@
 #include "cel/base/buf.h"
 
 enum {
-    REACTOR_SERIES_MAX = 4096, /* of one metric; further ones are counted, not kept */
-    REACTOR_METRICS_TEXT_MAX = 32 * 1024 * 1024, /* bytes of the text */
+    REACTOR_SERIES_MAX = 4096,               /* of one metric; further ones are counted, not kept */
+    REACTOR_SERIES_OBJECTS_MAX = 256 * 1024, /* of one that has series for each instance */
+    REACTOR_METRICS_TEXT_MAX = 128 * 1024 * 1024, /* bytes of the text */
     REACTOR_BUCKETS_MAX = 20,
     REACTOR_LABELS_MAX = 6,
 };
@@ -30,7 +31,6 @@ enum {
 enum reactor_metric {
 #define M(kind, id, name, labels, buckets, help) REACTOR_M_##id,
 #include "reactor/metrics.def"
-#undef M
     REACTOR_M_N
 };
 
@@ -60,6 +60,9 @@ struct reactor_series *reactor_metrics_series(struct reactor_metrics *m, enum re
  * that went); pointers to them end here. */
 void reactor_metrics_remove(struct reactor_metrics *m, enum reactor_metric id, uint32_t label,
                             kr_str value);
+
+/* Forgets all series of a metric; pointers to them end here. */
+void reactor_metrics_clear(struct reactor_metrics *m, enum reactor_metric id);
 
 static inline void reactor_metric_add(struct reactor_series *s, double by) /* counter, gauge */
 {

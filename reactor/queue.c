@@ -24,6 +24,7 @@ void reactor__queue_add(struct reactor_queue *q, struct reactor_lane *lane,
     if (kr_link_empty(&lane->active[prio]))
         kr_link_push(&q->ring[prio], &lane->active[prio]);
     q->n++;
+    q->adds++;
 }
 
 void reactor__queue_remove(struct reactor_queue *q, struct reactor_item *item)

@@ -17,8 +17,12 @@
  *   route.c     a change -> instances and definitions
  *   insts.c     table of live instances; revisions that serve them
  *   defs.c      table of definitions
+ *   roll.c      how many instances of a definition roll at once
  *   queue.c     who is stepped next
  *   exec.c      plan -> requests -> results
+ *   why.c causes.c   what happened to each instance and why, for `kroc why`
+ *   events.c    Events about conditions and about objects that instances follow
+ *   lead.c      a standby, and how it takes over
  *   trace.c     the trace's line format
  *   run.c       the real loop: curl, clock, signals, health and metrics
  *   flags.def flags.c main.c http.c metrics.c doctor.c   the program's edges
@@ -51,14 +55,20 @@ struct reactor_opts {
     struct kube_clock *clock;   /* borrowed */
     kr_str version;             /* borrowed: written into labels */
     kr_str namespace;           /* borrowed: only this one; empty: all */
+    bool standby;               /* begins without the right to write: see reactor_lead */
     bool sidecar;               /* definitions come by reactor_add_rgd, RGD objects are not read */
     bool crd_deletion;
     uint32_t revisions_max;
     uint32_t dimensions_max; /* 0: GRAPH_DIMENSIONS_MAX */
+    uint32_t collection_max; /* 0: GRAPH_COLLECTION_MAX */
     bool omit;               /* gate CELOmitFunction */
+    bool events;             /* gate InstanceConditionEvents */
+    bool condition_metrics;  /* gate InstanceConditionMetrics */
     uint64_t stop_ms;        /* how long a stop waits for requests under way; 0: REACTOR_STOP_MS */
     struct reactor_metrics *metrics; /* borrowed; NULL: nothing is counted */
-    reactor_trace_fn *trace;         /* NULL: no trace */
+    const uint8_t *why_key;  /* borrowed by reactor_new: REACTOR_WHY_KEY_BYTES random bytes, which
+                               nobody else knows; NULL: from the clock door (tests) */
+    reactor_trace_fn *trace; /* NULL: no trace */
     void *trace_arg;
 };
 
@@ -68,12 +78,26 @@ KR_MUST int reactor_add_rgd(struct reactor *r, kr_val rgd, struct kr_err *err);
 void reactor_start(struct reactor *r);
 /* Runs one turn. true: work is left; call again before waiting for input. */
 bool reactor_turn(struct reactor *r);
+/* A standby follows and evaluates everything and writes nothing. lead: it may write from now on, and
+ * goes on without a list; not: it may no longer, writes under way are cancelled. */
+void reactor_lead(struct reactor *r, bool lead);
 /* Nothing new is started; requests under way are awaited (REACTOR_STOP_MS at most), watches close. */
 void reactor_stop(struct reactor *r);
 bool reactor_stopped(const struct reactor *r);
 void reactor_free(struct reactor *r); /* only when stopped */
 /* Definitions, revisions and CRDs have been listed once. why (may be NULL) gets a line a part. */
 bool reactor_ready(const struct reactor *r, struct kr_buf *why);
+
+/* What happened to an instance and why, for people or as JSON. Appends. Returns an HTTP status: 200;
+ * 404 no such instance or node, 409 several instances (out says which there are). */
+struct reactor_why_query {
+    kr_str kind;      /* kind, resource or definition; empty: any */
+    kr_str namespace; /* empty: any */
+    kr_str name, node;
+    bool json;
+};
+unsigned reactor_why(const struct reactor *r, const struct reactor_why_query *q,
+                     struct kr_buf *out);
 
 /* Totals for metrics and tests. */
 struct reactor_stats {

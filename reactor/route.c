@@ -22,10 +22,23 @@ static void route_parent(struct reactor *r, struct reactor_watch *w, const struc
     if (!inst)
         return;
     fresh = c->old == NULL;
+    reactor__count_parent(u->served, fresh    ? REACTOR_C_ADD
+                                     : c->now ? REACTOR_C_UPDATE
+                                              : REACTOR_C_DELETE);
     reactor__use_bits(u, &c->bits, &a, &bits);
+    reactor__why_change(inst, u, c, fresh ? NULL : &bits);
     graph_inst_parent(inst->core, c->now, fresh ? NULL : &bits);
     reactor__inst_queue(inst, fresh ? REACTOR_P_BACKLOG : REACTOR_P_USER);
     kr_arena_fini(&a);
+}
+
+/* The object is a child of an instance of ours: a change of it may stem from our own write. */
+static void tell_writer(struct reactor *r, struct reactor_inst *reader, const struct kr_rec *rec)
+{
+    const struct reactor_kin *kin = rec->part_of.n ? kr_map_get(&r->kins, rec->part_of) : NULL;
+
+    if (kin && kin->inst)
+        graph_inst_echo(reader->core, kin->inst->core);
 }
 
 static void route_external(struct reactor *r, struct reactor_watch *w, const struct kube_change *c)
@@ -45,12 +58,47 @@ static void route_external(struct reactor *r, struct reactor_watch *w, const str
             reactor__use_bits(sub->use, &c->bits, &a, &bits);
             if (!kr_bits_any(&bits))
                 continue;
+            reactor__why_change(sub->inst, sub->use, c, &bits);
+            reactor__events_source(sub->inst, sub->use, c->now ? c->now : c->old);
+            tell_writer(r, sub->inst, rec);
             graph_inst_external(sub->inst->core, sub->node, c->now, &bits);
             reactor__inst_queue(sub->inst, REACTOR_P_CHANGE);
             r->stats.changes_routed++;
         }
     }
     kr_arena_fini(&a);
+}
+
+/* Whoever has the selector hears of it, if its node reads what changed. */
+static void tell_selected(struct reactor *r, struct reactor_sub *sub, const struct kube_change *c)
+{
+    const struct kr_rec *rec = c->now ? c->now : c->old;
+    KR_AUTO(kr_arena) a = {0};
+    struct kr_bits bits;
+
+    if (!sub->use)
+        return;
+    reactor__use_bits(sub->use, &c->bits, &a, &bits);
+    if (!kr_bits_any(&bits))
+        return;
+    reactor__why_change(sub->inst, sub->use, c, &bits);
+    reactor__events_source(sub->inst, sub->use, rec);
+    tell_writer(r, sub->inst, rec);
+    graph_inst_external_item(sub->inst->core, sub->node, c->old, c->now, &bits);
+    reactor__inst_queue(sub->inst, REACTOR_P_CHANGE);
+    r->stats.changes_routed++;
+}
+
+static void route_selected(struct reactor *r, struct reactor_watch *w, const struct kube_change *c)
+{
+    if (!w->known)
+        return; /* the whole list is told */
+    kr_map_each (e, &w->exts) {
+        const struct reactor_ext *ext = e->val;
+
+        for (struct kr_link *l = ext->subs.next; l != &ext->subs; l = l->next)
+            tell_selected(r, KR_OWNER(l, struct reactor_sub, link), c);
+    }
 }
 
 static void route_rgd(struct reactor *r, const struct kube_change *c)
@@ -63,15 +111,18 @@ static void route_rgd(struct reactor *r, const struct kube_change *c)
 static void route_change(struct reactor *r, struct kube_change *c)
 {
     struct reactor_watch *w = c->store ? kube_store_owner(c->store) : NULL;
+    uint64_t matched;
 
     if (!w)
         return;
     if (c->synced) {
         w->stale = false;
+        reactor__count_synced(w);
         reactor__watch_touch(w);
         return;
     }
     r->stats.changes++;
+    matched = r->stats.changes_routed;
     reactor__count_change(r, w);
     switch (w->role) {
     case REACTOR_W_RGDS:
@@ -89,12 +140,16 @@ static void route_change(struct reactor *r, struct kube_change *c)
         return;
     case REACTOR_W_CHILDREN:
         reactor__kin_change(r, c);
-        return;
+        break;
     case REACTOR_W_ONE:
     case REACTOR_W_SHARED:
         route_external(r, w, c);
-        return;
+        break;
+    case REACTOR_W_SELECTED:
+        route_selected(r, w, c);
+        break;
     }
+    reactor__count_route(w, r->stats.changes_routed - matched);
 }
 
 /* Phase 2. */

@@ -4,14 +4,18 @@
  * The turn runs before the loop waits (prepare) and after it has polled (check); an idle handle keeps
  * the loop from waiting while work is left.
  *
- * A stop is: SIGTERM or SIGINT -> reactor_stop -> requests under way end, watches close -> doors close
- * -> the loop runs dry. A second signal ends at once.
+ * A stop is: SIGTERM or SIGINT -> reactor_stop -> requests under way end, watches close -> the Lease is
+ * let go -> doors close -> the loop runs dry. A second signal ends at once.
+ *
+ * With leader election the reactor begins as a standby; the Lease is looked at in each turn before
+ * anything is sent, and has a client of its own.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
@@ -19,6 +23,7 @@
 #include "cel/base/yaml.h"
 #include "kube/config.h"
 #include "kube/curl_uv.h"
+#include "kube/lease.h"
 #include "reactor/flags.h"
 #include "reactor/http.h"
 #include "reactor/internal.h"
@@ -34,13 +39,18 @@ struct run {
     struct kube_curl *curl;
     struct kube_uv_clock *clock;
     struct kube_client *client;
+    struct kube_client *lease_client; /* NULL: no leader election */
+    struct kube_lease *lease;         /* NULL: none, or let go */
+    uint64_t lease_told;              /* hash of the trouble last logged; 0: none */
     struct reactor_metrics *metrics;
     struct reactor_http *http;
     struct reactor *reactor;
     FILE *trace;
     char user_agent[160];
-    bool idling, closing;
+    bool idling, closing, releasing;
 };
+
+#define LEASE_NAME "controller.kro.run" /* kro's: the two never lead at the same time */
 
 /* --- the turn on the loop --------------------------------------------------------------------- */
 
@@ -51,12 +61,48 @@ static void on_idle(uv_idle_t *h)
     (void)h; /* its being active is what counts: the loop does not wait */
 }
 
+static void on_lease_closed(void *arg)
+{
+    ((struct run *)arg)->lease = NULL;
+}
+
+/* Says once what is wrong with the Lease. */
+static void lease_trouble(struct run *run)
+{
+    const struct kr_err *err = run->lease ? kube_lease_error(run->lease) : NULL;
+    uint64_t told = err ? kr_str_hash(kr_err_str(err)) | 1 : 0;
+
+    if (told && told != run->lease_told)
+        kr_log(KR_WARN, "lease", KV_C("name", LEASE_NAME), KV("reason", kr_err_str(err)));
+    run->lease_told = told;
+}
+
+static void lease_turn(struct run *run)
+{
+    if (!run->lease)
+        return;
+    kube_client_turn(run->lease_client);
+    kube_lease_turn(run->lease);
+    lease_trouble(run);
+}
+
+/* The last writes are answered: whoever leads next may. Returns whether the Lease is let go. */
+static bool lease_released(struct run *run)
+{
+    if (run->lease && !run->releasing) {
+        run->releasing = true;
+        kube_lease_close(run->lease, on_lease_closed, run);
+    }
+    return run->lease == NULL;
+}
+
 static void run_turn(struct run *run)
 {
     bool more;
 
     if (run->closing)
         return;
+    lease_turn(run);
     more = reactor_turn(run->reactor);
     if (more != run->idling) {
         run->idling = more;
@@ -65,7 +111,7 @@ static void run_turn(struct run *run)
         else
             uv_idle_stop(&run->idle);
     }
-    if (reactor_stopped(run->reactor))
+    if (reactor_stopped(run->reactor) && lease_released(run))
         run_close(run);
 }
 
@@ -129,6 +175,7 @@ static void run_close(struct run *run)
     uv_close((uv_handle_t *)&run->sigint, NULL);
     reactor_free(run->reactor);
     kube_client_free(run->client);
+    kube_client_free(run->lease_client);
     if (run->http)
         reactor_http_close(run->http, NULL, NULL);
     kube_curl_close(run->curl, NULL, NULL);
@@ -242,19 +289,57 @@ static bool on_ready(void *arg, struct kr_buf *why)
 {
     struct run *run = arg;
 
-    return run->closing || reactor_ready(run->reactor, why);
+    if (run->closing)
+        return true;
+    if (run->lease && kube_lease_leading(run->lease))
+        kr_buf_fmt(why, "[+] lease: leading\n");
+    else if (run->lease)
+        kr_buf_fmt(why, "[+] lease: standby, held by \"" KR_FMT "\"\n",
+                   KR_ARG(kube_lease_holder(run->lease)));
+    return reactor_ready(run->reactor, why);
+}
+
+static unsigned on_debug(void *arg, const char *path, const struct reactor_http_query *q,
+                         struct kr_buf *out, bool *json)
+{
+    struct run *run = arg;
+    struct reactor_why_query why = {.kind = reactor_http_arg(q, "kind"),
+                                    .namespace = reactor_http_arg(q, "namespace"),
+                                    .name = reactor_http_arg(q, "name"),
+                                    .node = reactor_http_arg(q, "node")};
+    unsigned status;
+
+    if (run->closing) {
+        kr_buf_fmt(out, "ending\n");
+        return 503;
+    }
+    if (strcmp(path, "/debug/why") != 0) {
+        kr_buf_fmt(out, "/debug/why?name=NAME[&kind=KIND][&namespace=NS][&node=NODE][&o=json]\n");
+        return strcmp(path, "/debug/") == 0 || strcmp(path, "/debug") == 0 ? 200 : 404;
+    }
+    why.json = kr_str_is(reactor_http_arg(q, "o"), "json");
+    status = reactor_why(run->reactor, &why, out);
+    *json = why.json && status == 200;
+    return status;
 }
 
 static int open_http(struct run *run, const struct reactor_flags *f, struct kr_err *err)
 {
-    struct reactor_http_opts o = {.loop = &run->loop,
-                                  .metrics_address = f->metrics_address,
-                                  .health_address = f->health_address,
-                                  .metrics = run->metrics,
-                                  .ready = on_ready,
-                                  .arg = run};
+    struct reactor_http_opts o = {
+        .loop = &run->loop,
+        .metrics_address = f->metrics_address,
+        .health_address = f->health_address,
+        .metrics = run->metrics,
+        .ready = on_ready,
+        .debug_address = f->debug_address,
+        .debug_may_fail = f->debug_address && strcmp(f->debug_address, REACTOR_DEBUG_ADDRESS) == 0,
+        .debug = on_debug,
+        .arg = run};
 
-    return reactor_http_open(&o, &run->http, err);
+    KR_TRY(reactor_http_open(&o, &run->http, err));
+    if (reactor_http_debug_why(run->http).n)
+        kr_log(KR_INFO, "no debug pages", KV("reason", reactor_http_debug_why(run->http)));
+    return 0;
 }
 
 static const char *version_of(const struct reactor_flags *f)
@@ -274,20 +359,79 @@ static void open_client(struct run *run, const struct reactor_flags *f)
         kube_client_new(kube_curl_transport(run->curl), kube_uv_clock_door(run->clock), &o);
 }
 
+static void on_leading(void *arg, bool leading)
+{
+    struct run *run = arg;
+
+    if (leading)
+        kr_log(KR_INFO, "leading", KV_C("lease", LEASE_NAME));
+    else
+        kr_log(KR_WARN, "no longer leading", KV_C("lease", LEASE_NAME),
+               KV("holder", kube_lease_holder(run->lease)));
+    reactor_metric_set(REACTOR_METRIC(run->metrics, LEADER, KR_S(LEASE_NAME)), leading);
+    reactor_lead(run->reactor, leading);
+}
+
+/* "host_<random>", as controller-runtime's: each start is somebody else. */
+static kr_str identity(struct run *run, struct kr_arena *a)
+{
+    struct kube_clock *c = kube_uv_clock_door(run->clock);
+    char host[256] = "";
+    uint64_t random[2];
+
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
+        random[0] = c->ops->random(c);
+        random[1] = (uint64_t)getpid();
+    }
+    (void)gethostname(host, sizeof host - 1);
+    return kr_fmt(a, "%s_%016llx%016llx", host, (unsigned long long)random[0],
+                  (unsigned long long)random[1]);
+}
+
+static void open_lease(struct run *run, const struct reactor_flags *f)
+{
+    struct kube_client_opts o = {.user_agent = run->user_agent};
+    struct kr_arena a = {0};
+    struct kube_lease_opts l = {.name = KR_S(LEASE_NAME),
+                                .identity = identity(run, &a),
+                                .lease_ms = (uint64_t)f->leader_lease_ms,
+                                .renew_ms = (uint64_t)f->leader_renew_ms,
+                                .retry_ms = (uint64_t)f->leader_retry_ms,
+                                .changed = on_leading,
+                                .arg = run};
+
+    l.namespace = kr_str_c(f->leader_namespace[0] ? f->leader_namespace : run->config->namespace);
+    run->lease_client =
+        kube_client_new(kube_curl_transport(run->curl), kube_uv_clock_door(run->clock), &o);
+    l.client = run->lease_client;
+    run->lease = kube_lease_new(&l);
+    reactor_metric_set(REACTOR_METRIC(run->metrics, LEADER, KR_S(LEASE_NAME)), 0);
+    kr_log(KR_INFO, "leader election", KV_C("lease", LEASE_NAME), KV("namespace", l.namespace),
+           KV("identity", l.identity));
+    kr_arena_fini(&a);
+}
+
 static void open_reactor(struct run *run, const struct reactor_flags *f)
 {
+    uint8_t key[REACTOR_WHY_KEY_BYTES];
+    bool random = getrandom(key, sizeof key, 0) == (ssize_t)sizeof key;
     struct reactor_opts o = {.client = run->client,
                              .clock = kube_uv_clock_door(run->clock),
                              .metrics = run->metrics,
                              .version = kr_str_c(version_of(f)),
                              .namespace = kr_str_c(f->namespace),
+                             .standby = f->leader_elect,
                              .sidecar = f->rgds.n > 0,
                              .crd_deletion = f->allow_crd_deletion,
                              .revisions_max = f->max_revisions > 0 ? (uint32_t)f->max_revisions : 0,
                              .dimensions_max = (uint32_t)f->max_dimensions,
+                             .collection_max = (uint32_t)f->max_collection_size,
                              .omit = f->gates.cel_omit_function,
+                             .events = f->gates.instance_condition_events,
+                             .condition_metrics = f->gates.instance_condition_metrics,
                              .stop_ms =
                                  f->shutdown_timeout_ms > 0 ? (uint64_t)f->shutdown_timeout_ms : 1,
+                             .why_key = random ? key : NULL,
                              .trace = run->trace ? on_trace : NULL,
                              .trace_arg = run->trace};
 
@@ -321,7 +465,7 @@ int reactor_run(const struct reactor_flags *flags)
                KV_C("context", run.config->context ? run.config->context : ""),
                KV_C("namespace", flags->namespace));
         if (flags->leader_elect)
-            kr_log(KR_WARN, "no Lease is taken in this version: run one replica");
+            open_lease(&run, flags);
         run_handles(&run);
         reactor_start(run.reactor);
     } else {

@@ -23,8 +23,11 @@ struct reactor *reactor_new(const struct reactor_opts *opts)
     kr_link_init(&r->ops);
     kr_link_init(&r->ops_done);
     kr_link_init(&r->types_waiting);
+    kr_link_init(&r->held);
+    r->leading = !opts->standby;
     reactor__queue_init(&r->queue);
     reactor__count_init(r);
+    reactor__why_init(r);
     return r;
 }
 
@@ -104,6 +107,7 @@ void reactor__env(struct reactor *r, struct graph_env *env)
                               .only_namespace = r->opts.namespace,
                               .revisions_max = r->opts.revisions_max,
                               .dimensions_max = r->opts.dimensions_max,
+                              .collection_max = r->opts.collection_max,
                               .omit = r->opts.omit};
 }
 
@@ -169,7 +173,10 @@ bool reactor_turn(struct reactor *r)
         stop_turn(r);
     else
         steps_turn(r);
+    if (r->kept_n && (r->queue.n == 0 || r->stopping))
+        reactor__kept_release(r);
     reactor__watches_turn(r);
+    reactor__events_turn(r);
     return (r->queue.n && !r->stopping) || !kr_link_empty(&r->changes.head) ||
            !kr_link_empty(&r->ops_done) || !kr_link_empty(&r->watch_todo);
 }
@@ -214,6 +221,7 @@ void reactor_free(struct reactor *r)
         return;
     KR_ASSERT(!r->started || reactor_stopped(r));
     reactor__count_fini(r);
+    reactor__events_fini(r);
     r->clock->ops->timer_stop(r->clock, &r->stop_timer);
     r->clock->ops->timer_stop(r->clock, &r->discovery_timer);
     reactor__route_turn(r);

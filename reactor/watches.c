@@ -7,21 +7,22 @@
  * and is not known until then: no step may see a record that lacks a path somebody reads.
  *
  * External objects of one type are followed one by one up to REACTOR_EXTERNAL_SINGLES; those wanted
- * beyond that share one watch of the type.
+ * beyond that share one watch of the type. Equal selectors in one namespace share a watch.
  */
 #include "cel/base/log.h"
 #include "reactor/internal.h"
 
 static const char *const role_names[] = {
-    [REACTOR_W_RGDS] = "rgds",       [REACTOR_W_REVISIONS] = "revisions",
-    [REACTOR_W_CRDS] = "crds",       [REACTOR_W_OWN_CRDS] = "owncrds",
-    [REACTOR_W_PARENTS] = "parents", [REACTOR_W_CHILDREN] = "children",
-    [REACTOR_W_ONE] = "one",         [REACTOR_W_SHARED] = "shared",
+    [REACTOR_W_RGDS] = "rgds",         [REACTOR_W_REVISIONS] = "revisions",
+    [REACTOR_W_CRDS] = "crds",         [REACTOR_W_OWN_CRDS] = "owncrds",
+    [REACTOR_W_PARENTS] = "parents",   [REACTOR_W_CHILDREN] = "children",
+    [REACTOR_W_ONE] = "one",           [REACTOR_W_SHARED] = "shared",
+    [REACTOR_W_SELECTED] = "selected",
 };
 
 static bool role_is_external(enum reactor_role role)
 {
-    return role == REACTOR_W_ONE || role == REACTOR_W_SHARED;
+    return role == REACTOR_W_ONE || role == REACTOR_W_SHARED || role == REACTOR_W_SELECTED;
 }
 
 static kr_str watch_key(struct kr_arena *a, enum reactor_role role, kr_gvr gvr, kr_str namespace,
@@ -105,6 +106,11 @@ static void role_options(struct reactor_watch *w, struct kube_watch_opts *o)
         o->namespace = w->namespace;
         o->field_selector = kr_fmt(&w->arena, "metadata.name=" KR_FMT, KR_ARG(w->name));
         return;
+    case REACTOR_W_SELECTED:
+        if (w->namespace.n) /* else all that this process may see */
+            o->namespace = w->namespace;
+        o->label_selector = w->name;
+        return;
     default:
         break;
     }
@@ -181,6 +187,7 @@ static struct reactor_watch *watch_open(struct reactor *r, enum reactor_role rol
     if (!type_is_namespaced(r, w->gvr))
         opts.namespace = KR_S("");
     kr_map_put(&r->watches, w->key, w);
+    w->opened_ms = kube_now_ms(r->clock);
     w->watch = kube_watch_new(r->client, w->store, &opts);
     kube_watch_on_trouble(w->watch, on_trouble, w);
     return w;
@@ -332,6 +339,21 @@ static void tell_uses(struct reactor_watch *w, bool known)
     kr_arena_fini(&a);
 }
 
+/* All that the watch has: the first answer, or one that holds what a new revision reads. */
+static void tell_list(struct reactor_sub *sub)
+{
+    struct kube_store *store = sub->ext->watch->store;
+    struct kr_rec **recs = kr_alloc(((size_t)kube_store_n(store) + 1) * sizeof(struct kr_rec *));
+    struct kr_rec *rec;
+    uint64_t at = 0;
+    uint32_t n = 0;
+
+    while ((rec = kube_store_next(store, &at)) != NULL)
+        recs[n++] = rec;
+    graph_inst_external_list(sub->inst->core, sub->node, recs, n);
+    kr_free(recs);
+}
+
 /* An external object is known (present or absent) once its watch has listed; until then the node
  * hears why not, if there is a reason. */
 static void tell_sub(struct reactor_sub *sub)
@@ -343,7 +365,9 @@ static void tell_sub(struct reactor_sub *sub)
     if (!sub->use)
         return;
     graph_inst_known(sub->inst->core, sub->node, known, reactor__watch_why(w, &a));
-    if (known)
+    if (known && w->role == REACTOR_W_SELECTED)
+        tell_list(sub);
+    else if (known)
         graph_inst_external(sub->inst->core, sub->node,
                             kube_store_get(w->store, sub->ref.namespace, sub->ref.name), NULL);
     reactor__inst_queue(sub->inst, REACTOR_P_CHANGE);
@@ -446,10 +470,12 @@ static struct reactor_watch *ext_watch(struct reactor *r, kr_ref ref)
     return w;
 }
 
-static void ext_count(struct reactor *r, kr_gvr gvr, int by)
+/* How many single objects of a type are wanted. */
+static void ext_count(struct reactor_watch *w, int by)
 {
+    struct reactor *r = w->r;
     struct kr_arena a = {0};
-    kr_str type = kr_gvr_key(&a, gvr);
+    kr_str type = kr_gvr_key(&a, w->gvr);
     uintptr_t n = (uintptr_t)kr_map_get(&r->ext_modes, type) + (uintptr_t)(intptr_t)by;
 
     if (n)
@@ -471,7 +497,8 @@ static struct reactor_ext *ext_find(struct reactor_watch *w, kr_ref ref)
         ext->watch = w;
         kr_link_init(&ext->subs);
         kr_map_put(&w->exts, key, ext);
-        ext_count(w->r, w->gvr, 1);
+        if (w->role != REACTOR_W_SELECTED)
+            ext_count(w, 1);
     }
     kr_arena_fini(&a);
     return ext;
@@ -491,22 +518,34 @@ static struct reactor_use *ext_use(struct reactor_watch *w, struct reactor_serve
     return reactor__use_new(w, served, node, n->reads, n->reads_n);
 }
 
+/* What a WATCH or UNWATCH names: an object, or a selector in the place of its name. */
+static kr_ref target_of(const struct graph_action *act)
+{
+    kr_ref ref = act->ref;
+
+    if (ref.name.n == 0)
+        ref.name = act->selector;
+    return ref;
+}
+
 void reactor__ext_subscribe(struct reactor *r, struct reactor_inst *inst,
                             const struct graph_action *act)
 {
+    kr_ref ref = target_of(act);
     struct reactor_watch *w;
     struct reactor_sub *sub;
 
     if (!inst->served || !inst->served->rev || act->node >= inst->served->rev->nodes_n)
         return;
-    w = ext_watch(r, act->ref);
+    w = act->ref.name.n ? ext_watch(r, ref)
+                        : reactor__watch(r, REACTOR_W_SELECTED, ref.gvr, ref.namespace, ref.name);
     sub = KR_ALLOC(struct reactor_sub);
     sub->inst = inst;
     sub->node = act->node;
-    sub->ref.namespace = kr_str_c(kr_cstrdup(act->ref.namespace));
-    sub->ref.name = kr_str_c(kr_cstrdup(act->ref.name));
+    sub->ref.namespace = kr_str_c(kr_cstrdup(ref.namespace));
+    sub->ref.name = kr_str_c(kr_cstrdup(ref.name));
     sub->ref.gvr = w->gvr;
-    sub->ext = ext_find(w, act->ref);
+    sub->ext = ext_find(w, ref);
     sub->use = ext_use(w, inst->served, act->node);
     sub->use->subs_n++;
     kr_link_push(&sub->ext->subs, &sub->link);
@@ -515,7 +554,7 @@ void reactor__ext_subscribe(struct reactor *r, struct reactor_inst *inst,
         tell_sub(sub);
 }
 
-static void use_leave(struct reactor_use *use)
+void reactor__use_leave(struct reactor_use *use)
 {
     if (use && --use->subs_n == 0)
         reactor__use_free(use);
@@ -529,12 +568,13 @@ void reactor__sub_free(struct reactor_sub *sub)
     kr_link_remove(&sub->link);
     kr_link_remove(&sub->inst_link);
     if (kr_link_empty(&ext->subs)) {
-        ext_count(ext->watch->r, ext->watch->gvr, -1);
+        if (ext->watch->role != REACTOR_W_SELECTED)
+            ext_count(ext->watch, -1);
         kr_map_del(&ext->watch->exts, ext->key);
         kr_free((char *)(uintptr_t)ext->key.s);
         kr_free(ext);
     }
-    use_leave(sub->use);
+    reactor__use_leave(sub->use);
     reactor__watch_release(watch);
     kr_free((char *)(uintptr_t)sub->ref.namespace.s);
     kr_free((char *)(uintptr_t)sub->ref.name.s);
@@ -551,13 +591,14 @@ void reactor__subs_carry(struct reactor_inst *inst, const struct graph_rev *old)
         int32_t rank = rev && old && use ? graph_rev_rank(rev, old->nodes[sub->node].id) : -1;
 
         sub->use = NULL;
-        if (rank >= 0 && rev->nodes[rank].kind == GRAPH_EXTERNAL &&
+        if (rank >= 0 && rev->nodes[rank].kind == old->nodes[sub->node].kind &&
             kr_gvr_eq(rev->nodes[rank].gvr, sub->ref.gvr)) {
             sub->node = (uint32_t)rank;
             sub->use = ext_use(sub->ext->watch, inst->served, sub->node);
             sub->use->subs_n++;
         }
-        use_leave(use); /* after the new one came: the projection does not narrow in between */
+        reactor__use_leave(
+            use); /* after the new one came: the projection does not narrow in between */
         if (sub->use && (sub->ext->watch->known || sub->ext->watch->told_error))
             tell_sub(sub);
     }
@@ -567,15 +608,17 @@ void reactor__subs_carry(struct reactor_inst *inst, const struct graph_rev *old)
 void reactor__ext_unsubscribe(struct reactor *r, struct reactor_inst *inst,
                               const struct graph_action *act)
 {
+    bool single = act->ref.name.n > 0;
     struct reactor_sub *found = NULL;
+    kr_ref ref = target_of(act);
 
     (void)r;
     for (struct kr_link *l = inst->subs.next; l != &inst->subs; l = l->next) {
         struct reactor_sub *sub = KR_OWNER(l, struct reactor_sub, inst_link);
 
-        if (!kr_str_eq(sub->ref.name, act->ref.name) ||
-            !kr_str_eq(sub->ref.namespace, act->ref.namespace) ||
-            !kr_gvr_eq(sub->ref.gvr, act->ref.gvr))
+        if (single == (sub->ext->watch->role == REACTOR_W_SELECTED) ||
+            !kr_str_eq(sub->ref.name, ref.name) || !kr_str_eq(sub->ref.namespace, ref.namespace) ||
+            !kr_gvr_eq(sub->ref.gvr, ref.gvr))
             continue;
         if (!found || !sub->use || (found->use && sub->node == act->node))
             found = sub;

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-# The whole controller on a cluster in memory: world is the fixture, the three tests stand on it.
+# The whole controller on a cluster in memory: world is the fixture, these tests stand on it.
 add_library(world STATIC ../lib/world.c)
 target_link_libraries(world PUBLIC reactor fakelib testlib)
 target_compile_definitions(world PRIVATE KROC_SOURCE="${PROJECT_SOURCE_DIR}")
-foreach(name reactor fault property)
+foreach(name reactor collection fault property why lead manners)
     if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${name}_test.c)
         kroc_test(${name} world)
         set_tests_properties(reactor/${name} PROPERTIES TIMEOUT 300) # seconds: 20 where nothing else runs

@@ -62,8 +62,11 @@ TEST(flags, requests_are_not_limited_unless_asked_for)
     assert_true(flags.client_qps == 12.5 && flags.client_burst == 13);
     EXPECT_OK(parse("--client-qps 100 --client-burst 150"), &err);
     assert_true(flags.client_qps == 100 && flags.client_burst == 150);
-    EXPECT_OK(parse("--client-qps=-1 --client-burst=150"), &err);
+    EXPECT_OK(parse("--client-qps=0 --client-burst=150"), &err);
     assert_true(flags.client_qps == 0 && flags.client_burst == 0);
+    expect_error("--client-qps=-1", "--client-qps: must be 0 or more; 0 means no limit of our own");
+    expect_error("--client-burst=-1",
+                 "--client-burst: must be 0 or more; 0 means no limit of our own");
     EXPECT_OK(parse("--client-qps=1e300"), &err);
     assert_int_equal(flags.client_burst, UINT32_MAX);
     expect_error("--client-qps=inf", "--client-qps: \"inf\" is not a number");

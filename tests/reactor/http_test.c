@@ -330,9 +330,51 @@ TEST(http, closing_ends_open_connections)
     close(fd);
 }
 
+static unsigned debug(void *arg, const char *path, const struct reactor_http_query *q,
+                      struct kr_buf *out, bool *json)
+{
+    *json = kr_str_is(reactor_http_arg(q, "o"), "json");
+    kr_buf_fmt(out, "%s name=" KR_FMT " none=" KR_FMT, path, KR_ARG(reactor_http_arg(q, "name")),
+               KR_ARG(reactor_http_arg(q, "none")));
+    return kr_str_is(reactor_http_arg(q, "name"), "absent") ? 404 : 200;
+}
+
+TEST(http, debug_pages_get_their_arguments_and_stand_on_their_own_address)
+{
+    struct fixture f = {0};
+    struct kr_err err = KR_ERR_NONE;
+    struct reactor_http_opts opts = {
+        .loop = &f.loop, .debug_address = "127.0.0.1:0", .debug = debug, .arg = &f};
+    char taken[32];
+
+    uv_loop_init(&f.loop);
+    EXPECT_OK(reactor_http_open(&opts, &f.http, &err), &err);
+    EXPECT_TEXT(get(&f, reactor_http_debug_port(f.http), "GET", "/debug/why?name=a%20b&o=json"),
+                "200 /debug/why name=a b none=");
+    EXPECT_TEXT(get(&f, reactor_http_debug_port(f.http), "GET", "/debug/why?name=absent"),
+                "404 /debug/why name=absent none=");
+    /* Another that wants the same address goes on without, if it may. */
+    (void)snprintf(taken, sizeof taken, "127.0.0.1:%u", reactor_http_debug_port(f.http));
+    {
+        struct reactor_http *second = NULL;
+
+        opts.debug_address = taken;
+        opts.debug_may_fail = true;
+        EXPECT_OK(reactor_http_open(&opts, &second, &err), &err);
+        assert_int_equal(reactor_http_debug_port(second), 0);
+        assert_true(reactor_http_debug_why(second).n > 0);
+        reactor_http_close(second, NULL, NULL);
+        opts.debug_may_fail = false;
+        assert_int_equal(reactor_http_open(&opts, &second, &err), KR_E_INPUT);
+        assert_non_null(strstr(err.text, "--debug-bind-address"));
+    }
+    teardown(&f);
+}
+
 int main(void)
 {
-    return RUN(T(http, health_and_metrics_answer), T(http, other_paths_and_methods_are_refused),
+    return RUN(T(http, debug_pages_get_their_arguments_and_stand_on_their_own_address),
+               T(http, health_and_metrics_answer), T(http, other_paths_and_methods_are_refused),
                T(http, ready_stays_ready), T(http, ready_at_the_latest_after_the_limit),
                T(http, an_occupied_port_names_flag_and_address), T(http, bad_addresses_are_refused),
                T(http, any_address_and_none), T(http, foreign_bytes_do_no_harm),

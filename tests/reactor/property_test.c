@@ -9,6 +9,7 @@
  *
  * KROC_FULL=1 runs many seeds, KROC_SEED=n that one and prints what it does. */
 #include <stdio.h>
+#include <string.h>
 
 #include "tests/lib/world.h"
 
@@ -82,6 +83,27 @@ static const struct {
      "'${source.metadata.resourceVersion}'}}, spec: {containers: [{name: c, image: "
      "'${source.data.v}'}]}}\n",
      {"1", "2"}},
+    {"Fleet",
+     "fleets",
+     "apiVersion: kro.run/v1alpha1\n"
+     "kind: ResourceGraphDefinition\n"
+     "metadata: {name: fleets}\n"
+     "spec:\n"
+     "  schema: {apiVersion: v1alpha1, kind: Fleet, spec: {names: '[]string', pick: string}, "
+     "status: {size: '${string(size(workers) + size(picked))}'}}\n"
+     "  resources:\n"
+     "    - {id: workers, forEach: [{one: '${schema.spec.names}'}], template: {apiVersion: v1, "
+     "kind: "
+     "ConfigMap, metadata: {name: '${schema.metadata.name}-w-${one}'}, data: {one: '${one}'}}}\n"
+     "    - {id: logs, forEach: [{w: '${workers}'}], template: {apiVersion: v1, kind: Secret, "
+     "metadata: {name: '${w.metadata.name}-log'}, stringData: {of: '${w.data.one + \"%s\"}'}}}\n"
+     "    - {id: picked, externalRef: {apiVersion: v1, kind: ConfigMap, metadata: {selector: "
+     "{matchLabels: {pick: '${schema.spec.pick}'}}}}}\n"
+     "    - {id: copies, forEach: [{from: '${picked}'}], template: {apiVersion: v1, kind: "
+     "ConfigMap, "
+     "metadata: {name: '${schema.metadata.name}-${from.metadata.name}'}, data: {v: "
+     "'${from.data.v}'}}}\n",
+     {"one", "two"}},
 };
 enum { DEFINITIONS_N = KR_N(definitions) };
 
@@ -99,6 +121,9 @@ static const struct {
       "{spec: {template: {spec: {containers: [{name: c, image: hacked}]}}}}"},
      {"/apis/apps/v1/namespaces/default/deployments/%s-copy",
       "{metadata: {annotations: {internal.kro.run/apply-order: '9'}}}"}},
+    {{CORE "configmaps/%s-w-b", "{data: {one: hacked}}"},
+     {CORE "secrets/%s-w-a-log", "{metadata: {labels: {kro.run/collection-index: '7'}}}"},
+     {CORE "configmaps/%s-source-1", "{data: {v: hacked}}"}},
 };
 
 /* --- a history -------------------------------------------------------------------------------- */
@@ -163,14 +188,20 @@ static void make_source(struct history *h, uint32_t i)
     tell(h, "source %u", i);
     world_apply(
         &h->w,
-        say(h, "{apiVersion: v1, kind: ConfigMap, metadata: {name: source-%u}, data: {v: v%u}}", i,
-            pick(h, 4)));
+        say(h,
+            "{apiVersion: v1, kind: ConfigMap, metadata: {name: source-%u, labels: {pick: p%u}}, "
+            "data: {v: v%u}}",
+            i, pick(h, 2), pick(h, 4)));
 }
 
 static const char *random_spec(struct history *h, uint32_t d)
 {
+    static const char *const names[] = {"", "a", "a, b", "b, a", "b, c, a", "b, b"};
+
     if (d == 2)
         return say(h, "{value: source-%u}", pick(h, SOURCES));
+    if (d == 3)
+        return say(h, "{names: [%s], pick: p%u}", names[pick(h, KR_N(names))], pick(h, 2));
     if (d == 1)
         return say(h, "{value: v%u, more: %s}", pick(h, 3), pick(h, 2) ? "true" : "false");
     return say(h, "{value: v%u}", pick(h, 3));
@@ -397,6 +428,18 @@ static void begin(struct history *h)
     to_rest(h);
 }
 
+/* A list that names one item twice stops its collection where it was: what is there then depends on
+ * what was before. */
+static void mend_fleets(struct history *h)
+{
+    for (uint32_t i = 0; i < INSTANCES; i++) {
+        const char *path = say(h, KRO "fleets/fleets-%u", i);
+
+        if (strcmp(world_text(&h->w, path, "spec.names"), "[\"b\",\"b\"]") == 0)
+            fakeapi_patch(h->w.api, "user", path, "{spec: {names: [b, c]}}");
+    }
+}
+
 static void calm(struct history *h)
 {
     tell(h, "calm");
@@ -405,6 +448,7 @@ static void calm(struct history *h)
     h->w.end_at = 0;
     for (uint32_t i = 0; i < SOURCES; i++)
         make_source(h, i);
+    mend_fleets(h);
     for (uint32_t d = 0; d < DEFINITIONS_N; d++)
         for (uint32_t i = 0; i < INSTANCES; i++)
             fakeapi_patch(
@@ -426,7 +470,10 @@ static const char *from_scratch(struct history *h, struct history *fresh)
         world_apply(
             &fresh->w,
             say(fresh,
-                "{apiVersion: v1, kind: ConfigMap, metadata: {name: source-%u}, data: {v: %s}}", i,
+                "{apiVersion: v1, kind: ConfigMap, metadata: {name: source-%u, labels: {pick: "
+                "%s}}, data: {v: %s}}",
+                i,
+                world_text(&h->w, say(h, CORE "configmaps/source-%u", i), "metadata.labels.pick"),
                 world_text(&h->w, say(h, CORE "configmaps/source-%u", i), "data.v")));
     for (uint32_t d = 0; d < DEFINITIONS_N; d++)
         for (uint32_t i = 0; i < INSTANCES; i++) {
