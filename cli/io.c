@@ -2,7 +2,10 @@
 /* io.c - files and stdin in, stdout and stderr out. */
 #include "cli/cli.h"
 
+#include <dirent.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cel/base/banned.h"
 
@@ -34,6 +37,73 @@ int cli_read(struct kr_arena *a, const char *path, kr_str *text, struct kr_err *
     *text = b.n ? kr_buf_view(&b) : KR_S("");
     return 0;
 }
+
+/* --- folders ---------------------------------------------------------------------------------- */
+
+struct walk {
+    struct kr_arena *a;
+    cli_file_fn *fn;
+    void *arg;
+    uint32_t files_n;
+};
+
+static bool is_document(kr_str name)
+{
+    return kr_str_ends(name, KR_S(".json")) || kr_str_ends(name, KR_S(".yaml")) ||
+           kr_str_ends(name, KR_S(".yml"));
+}
+
+static int not_hidden(const struct dirent *e)
+{
+    return e->d_name[0] != '.';
+}
+
+static int walk(struct walk *w, const char *path, uint32_t depth, struct kr_err *err);
+
+static int walk_folder(struct walk *w, const char *path, uint32_t depth, struct kr_err *err)
+{
+    struct dirent **names;
+    int n = scandir(path, &names, not_hidden, alphasort), rc = 0;
+
+    if (n < 0)
+        return kr_fail(err, KR_E_INPUT, "cannot read folder %s", path);
+    for (int i = 0; i < n; i++) {
+        if (rc == 0)
+            rc = walk(w, kr_fmt(w->a, "%s/%s", path, names[i]->d_name).s, depth + 1, err);
+        free(names[i]);
+    }
+    free(names);
+    return rc;
+}
+
+static int walk(struct walk *w, const char *path, uint32_t depth, struct kr_err *err)
+{
+    bool pipe = strcmp(path, "-") == 0;
+    struct stat st = {0};
+
+    if (!pipe && stat(path, &st) != 0)
+        return depth ? 0 : kr_fail(err, KR_E_INPUT, "no file or folder %s", path);
+    if (S_ISDIR(st.st_mode)) {
+        if (depth > CLI_FOLDERS_MAX)
+            return kr_fail(err, KR_E_LIMIT, "%s: more than %d folders deep", path, CLI_FOLDERS_MAX);
+        return walk_folder(w, path, depth, err);
+    }
+    if (depth > 0 && !is_document(kr_str_c(path)))
+        return 0;
+    if (++w->files_n > CLI_FILES_MAX)
+        return kr_fail(err, KR_E_LIMIT, "more than %d files", CLI_FILES_MAX);
+    return w->fn(w->arg, path, err);
+}
+
+int cli_each_file(struct kr_arena *a, const char *path, cli_file_fn *fn, void *arg,
+                  struct kr_err *err)
+{
+    struct walk w = {.a = a, .fn = fn, .arg = arg};
+
+    return walk(&w, path, 0, err);
+}
+
+/* --- output ----------------------------------------------------------------------------------- */
 
 int cli_print(const struct kr_buf *text)
 {

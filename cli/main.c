@@ -9,6 +9,7 @@
 
 #include "cel/base/json.h"
 #include "cel/base/log.h"
+#include "cel/cel.h"
 #include "cli/cli.h"
 #include "reactor/doctor.h"
 #include "reactor/flags.h"
@@ -28,10 +29,20 @@ static cli_command_fn run_help;
 static const struct command commands[] = {
     {"controller", "[flags]", "serve ResourceGraphDefinitions and their instances (the default)",
      cli_controller},
+    {"cel", "EXPR [--vars FILE] [--env NAME] [--check|--reads|--cost], --cases FILE...",
+     "evaluate an expression; run conformance cases", cli_cel},
+    {"validate", "[--schemas PATH|--cluster] [-o FORMAT] [--strict] FILE...",
+     "say all that is wrong with definitions", cli_validate},
+    {"generate", "crd|instance|diagram -f FILE [-o FORMAT]",
+     "print what comes of a definition: its CRD, a first instance, the graph", cli_generate},
+    {"fmt", "[-w] [-l|--check] FILE...", "lay out definitions, comments kept", cli_fmt},
     {"doctor", "[--kubeconfig FILE] [--context NAME] [-o json]",
      "say what is wrong with a cluster, and how to mend it", reactor_doctor_main},
+    {"why", "[KIND/]NAME [NODE] [-n NS] [--address HOST:PORT] [-o json]",
+     "what happened to an instance, and why: asks a running controller", cli_why},
     {"version", "[-o json]", "print what was built", cli_version},
-    {"docs", "flags|metrics", "print the page docs/flags.md or docs/metrics.md", cli_docs},
+    {"docs", "flags|metrics|cel", "print the page docs/flags.md, docs/metrics.md or docs/cel.md",
+     cli_docs},
     {"help", "[controller]", "print this text, or the controller's flags", run_help},
 };
 
@@ -65,8 +76,10 @@ int cli_docs(int argc, char *const *argv)
         reactor_flags_page(&text);
     else if (argc == 1 && strcmp(argv[0], "metrics") == 0)
         reactor_metrics_page(&text);
+    else if (argc == 1 && strcmp(argv[0], "cel") == 0)
+        cel_reference_page(&text);
     else
-        return cli_fail(CLI_USAGE, "usage: kroc docs flags|metrics");
+        return cli_fail(CLI_USAGE, "usage: kroc docs flags|metrics|cel");
     return cli_print(&text);
 }
 

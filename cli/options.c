@@ -7,57 +7,19 @@
 
 #include <string.h>
 
+#include "cel/base/near.h"
+
 #include "cel/base/banned.h"
 
-enum { WORD_MAX = 64 }; /* longer words are not compared */
-
-static uint32_t least(uint32_t a, uint32_t b, uint32_t c)
-{
-    uint32_t m = a < b ? a : b;
-
-    return m < c ? m : c;
-}
-
-/* Levenshtein distance; words up to WORD_MAX bytes. */
-static uint32_t distance(const char *a, size_t an, const char *b, size_t bn)
-{
-    uint32_t row[WORD_MAX + 1];
-
-    for (uint32_t j = 0; j <= bn; j++)
-        row[j] = j;
-    for (uint32_t i = 1; i <= an; i++) {
-        uint32_t diagonal = row[0];
-
-        row[0] = i;
-        for (uint32_t j = 1; j <= bn; j++) {
-            uint32_t above = row[j];
-
-            row[j] = least(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
-            diagonal = above;
-        }
-    }
-    return row[bn];
-}
+enum { WORD_MAX = 64 }; /* longer words are not printed in full */
 
 const char *cli_nearest(const char *word, const char *const *names, uint32_t n)
 {
-    size_t len = strlen(word);
-    uint32_t best = UINT32_MAX;
-    const char *found = NULL;
+    struct kr_near near = {.word = kr_str_c(word)};
 
-    for (uint32_t i = 0; i < n && len <= WORD_MAX; i++) {
-        size_t name_len = strlen(names[i]);
-        uint32_t d;
-
-        if (name_len > WORD_MAX)
-            continue;
-        d = distance(word, len, names[i], name_len);
-        if (d < best && d <= (name_len + 2) / 3) {
-            best = d;
-            found = names[i];
-        }
-    }
-    return found;
+    for (uint32_t i = 0; i < n; i++)
+        kr_near_try(&near, kr_str_c(names[i]));
+    return near.best.s;
 }
 
 static void help(const struct cli_option *options, const char *usage)

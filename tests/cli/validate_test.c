@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* validate_test.c - `kroc validate`: verdicts, places in files, forms of output, exit codes; and the
+ * stated verdict of every definition of the compatibility cases. */
+#include "cli/cli.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/lib/test.h"
+
+#define CASES KROC_SHARED "/cases/"
+
+/* --- running it ------------------------------------------------------------------------------- */
+
+static char folder[] = "/tmp/kroc-validate-XXXXXX";
+static int returned_to; /* the folder we came from */
+
+static int begin(void **state)
+{
+    int here = open(".", O_RDONLY | O_CLOEXEC);
+
+    (void)state;
+    returned_to = here;
+    return mkdtemp(folder) && here >= 0 && chdir(folder) == 0 ? 0 : -1;
+}
+
+static void clear(const char *path)
+{
+    struct dirent *entry;
+    DIR *dir = opendir(path);
+
+    for (entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir)) {
+        KR_AUTO(kr_arena) a = {0};
+        const char *full = kr_fmt(&a, "%s/%s", path, entry->d_name).s;
+
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (entry->d_type == DT_DIR)
+            clear(full);
+        else
+            unlink(full);
+    }
+    if (dir)
+        closedir(dir);
+    rmdir(path);
+}
+
+static int end(void **state)
+{
+    int rc = fchdir(returned_to);
+
+    (void)state;
+    close(returned_to);
+    clear(folder);
+    return rc;
+}
+
+static void write_file(const char *name, const char *text)
+{
+    FILE *f = fopen(name, "w");
+
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+/* Runs the command with its output in *out; what stands on stdin is text. */
+static int run(struct kr_arena *a, const char *text, const char **out, char **argv)
+{
+    int argc = 0, code, saved_out = dup(STDOUT_FILENO), saved_in = dup(STDIN_FILENO);
+    FILE *to = tmpfile(), *in = tmpfile();
+    kr_str got;
+
+    while (argv[argc])
+        argc++;
+    assert_true(to && in);
+    fputs(text, in);
+    rewind(in);
+    fflush(stdout);
+    clearerr(stdin);
+    dup2(fileno(to), STDOUT_FILENO);
+    dup2(fileno(in), STDIN_FILENO);
+    code = cli_validate(argc, argv);
+    fflush(stdout);
+    dup2(saved_out, STDOUT_FILENO);
+    dup2(saved_in, STDIN_FILENO);
+    close(saved_out);
+    close(saved_in);
+    assert_true(test_file(a, kr_fmt(a, "/proc/self/fd/%d", fileno(to)).s, &got));
+    *out = kr_cstr(a, got);
+    fclose(to);
+    fclose(in);
+    return code;
+}
+
+#define ARGS(...) ((char *[]){__VA_ARGS__, NULL})
+#define ARG(text) (char *)(uintptr_t)(text)
+
+/* --- text ------------------------------------------------------------------------------------- */
+
+#define HEAD(name, kind)                                                                           \
+    "apiVersion: kro.run/v1alpha1\nkind: ResourceGraphDefinition\nmetadata: {name: " name "}\n"    \
+    "spec:\n  schema:\n    apiVersion: v1\n    kind: " kind "\n"
+
+static const char good[] = HEAD("good", "Good") "    spec: {name: string}\n  resources: []\n";
+
+TEST(cli_validate, an_error_has_its_line_its_caret_and_what_was_meant)
+{
+    KR_AUTO(kr_arena) a = {0};
+    const char *out;
+
+    write_file("app.yaml", "# two documents\n---\napiVersion: v1\nkind: Secret\n---\n" HEAD(
+                               "app", "App") "    spec: {name: string, count: integer}\n"
+                                             "  resources:\n"
+                                             "  - id: settings\n"
+                                             "    template:\n"
+                                             "      apiVersion: v1\n"
+                                             "      kind: ConfigMap\n"
+                                             "      metadata: {name: \"${schema.spec.nmae}\"}\n"
+                                             "      dta: {}\n"
+                                             "      data:\n"
+                                             "        a: |\n"
+                                             "          one\n"
+                                             "          ${schema.spec.cuont}\n"
+                                             "        b: 7\n");
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("app.yaml"))), CLI_FAILED);
+    EXPECT_TEXT(out,
+                "app.yaml:25: spec.resources[0].template.data.b: a value of type integer does not "
+                "fit\n"
+                "    b: 7\n"
+                "       ^\n"
+                "  expected: string\n"
+                "  put it in quotes: \"7\"\n"
+                "app.yaml:20: spec.resources[0].template.dta: unknown field \"dta\"\n"
+                "    dta: {}\n"
+                "    ^\n"
+                "  expected: one of apiVersion, binaryData, data, immutable, kind, metadata\n"
+                "  did you mean \"data\"?\n"
+                "app.yaml:24: spec.resources[0].template.data.a: undefined field 'cuont'\n"
+                "    ${schema.spec.cuont}\n"
+                "                 ^\n"
+                "  expected: one of count, name\n"
+                "  did you mean \"count\"?\n"
+                "app.yaml:19: spec.resources[0].template.metadata.name: undefined field 'nmae'\n"
+                "    metadata: {name: \"${schema.spec.nmae}\"}\n"
+                "                                   ^\n"
+                "  expected: one of count, name\n"
+                "  did you mean \"name\"?\n"
+                "1 definition, 0 valid: 4 errors, 0 warnings\n");
+}
+
+TEST(cli_validate, what_is_no_yaml_is_said_with_its_line)
+{
+    KR_AUTO(kr_arena) a = {0};
+    const char *out;
+
+    write_file("broken.yaml", "kind: x\n  b: [\n");
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("broken.yaml"))), CLI_FAILED);
+    EXPECT_TEXT(out, "broken.yaml:2: document: YAML line 2, column 4: mapping values are not "
+                     "allowed in this context\n"
+                     "    b: [\n"
+                     "     ^\n"
+                     "1 definition, 0 valid: 1 error, 0 warnings\n");
+}
+
+/* --- exit codes ------------------------------------------------------------------------------- */
+
+TEST(cli_validate, the_exit_code_tells_valid_invalid_and_misuse)
+{
+    KR_AUTO(kr_arena) a = {0};
+    const char *out;
+
+    write_file("good.yaml", good);
+    write_file("none.yaml", "kind: Secret\n");
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("good.yaml"))), CLI_OK);
+    EXPECT_TEXT(out, "1 definition, 1 valid: 0 errors, 0 warnings\n");
+    assert_int_equal(run(&a, good, &out, ARGS(ARG("-"))), CLI_OK);
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("absent.yaml"))), CLI_USAGE);
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("none.yaml"))), CLI_USAGE);
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("--nope"), ARG("good.yaml"))), CLI_USAGE);
+    assert_int_equal(run(&a, "", &out, (char *[]){NULL}), CLI_USAGE);
+}
+
+static const char odd[] = HEAD("odd", "Odd") "    spec: {name: string}\n"
+                                             "  resources:\n"
+                                             "  - {id: w, template: {apiVersion: example.com/v1, "
+                                             "kind: Widget, metadata: {name: x}}}\n";
+
+TEST(cli_validate, a_kind_that_nobody_has_is_a_warning_unless_strict)
+{
+    KR_AUTO(kr_arena) a = {0};
+    const char *out;
+
+    write_file("odd.yaml", odd);
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("odd.yaml"))), CLI_OK);
+    assert_non_null(strstr(out, "odd.yaml:10: warning: spec.resources[0].template.kind: unknown "
+                                "kind example.com/v1, Kind=Widget\n"));
+    assert_non_null(strstr(out, "1 definition, 1 valid: 0 errors, 1 warning\n"));
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("--strict"), ARG("odd.yaml"))), CLI_FAILED);
+}
+
+TEST(cli_validate, a_crd_of_the_input_or_of_schemas_gives_the_kind)
+{
+    static const char crd[] =
+        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n"
+        "metadata: {name: widgets.example.com}\n"
+        "spec: {group: example.com, scope: Namespaced, names: {kind: Widget, plural: widgets},\n"
+        "  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: "
+        "object}}}]}\n";
+    KR_AUTO(kr_arena) a = {0};
+    const char *out;
+
+    write_file("crd.yaml", crd);
+    write_file("odd.yaml", odd);
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("--strict"), ARG("odd.yaml"), ARG("crd.yaml"))),
+                     CLI_OK);
+    assert_int_equal(run(&a, "", &out,
+                         ARGS(ARG("--strict"), ARG("--schemas"), ARG("crd.yaml"), ARG("odd.yaml"))),
+                     CLI_OK);
+}
+
+/* --- several definitions ---------------------------------------------------------------------- */
+
+static const char outer[] =
+    HEAD("outer", "Outer") "    spec: {name: string}\n"
+                           "  resources:\n"
+                           "  - {id: inner, template: {apiVersion: kro.run/v1, kind: Good,\n"
+                           "      metadata: {name: x}, spec: {name: '${schema.spec.name}'}}}\n";
+
+TEST(cli_validate, definitions_that_build_on_each_other_are_looked_at_together)
+{
+    KR_AUTO(kr_arena) a = {0};
+    const char *out;
+
+    mkdir("set", 0777);
+    write_file("set/1.yaml", outer);
+    write_file("set/2.yaml", good);
+    write_file("set/.hidden.yaml", "kind: [\n");
+    write_file("set/readme.txt", "kind: [\n");
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("--strict"), ARG("set"))), CLI_OK);
+    EXPECT_TEXT(out, "2 definitions, 2 valid: 0 errors, 0 warnings\n");
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("--strict"), ARG("set/2.yaml"), ARG("set/1.yaml"))),
+                     CLI_OK);
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("--strict"), ARG("set/1.yaml"))), CLI_FAILED);
+}
+
+TEST(cli_validate, the_order_of_files_does_not_change_the_verdicts)
+{
+    KR_AUTO(kr_arena) a = {0};
+    const char *one, *other;
+
+    write_file("1.yaml", outer);
+    write_file("2.yaml", good);
+    write_file("3.yaml", odd);
+    assert_int_equal(run(&a, "", &one, ARGS(ARG("1.yaml"), ARG("2.yaml"), ARG("3.yaml"))), CLI_OK);
+    assert_int_equal(run(&a, "", &other, ARGS(ARG("3.yaml"), ARG("2.yaml"), ARG("1.yaml"))),
+                     CLI_OK);
+    EXPECT_TEXT(one, other); /* the one warning, and the counts */
+}
+
+TEST(cli_validate, one_name_or_one_kind_twice_is_a_conflict)
+{
+    KR_AUTO(kr_arena) a = {0};
+    const char *out;
+
+    write_file("one.yaml", good);
+    write_file("two.yaml", HEAD("two", "Good") "    spec: {}\n  resources: []\n");
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("one.yaml"), ARG("two.yaml"))), CLI_FAILED);
+    EXPECT_TEXT(out, "two.yaml:7: spec.schema.kind: kind Good is generated by \"good\" "
+                     "(one.yaml:1) too\n"
+                     "    kind: Good\n"
+                     "          ^\n"
+                     "2 definitions, 1 valid: 1 error, 0 warnings\n");
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("one.yaml"), ARG("one.yaml"))), CLI_FAILED);
+    assert_non_null(strstr(out, "one.yaml:3: metadata.name: one.yaml:1 is named \"good\" too\n"));
+}
+
+TEST(cli_validate, items_of_a_list_are_definitions)
+{
+    KR_AUTO(kr_arena) a = {0};
+    const char *out;
+
+    write_file("list.json",
+               "{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [\n"
+               " {\"apiVersion\": \"v1\", \"kind\": \"Secret\"},\n"
+               " {\"apiVersion\": \"kro.run/v1alpha1\", \"kind\": \"ResourceGraphDefinition\",\n"
+               "  \"metadata\": {\"name\": \"x\"},\n"
+               "  \"spec\": {\"schema\": {\"apiVersion\": \"v1\", \"kind\": \"X\",\n"
+               "    \"spec\": {\"a\": \"sting\"}}, \"resources\": []}}]}\n");
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("list.json"))), CLI_FAILED);
+    EXPECT_TEXT(out, "list.json:6: spec.schema.spec.a: unknown type: sting\n"
+                     "    \"spec\": {\"a\": \"sting\"}}, \"resources\": []}}]}\n"
+                     "                   ^\n"
+                     "  expected: a type: string, integer, boolean, float, object\n"
+                     "  did you mean \"string\"?\n"
+                     "1 definition, 0 valid: 1 error, 0 warnings\n");
+}
+
+/* --- for tools -------------------------------------------------------------------------------- */
+
+TEST(cli_validate, json_yaml_and_sarif_have_what_the_text_has)
+{
+    KR_AUTO(kr_arena) a = {0};
+    const char *json, *yaml, *sarif;
+    kr_val v, finding, result;
+
+    write_file("bad.yaml", HEAD("bad", "Bad") "    spec: {a: sting}\n  resources: []\n");
+    assert_int_equal(run(&a, "", &json, ARGS(ARG("-ojson"), ARG("bad.yaml"))), CLI_FAILED);
+    assert_int_equal(run(&a, "", &yaml, ARGS(ARG("-oyaml"), ARG("bad.yaml"))), CLI_FAILED);
+    assert_int_equal(run(&a, "", &sarif, ARGS(ARG("-osarif"), ARG("bad.yaml"))), CLI_FAILED);
+    v = test_json(&a, json);
+    assert_true(kr_equal(v, test_yaml(&a, yaml)));
+    finding = kr_item(kr_at(kr_item(kr_at(v, "definitions"), 0), "findings"), 0);
+    assert_int_equal(kr_at(finding, "line").i, 8);
+    assert_int_equal(kr_at(finding, "column").i, 15);
+    assert_true(kr_is_str(kr_at(finding, "rule"), KR_S("invalid-schema")));
+    assert_true(kr_is_str(kr_at(finding, "message"),
+                          KR_S("failed to build resourcegraphdefinition \"bad\": failed to build "
+                               "OpenAPI schema for instance: field a: unknown type: sting")));
+    result = kr_item(kr_at(kr_item(kr_at(test_json(&a, sarif), "runs"), 0), "results"), 0);
+    assert_true(kr_is_str(kr_at(result, "ruleId"), KR_S("invalid-schema")));
+    assert_int_equal(
+        kr_at(kr_item(kr_at(result, "locations"), 0), "physicalLocation.region.startLine").i, 8);
+}
+
+/* --- the compatibility cases ------------------------------------------------------------------ */
+
+struct args {
+    char *at[256];
+    uint32_t n;
+};
+
+static void add_arg(struct args *args, const char *text)
+{
+    for (uint32_t i = 0; i < args->n; i++) {
+        if (strcmp(args->at[i], text) == 0 && strncmp(text, "--", 2) != 0)
+            return; /* a file once */
+    }
+    assert_true(args->n + 2 < KR_N(args->at));
+    args->at[args->n++] = ARG(text);
+    args->at[args->n] = NULL;
+}
+
+static kr_val case_info(struct kr_arena *a, const char *name)
+{
+    kr_str text;
+
+    if (!test_file(a, kr_fmt(a, CASES "rgds/%s/case.json", name).s, &text))
+        return KR_V_NONE;
+    return test_json(a, kr_cstr(a, text));
+}
+
+/* --schemas for what the case needs: CRDs, and the definitions it builds on. */
+static void add_needs(struct kr_arena *a, struct args *files, const char *name, uint32_t depth)
+{
+    kr_val info = case_info(a, name);
+
+    assert_true(depth < 8);
+    KR_LIST_EACH (it, kr_at(info, "gvks_needed")) {
+        kr_str from = kr_at_str(*it, "from");
+
+        if (kr_str_starts(from, KR_S("crds/")))
+            add_arg(files, kr_fmt(a, CASES KR_FMT, KR_ARG(from)).s);
+    }
+    KR_LIST_EACH (it, kr_at(info, "depends_on_rgds")) {
+        const char *other = kr_cstr(a, kr_text(*it));
+
+        add_arg(files, kr_fmt(a, CASES "rgds/%s/rgd.yaml", other).s);
+        add_needs(a, files, other, depth + 1);
+    }
+}
+
+/* 1: the verdict is the stated one; 0: it is not; -1: none is stated. */
+static int verdict_fits(struct kr_arena *a, const char *name)
+{
+    kr_val want = kr_at(case_info(a, name), "expect");
+    struct args files = {0}, args = {0};
+    const char *out;
+    int code;
+
+    if (want.kind != KR_STRING || kr_is_str(want, KR_S("unknown")))
+        return -1;
+    add_needs(a, &files, name, 0);
+    for (uint32_t i = 0; i < files.n; i++)
+        add_arg(&args, kr_fmt(a, "--schemas=%s", files.at[i]).s);
+    add_arg(&args, "--strict");
+    add_arg(&args, kr_fmt(a, CASES "rgds/%s/rgd.yaml", name).s);
+    code = run(a, "", &out, args.at);
+    if (code == (kr_is_str(want, KR_S("valid")) ? CLI_OK : CLI_FAILED))
+        return 1;
+    fprintf(stderr, "FAILED %s, exit code %d\n%s", name, code, out);
+    return 0;
+}
+
+TEST(cli_validate, every_definition_of_the_cases_gets_its_stated_verdict)
+{
+    uint32_t passed = 0, failed = 0;
+    struct dirent *entry;
+    DIR *dir = opendir(CASES "rgds");
+
+    if (!dir)
+        skip();
+    for (entry = readdir(dir); entry; entry = readdir(dir)) {
+        KR_AUTO(kr_arena) a = {0};
+        int rc = entry->d_name[0] == '.' ? -1 : verdict_fits(&a, entry->d_name);
+
+        passed += rc == 1;
+        failed += rc == 0;
+    }
+    closedir(dir);
+    fprintf(stderr, "rgds: %u passed, %u failed\n", passed, failed);
+    assert_int_equal(failed, 0);
+    assert_true(passed >= 79);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(cli_validate, an_error_has_its_line_its_caret_and_what_was_meant),
+        T(cli_validate, what_is_no_yaml_is_said_with_its_line),
+        T(cli_validate, the_exit_code_tells_valid_invalid_and_misuse),
+        T(cli_validate, a_kind_that_nobody_has_is_a_warning_unless_strict),
+        T(cli_validate, a_crd_of_the_input_or_of_schemas_gives_the_kind),
+        T(cli_validate, definitions_that_build_on_each_other_are_looked_at_together),
+        T(cli_validate, the_order_of_files_does_not_change_the_verdicts),
+        T(cli_validate, one_name_or_one_kind_twice_is_a_conflict),
+        T(cli_validate, items_of_a_list_are_definitions),
+        T(cli_validate, json_yaml_and_sarif_have_what_the_text_has),
+        T(cli_validate, every_definition_of_the_cases_gets_its_stated_verdict),
+    };
+
+    return cmocka_run_group_tests(tests, begin, end);
+}
