@@ -80,12 +80,13 @@ class Group(unittest.TestCase):
     ARGS = ()
     CRD = True  # kro's CRDs are applied
     START = True  # the controller is started and the example defined
+    STATE = None  # what etcd begins with: an archive
     namespaces = 0
     maxDiff = None
 
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster(OPTIONS.bin)
+        cls.cluster = Cluster(OPTIONS.bin, state=cls.STATE)
         cls.addClassCleanup(cls.cluster.stop)
         cls.cluster.start()
         if cls.CRD:
@@ -801,6 +802,81 @@ class Life(Group):
             process.kill()
             process.wait()
 
+    def test_several_processes_side_by_side(self):
+        off = ("--metrics-bind-address=0", "--debug-bind-address=0")
+        found = [Controller(OPTIONS.kroc, self.cluster, args=off, name=f"side{i}") for i in range(3)]
+        for k in found:
+            self.addCleanup(k.stop, check=False)
+            k.start()
+        for k in found:
+            k.must_run()
+            self.assertEqual(k.page("/healthz"), "ok")
+            k.stop()
+
+    def test_the_debug_pages_give_way_only_where_nobody_asked_for_them(self):
+        # Two with the default address: at most one has it, both work.
+        default = ("--debug-bind-address", "127.0.0.1:8077")
+        found = [Controller(OPTIONS.kroc, self.cluster, args=default, name=f"debug{i}") for i in range(2)]
+        for k in found:
+            self.addCleanup(k.stop, check=False)
+            k.start()
+        self.assertIn("no debug pages", found[1].log())
+        done = kroc_process.run(OPTIONS.kroc, "controller", "--kubeconfig", self.cluster.kubeconfig(),
+                                "--metrics-bind-address=0", "--health-probe-bind-address=0",
+                                f"--debug-bind-address=127.0.0.1:{found[0].health_port}", timeout=20)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("--debug-bind-address", done.stderr)
+        for k in found:
+            k.stop()
+
+    def test_readyz_names_each_part(self):
+        with Controller(OPTIONS.kroc, self.cluster, name="ready") as k:
+            text = k.page("/readyz?verbose")
+            for part in ("resourcegraphdefinitions", "graphrevisions", "customresourcedefinitions"):
+                self.assertIn(f"[+] {part}", text)
+            self.assertEqual(k.page("/readyz"), "ok")
+            k.stop()
+
+    def test_flags_that_make_no_sense_are_refused_by_name(self):
+        for argv, words in ((["--client-qps=-1"], "--client-qps: must be 0 or more"),
+                            (["--client-burst", "-5"], "--client-burst: must be 0 or more"),
+                            (["--leader-election-lease-duration=5s"], "--leader-election-lease-duration: must be more than"),
+                            (["--leader-election-retry-period=9s"], "--leader-election-renew-deadline: must be more than"),
+                            (["--metrics-bind-address=nowhere"], "is not an address"),
+                            (["--graceful-shutdown-timeout=1"], "is not a duration"),
+                            (["--feature-gates=NoSuchGate=true"], "unrecognized feature gate: NoSuchGate")):
+            with self.subTest(argv):
+                done = kroc_process.run(OPTIONS.kroc, "controller", "--kubeconfig", self.cluster.kubeconfig(), *argv, timeout=20)
+                self.assertGreater(done.returncode, 0)
+                self.assertIn(words, done.stderr)
+
+    def test_why_tells_what_followed_from_an_edit(self):
+        type(self).kroc = Controller(OPTIONS.kroc, self.cluster, name="why")
+        with self.kroc as k:
+            self.define()
+            ns, p = self.shop()
+            was = self.cluster.get(p.settings)["metadata"]["resourceVersion"]
+            now = self.edit_settings(p, COLOUR="purple")
+            self.rest()
+            address = f"127.0.0.1:{k.debug_port}"
+            done = kroc_process.run(OPTIONS.kroc, "why", "webapp/shop", "deployment", "-n", ns, "--address", address)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            for words in (f'because   settings.metadata.resourceVersion (configmaps settings) changed: "{was}" -> "{now}"',
+                          "read by   spec.template.metadata.annotations.config-version: settings.metadata.resourceVersion",
+                          "answer    200 after"):
+                self.assertIn(words, done.stdout)
+            found = json.loads(kroc_process.run(OPTIONS.kroc, "why", "shop", "-n", ns, "-o", "json", "--address", address).stdout)
+            self.assertEqual(found["instance"]["state"], "ACTIVE")
+            self.assertIn("settings.metadata.resourceVersion", [e.get("read") for e in found["entries"]])
+            for argv, words in ((["nobody"], "no such instance"), (["shop", "nonode", "-n", ns], "there are: schema settings page")):
+                done = kroc_process.run(OPTIONS.kroc, "why", *argv, "--address", address)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(words, done.stderr)
+            k.stop()
+        done = kroc_process.run(OPTIONS.kroc, "why", "shop", "--address", address)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("port-forward", done.stderr)
+
     def test_unknown_flag_is_refused_by_name(self):
         done = kroc_process.run(OPTIONS.kroc, "controller", "--no-such-flag=1", timeout=20)
         self.assertGreater(done.returncode, 0)
@@ -879,7 +955,7 @@ class Deploy(Group):
             self.cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", os.path.join(EXAMPLE, name))
 
     def test_crds_are_kros_but_for_the_descriptions(self):
-        folder = os.path.join(os.environ.get("KROC_SHARED", os.path.join(ROOT, "..", "shared")), "cases", "crds", "kro")
+        folder = shared("crds", "kro")
         theirs = sorted(glob.glob(os.path.join(folder, "*.yaml")))
         if not theirs:
             self.skipTest(f"no compatibility cases in {folder}")
@@ -964,8 +1040,286 @@ class Doctor(Group):
         self.assertLess(time.monotonic() - began, 15)
 
 
+class Leader(Group):
+    """Two replicas with a Lease: one writes, the other stands by and takes over."""
+
+    START = False
+    LEASE = "/apis/coordination.k8s.io/v1/namespaces/default/leases/controller.kro.run"
+    SECONDS = 6  # how long the Lease lasts
+    ELECT = ("--leader-elect=true", "--leader-election-namespace=default", f"--leader-election-lease-duration={SECONDS}s",
+             "--leader-election-renew-deadline=4s", "--leader-election-retry-period", "1s")
+    COUNT = 20
+
+    def pair(self):
+        """The leader, a standby that is ready, and the users that they are in the audit log."""
+        found = []
+        for alias in ("controller", "rival"):
+            k = Controller(OPTIONS.kroc, self.cluster, alias, self.ELECT, name=f"{self._testMethodName}-{alias}")
+            self.addCleanup(k.stop, check=False)
+            k.start()
+            found.append(k)
+            if alias == "controller":
+                wait_for("the first leads", lambda: "leading lease=" in k.log(), 10)
+                type(self).kroc = k
+                self.define()
+        return found
+
+    def shops(self):
+        spaces = [self.namespace() for _ in range(self.COUNT)]
+        for ns in spaces:
+            self.cluster.apply(settings(ns))
+            self.cluster.apply(instance(ns))
+        return spaces
+
+    def versions(self, spaces):
+        return {path: self.cluster.get(path)["metadata"]["resourceVersion"]
+                for ns in spaces for path in (paths(ns).page, paths(ns).deployment, paths(ns).service)}
+
+    def holder(self):
+        return (self.cluster.find(self.LEASE) or {}).get("spec", {}).get("holderIdentity", "")
+
+    def by(self, alias, mark, *, writes=False):
+        return [r for r in self.cluster.requests(alias, mark) if r.resource != "leases" and (r.writes or not writes)]
+
+    def quiet(self, alias):
+        """Waits until it asks nothing but for its Lease."""
+        def asked_nothing():
+            mark = self.cluster.mark()
+            time.sleep(QUIET_S)
+            return not self.by(alias, mark)
+
+        wait_for(f"{alias} comes to rest", asked_nothing, 30)
+
+    def taken_over(self, second, mark, spaces, limit):
+        began = time.monotonic()
+        wait_for("the second leads", lambda: "leading lease=" in second.log(), limit, every=0.01)
+        took = time.monotonic() - began
+        print(f"taken over after {took:.2f} s", file=sys.stderr)
+        type(self).kroc = second
+        for ns in spaces:
+            self.until_active(ns, 30)
+        rows = self.by("rival", mark)
+        self.assertEqual([str(r) for r in rows if r.verb == "list"], [], "it takes over without a list")
+        return took
+
+    def test_a_killed_leader_is_followed_when_its_lease_ends(self):
+        first, second = self.pair()
+        old = self.shops()
+        for ns in old:
+            self.until_active(ns)
+        self.quiet("controller")
+        before, mark = self.versions(old), self.cluster.mark()
+        new = self.shops()  # it is killed while it makes these
+        first.kill()
+        self.assertEqual([str(r) for r in self.by("rival", 0, writes=True)], [], "a standby wrote")
+        self.taken_over(second, mark, old + new, self.SECONDS + 3)
+        rows = self.by("controller", mark, writes=True) + self.by("rival", mark, writes=True)
+        made = [(r.namespace, r.resource, r.name) for r in rows if r.code == 201]
+        self.assertEqual(len(made), len(set(made)), "an object was made twice")
+        self.assertEqual(self.versions(old), before, "what was at rest was written")
+        mark = self.cluster.mark()
+        self.edit_settings(paths(old[0]), COLOUR="after")
+        self.quiet("rival")
+        self.assertEqual([f"{r.verb} {r.resource}" for r in self.plain(self.by("rival", mark, writes=True))],
+                         ["patch deployments"])
+
+    def test_a_leader_that_ends_is_followed_at_once(self):
+        first, second = self.pair()
+        spaces = self.shops()
+        for ns in spaces:
+            self.until_active(ns)
+        self.quiet("controller")
+        before, mark = self.versions(spaces), self.cluster.mark()
+        first.stop()
+        took = self.taken_over(second, mark, spaces, 5)
+        self.assertLess(took, 2, "the Lease lasts longer than that: it was let go")
+        time.sleep(NOTHING_S)
+        self.assertEqual([str(r) for r in self.by("rival", mark, writes=True)], [])
+        self.assertEqual([str(r) for r in self.by("controller", mark, writes=True)], [])
+        self.assertEqual(self.versions(spaces), before)
+        second.stop()
+        self.assertEqual(self.holder(), "")
+
+    def test_a_lease_that_another_holds_leaves_the_standby_ready(self):
+        self.cluster.apply({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                            "metadata": {"name": "controller.kro.run", "namespace": "default"},
+                            "spec": {"holderIdentity": "somebody", "leaseDurationSeconds": 3000}})
+        k = Controller(OPTIONS.kroc, self.cluster, args=self.ELECT, name="held")
+        with k:  # start waits for /readyz
+            self.assertIn('standby, held by "somebody"', k.page("/readyz?verbose"))
+            mark = self.cluster.mark()
+            self.cluster.kubectl("apply", "-f", os.path.join(EXAMPLE, "rgd.yaml"))
+            time.sleep(NOTHING_S)
+            self.assertEqual([str(r) for r in self.by("controller", mark, writes=True)], [])
+            k.stop()
+        self.cluster.delete(self.LEASE)
+
+
+def shared(*parts):
+    """A path in the compatibility cases, which need not be there."""
+    return os.path.join(os.environ.get("KROC_SHARED", os.path.join(ROOT, "..", "shared")), "cases", *parts)
+
+
+class Takeover(Group):
+    """The controller starts on what kro left: nothing is written until something is changed."""
+
+    CRD = False
+    START = False
+    STATE = shared("takeover", "etcd.tar.xz")
+    QUIET_S = 30
+
+    @classmethod
+    def setUpClass(cls):
+        if not os.path.exists(cls.STATE):
+            raise unittest.SkipTest(f"no compatibility cases: {cls.STATE} is not there")
+        with open(shared("takeover", "objects.jsonl")) as f:
+            cls.kros = [json.loads(line) for line in f]
+        super().setUpClass()
+
+    @classmethod
+    def versions(cls):
+        """What kro wrote as the server has it: "list namespace/name" -> resourceVersion."""
+        found = {}
+        for path in sorted({o["list"] for o in cls.kros}):
+            for obj in cls.cluster.get(path)["items"]:
+                meta = obj["metadata"]
+                found[f"{path} {meta.get('namespace', '')}/{meta['name']}"] = meta["resourceVersion"]
+        wanted = {f"{o['list']} {o['namespace']}/{o['name']}": o["resourceVersion"] for o in cls.kros}
+        return {k: found.get(k) for k in wanted}, wanted
+
+    def assert_unchanged(self):
+        found, wanted = self.versions()
+        self.assertEqual(found, wanted)
+
+    def written(self, mark):
+        return [f"{r.verb} {r.resource}{'/' + r.subresource if r.subresource else ''} {r.name}"
+                for r in self.cluster.requests(self.ALIAS, mark) if r.writes]
+
+    def test_nothing_is_written_until_something_is_edited(self):
+        benches = "/apis/kro.run/v1alpha1/namespaces/default/benches"
+        wait_for("the server serves kro's types", self.versions, 30)  # 429 until then
+        self.assert_unchanged()  # the archive is what the list says
+        mark = self.cluster.mark()
+        with Controller(OPTIONS.kroc, self.cluster, self.ALIAS, name="takeover") as type(self).kroc:
+            wait_for("the instances are read", lambda: {"benches", "shards", "tenants", "inners"} <= {
+                r.resource for r in self.cluster.requests(self.ALIAS, mark)}, 20)
+            time.sleep(self.QUIET_S)
+            self.assertEqual(self.written(mark), [])
+            self.assert_unchanged()
+
+            mark = self.cluster.mark()
+            self.cluster.patch(f"{benches}/b1", {"spec": {"image": "nginx:edited"}})
+            self.until("the Deployment follows", lambda: self.cluster.get("/apis/apps/v1/namespaces/default/deployments/b1")
+                       ["spec"]["template"]["spec"]["containers"][0]["image"] == "nginx:edited")
+            self.rest(mark)
+            self.assertEqual(self.written(mark), ["patch deployments b1", "update benches/status b1"])
+            found, wanted = self.versions()
+            self.assertEqual(sorted(k for k in wanted if found[k] != wanted[k]),
+                             ["/apis/apps/v1/deployments default/b1", "/apis/kro.run/v1alpha1/benches default/b1"])
+            self.kroc.stop()
+
+
+class Fight(Group):
+    """Somebody fights over a field of ours: told by name, and slowed; edits of inputs are not."""
+
+    FIGHT_S = 40
+    FIGHTS_MAX = 10  # at once; then one write a minute
+
+    def rival(self, path, seconds):
+        """Takes replicas whenever they are not what the rival wants; how often it had to."""
+        taken, end = 0, time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.kroc.must_run()
+            if self.cluster.get(path)["spec"]["replicas"] != 7:
+                self.cluster.patch(path, {"spec": {"replicas": 7}}, manager="rival")
+                taken += 1
+            time.sleep(0.05)
+        return taken
+
+    def resources_ready(self, p):
+        return condition(self.cluster.get(p.instance), "ResourcesReady")
+
+    def test_a_fight_is_slowed_and_the_rival_named(self):
+        _, p = self.shop()
+        mark = self.cluster.mark()
+        taken = self.rival(p.deployment, self.FIGHT_S)
+        rows = self.cluster.requests(self.ALIAS, mark)
+        applied = [r for r in self.plain(rows) if r.resource == "deployments"]
+        text = "".join(f"\n  {r}" for r in rows)
+        self.assertGreaterEqual(taken, self.FIGHTS_MAX, text)
+        self.assertLessEqual(len(applied), self.FIGHTS_MAX + 2, text)
+        self.assertLessEqual(len(self.statuses(rows)), self.FIGHTS_MAX + 2, text)
+        told = self.until("the fight is told", lambda: "keeps changing" in self.resources_ready(p)["message"]
+                          and self.resources_ready(p))
+        self.assertEqual("False", told["status"])
+        self.assertRegex(told["message"], r'node "deployment": "rival" keeps changing spec\.replicas of Deployment '
+                                          r'\S+/shop: it is written once a minute, next at \d{4}-\d\d-\d\dT')
+        # The rival has gone: within a minute the field is ours, and some time later all is well.
+        self.until("replicas are ours", lambda: self.cluster.get(p.deployment)["spec"]["replicas"] == 2, 75)
+        self.until("nothing is told any more", lambda: self.resources_ready(p)["status"] == "True", 75)
+
+    def test_edits_of_an_input_are_not_slowed(self):
+        _, p = self.shop()
+        for i in range(3 * self.FIGHTS_MAX):
+            self.edit_settings(p, COLOUR=f"colour {i}")
+        self.assertEqual("True", self.resources_ready(p)["status"])
+
+
+class Roll(Group):
+    """When a change of an input reaches a fleet: annotations on the definition and on the instance."""
+
+    def resources_ready(self, p):
+        return condition(self.cluster.get(p.instance), "ResourcesReady")
+
+    def test_a_pause_holds_the_roll_and_its_end_lets_go(self):
+        _, p = self.shop()
+        self.cluster.patch(p.instance, {"metadata": {"annotations": {"kroc.run/roll-pause": "true"}}})
+        self.rest()
+        mark = self.cluster.mark()
+        version = self.cluster.patch(p.settings, {"data": {"COLOUR": "later"}})["metadata"]["resourceVersion"]
+        self.until("the pause is told", lambda: "kroc.run/roll-pause is set" in self.resources_ready(p)["message"])
+        self.assertEqual([], self.plain(self.rest(mark)))
+        self.cluster.patch(p.instance, {"metadata": {"annotations": {"kroc.run/roll-pause": None}}})
+        self.until("the Deployment carries the new version", lambda: self.config_version(p) == version)
+
+    def test_a_fleet_rolls_one_at_a_time(self):
+        """Nobody is there to roll the Deployments, so each holds its place until the test says it is done."""
+        shops = [self.shop()[1] for _ in range(3)]
+        definition_path = f"{DEFINITIONS}/webapp"
+        self.cluster.patch(definition_path, {"metadata": {"annotations": {"kroc.run/roll-max-concurrent": "1"}}})
+        self.addCleanup(self.cluster.patch, definition_path,
+                        {"metadata": {"annotations": {"kroc.run/roll-max-concurrent": None}}})
+        self.rest()
+        before, finished = [self.config_version(p) for p in shops], []
+
+        def begun():
+            n = sum(self.config_version(p) != b for p, b in zip(shops, before))
+            if n == 0:
+                raise Failed("; ".join(self.resources_ready(p)["message"] for p in shops))
+            return n
+
+        for p in shops:
+            self.cluster.patch(p.settings, {"data": {"COLOUR": "fleet"}})
+        for done in range(1, len(shops) + 1):
+            self.until(f"{done} have begun", lambda: begun() == done)
+            self.rest()
+            self.assertEqual(done, begun())
+            rolling, = [p for p, b in zip(shops, before) if self.config_version(p) != b and p not in finished]
+            self.finish(rolling.deployment)
+            finished.append(rolling)
+
+    def finish(self, path):
+        """As the Deployment's controller: what was asked for is there."""
+        obj = self.cluster.get(path)
+        n = obj["spec"]["replicas"]
+        self.cluster.patch(f"{path}/status", {"status": {
+            "observedGeneration": obj["metadata"]["generation"], "replicas": n, "updatedReplicas": n,
+            "readyReplicas": n, "availableReplicas": n}})
+
+
 GROUPS = {"budget": Budget, "faults": Faults, "rights": Rights, "sidecar": Sidecar, "bad_input": BadInput, "life": Life,
-          "deploy": Deploy, "doctor": Doctor}
+          "deploy": Deploy, "doctor": Doctor, "takeover": Takeover, "leader": Leader, "fight": Fight,
+          "roll": Roll}
 
 
 def chosen(names):

@@ -41,10 +41,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (kr_yaml_parse(&a, s, &docs, NULL) < 0)
         return 0;
     KR_LIST_EACH (doc, docs) {
+        struct graph_diags d = {.a = &a};
         const struct cel_schema *read;
 
-        if (graph__simpleschema(&a, kr_get(*doc, KR_S("spec")), kr_get(*doc, KR_S("types")),
-                                &schema, NULL) < 0)
+        schema = graph__simpleschema(kr_get(*doc, KR_S("spec")), kr_get(*doc, KR_S("types")), &d);
+        for (uint32_t i = 0; i < d.n; i++)
+            KR_ASSERT(d.items[i].path.n && d.items[i].message.n);
+        if (d.errors_n)
             continue;
         KR_ASSERT(kr_is_str(kr_get(schema, KR_S("type")), KR_S("object")));
         (void)!cel_schema_read(&a, schema, &read, NULL);

@@ -35,14 +35,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     KR_AUTO(kr_arena) a = {0};
     kr_str s = {(const char *)data, size};
-    struct graph_finds finds = {.a = &a};
+    struct graph_diags d = {.a = &a};
+    struct graph_finds finds = {.a = &a, .d = &d};
     kr_val v;
 
     if (size > 4096)
         return 0;
     scan(&a, s);
     if (kr_json_parse(&a, s, &v, NULL) == 0)
-        (void)!graph__find_any(&finds, v, NULL);
+        graph__find_any(&finds, v);
     for (uint32_t i = 0; i < finds.n; i++)
         KR_ASSERT(kr_str_eq(graph__path_print(&a, finds.items[i].path, finds.items[i].path_n),
                             finds.items[i].path_text));
