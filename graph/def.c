@@ -567,11 +567,13 @@ static void create_result(struct graph_def *def, const struct graph_result *res,
         write_done(&def->create.write, res, now_ms);
     else
         fail_write(&def->create.write, res, now_ms);
-    if (answered(res))
-        def->issued = def->creating;
-    def->creating = 0;
-    if (!answered(res))
+    if (!answered(res)) {
+        def->creating = 0;
         return;
+    }
+    def->issued = def->creating;
+    def->issued_spec = def->creating_spec;
+    def->creating = 0;
     revision_put(def, res->object);
     if (def->built &&
         graph_spec_hash(kr_at(res->object, "spec.snapshot.spec"), &a, &hash, NULL) == 0 &&
@@ -1026,7 +1028,7 @@ static bool issue(struct graph_def *def, const struct graph_env *env, struct gra
         struct graph_action *action = def__write(def, w, GRAPH_A_CREATE, plan);
 
         def->creating = number;
-        def->issued_spec = kr_digest(kr_at(def->rgd.v, "spec"));
+        def->creating_spec = kr_digest(kr_at(def->rgd.v, "spec"));
         action->ref = def__ref(GRAPH_GROUP_INTERNAL, "graphrevisions", name);
         action->body = revision_body(def, env, plan->a, name);
     }

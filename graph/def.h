@@ -68,6 +68,7 @@ struct graph_def {
     struct def_revision *revisions;
     struct def_object create; /* the GraphRevision being created: only its write is used */
     int64_t creating;         /* its number; 0: none */
+    uint64_t creating_spec;   /* digest of its spec */
     int64_t issued;           /* the last one created by us, and the digest of its spec */
     uint64_t issued_spec;
     uint64_t written_u; /* resourceVersion of our own last write to the RGD */

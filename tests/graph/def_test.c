@@ -563,6 +563,24 @@ TEST(graph_def, every_failed_write_is_retried_until_all_is_well)
     }
 }
 
+/* The revision before it must not be taken for the one whose creation failed. */
+TEST(graph_def, an_edit_whose_revision_cannot_be_created_is_not_lost)
+{
+    struct world *w = world_new();
+
+    serve(w);
+    w->refuse_what = "create";
+    w->refuse = GRAPH_O_RETRY;
+    edit(w, "spec.schema.spec.more", KR_V_STR("string"));
+    run(w);
+    w->refuse = 0;
+    w->env.now_ms += GRAPH_RETRY_MAX_MS;
+    run(w);
+    assert_string_equal(graph_def_state(w->def), "Active");
+    assert_int_equal(graph_def_serving(w->def)->number, 2);
+    world_free(w);
+}
+
 TEST(graph_def, schemas_that_cannot_be_fetched_are_asked_for_again)
 {
     struct world *w = world_new();
@@ -854,6 +872,7 @@ int main(void)
                T(graph_def, a_crd_that_is_not_established_is_waited_for_by_event),
                T(graph_def, refused_writes_are_told_and_tried_again),
                T(graph_def, every_failed_write_is_retried_until_all_is_well),
+               T(graph_def, an_edit_whose_revision_cannot_be_created_is_not_lost),
                T(graph_def, schemas_that_cannot_be_fetched_are_asked_for_again),
                T(graph_def, a_definition_whose_first_schemas_do_not_come_says_so),
                T(graph_def, a_reactor_that_cannot_serve_is_told),
