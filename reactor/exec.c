@@ -63,12 +63,15 @@ static bool action_form(enum graph_action_kind kind, struct form *f)
     return forms[kind].sent;
 }
 
+/* In the background: what the server would do of itself for all kinds but a Job of batch/v1, whose Pods
+ * it would leave behind. */
 static kr_val delete_body(struct kr_arena *a, kr_str uid)
 {
     struct kr_mapb b = KR_MAPB(a), pre = KR_MAPB(a);
 
     kr_mapb_put(&b, KR_S("apiVersion"), KR_V_STR("v1"));
     kr_mapb_put(&b, KR_S("kind"), KR_V_STR("DeleteOptions"));
+    kr_mapb_put(&b, KR_S("propagationPolicy"), KR_V_STR("Background"));
     if (uid.n) {
         kr_mapb_put(&pre, KR_S("uid"), kr_string(uid));
         kr_mapb_put(&b, KR_S("preconditions"), kr_mapb_done(&pre));

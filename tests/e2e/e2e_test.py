@@ -367,6 +367,29 @@ class Budget(Group):
             self.assertIsNone(self.cluster.find(path), path)
         self.assertIsNotNone(self.cluster.find(p.settings), "what it only reads is not its to delete")
 
+    def test_a_job_is_not_left_to_orphan_its_pods(self):
+        """Of itself the server gives a Job the finalizer "orphan"; without a garbage collector it would stay."""
+        self.cluster.kubectl("apply", "-f", write(self.cluster.path("task.yaml"), definition(
+            "tasks", "Task", "job", """
+        apiVersion: batch/v1
+        kind: Job
+        metadata: {name: "${schema.metadata.name}"}
+        spec:
+          parallelism: ${schema.spec.size}
+          template:
+            spec:
+              restartPolicy: Never
+              containers: [{name: main, image: busybox}]""")))
+        self.until("the definition is served", lambda: self.serves("tasks"), 30)
+        ns = self.namespace()
+        job = f"/apis/batch/v1/namespaces/{ns}/jobs/t"
+        task = f"/apis/kro.run/v1alpha1/namespaces/{ns}/tasks/t"
+        self.cluster.apply({"apiVersion": "kro.run/v1alpha1", "kind": "Task", "metadata": {"name": "t", "namespace": ns}})
+        self.until("the Job is there", lambda: self.cluster.find(job))
+        self.cluster.delete(task)
+        self.until("the instance is gone", lambda: self.cluster.find(task) is None)
+        self.assertIsNone(self.cluster.find(job))
+
 
 class Faults(Group):
     """The API server crashes and comes back. The long matrices of faults run in process, without a server."""
