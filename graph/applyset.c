@@ -47,10 +47,12 @@ static kr_val own_labels(struct inst_step *s)
     kr_mapb_put(&m, KR_S(GRAPH_LABEL_VERSION),
                 kr_string(graph_version_label(s->a, s->env->version)));
     kr_mapb_put(&m, KR_S(GRAPH_LABEL_INSTANCE_ID), kr_string(inst->parent->uid));
-    kr_mapb_put(&m, KR_S(GRAPH_LABEL_INSTANCE_NAME), kr_string(inst->ref.name));
+    kr_mapb_put(&m, KR_S(GRAPH_LABEL_INSTANCE_NAME),
+                kr_string(graph_label_value(s->a, inst->ref.name)));
     if (inst->ref.namespace.n)
         kr_mapb_put(&m, KR_S(GRAPH_LABEL_INSTANCE_NAMESPACE), kr_string(inst->ref.namespace));
-    kr_mapb_put(&m, KR_S(GRAPH_LABEL_INSTANCE_GROUP), kr_string(inst->gvk.group));
+    kr_mapb_put(&m, KR_S(GRAPH_LABEL_INSTANCE_GROUP),
+                kr_string(graph_label_value(s->a, inst->gvk.group)));
     kr_mapb_put(&m, KR_S(GRAPH_LABEL_INSTANCE_VERSION), kr_string(inst->gvk.version));
     kr_mapb_put(&m, KR_S(GRAPH_LABEL_INSTANCE_KIND), kr_string(inst->gvk.kind));
     kr_mapb_put(&m, KR_S(GRAPH_LABEL_MANAGED_BY), KR_V_STR(GRAPH_MANAGED_BY));
@@ -82,7 +84,7 @@ kr_val inst__decorate(struct inst_step *s, uint32_t rank, uint32_t item, kr_val 
     KR_MAP_EACH (p, s->labels) {
         kr_mapb_put(&labels, kr_text(p->key), p->val);
     }
-    kr_mapb_put(&labels, KR_S(GRAPH_LABEL_NODE), kr_string(node->id));
+    kr_mapb_put(&labels, KR_S(GRAPH_LABEL_NODE), kr_string(node->label));
     item_labels(s, rank, item, &labels);
     if (notes.kind != KR_MAP)
         notes = kr_map_sorted(NULL, 0);

@@ -102,6 +102,7 @@ static void finish_nodes(struct build *b, struct graph_node_spec *specs)
             kr_bits_set(&specs[specs[r].deps[i]].dependents, r);
         nodes[r] = (struct graph_node){
             .id = kr_strdup(b->ra, u->r->id),
+            .label = graph_label_value(b->ra, kr_strdup(b->ra, u->r->id)),
             .kind = u->r->kind,
             .gvk = kr_gvk_copy(b->ra, u->gvk),
             .gvr = kr_gvr_copy(b->ra, (kr_gvr){u->gvk.group, u->gvk.version,

@@ -98,6 +98,7 @@ struct graph_read {
 /* A node as others may see it. Nodes stand in topological order: the index is the rank. */
 struct graph_node {
     kr_str id;
+    kr_str label; /* its value of kro.run/node-id: the id, if that is not too long */
     enum graph_node_kind kind;
     kr_gvk gvk;
     kr_gvr gvr;
@@ -136,6 +137,8 @@ void graph_rev_drop(struct graph_rev *r); /* accepts NULL */
 const struct graph_read *graph_parent_needs(uint32_t *n);
 /* The rank of a node id, or -1. */
 int32_t graph_rev_rank(const struct graph_rev *r, kr_str id);
+/* The same of a value of the label kro.run/node-id. */
+int32_t graph_rev_rank_of_label(const struct graph_rev *r, kr_str label);
 
 /* Where in the definition `node` (an id; empty: the status) reads "other.spec.x", for people: found in
  * the texts of the expressions. Of the status, path may also be "status.x": what makes it. Writes at most max; returns how many. Borrowed from r. */
@@ -187,6 +190,9 @@ kr_str graph_plural(struct kr_arena *a, kr_str word);
 kr_str graph_revision_name(struct kr_arena *a, kr_str rgd, int64_t number);
 /* The version as a label value ("+" becomes "-" where needed). */
 kr_str graph_version_label(struct kr_arena *a, kr_str version);
+/* A name as a label value: itself, or "h-" and 40 hex digits of its SHA-256 where it is longer than the
+ * 63 bytes that a label value may have; lives in a. Source: kro:pkg/metadata/labelvalue.go. */
+kr_str graph_label_value(struct kr_arena *a, kr_str name);
 /* ApplySet id of an instance: 55 characters; lives in a. Reference, instance-runtime 1.5. */
 kr_str graph_applyset_id(struct kr_arena *a, kr_str name, kr_str namespace, kr_str kind,
                          kr_str group);

@@ -44,6 +44,15 @@ int32_t graph_rev_rank(const struct graph_rev *r, kr_str id)
     return -1;
 }
 
+int32_t graph_rev_rank_of_label(const struct graph_rev *r, kr_str label)
+{
+    for (uint32_t i = 0; i < r->nodes_n; i++) {
+        if (kr_str_eq(r->nodes[i].label, label))
+            return (int32_t)i;
+    }
+    return -1;
+}
+
 /* --- names ------------------------------------------------------------------------------------ */
 
 kr_str graph_revision_name(struct kr_arena *a, kr_str rgd, int64_t number)
@@ -62,6 +71,19 @@ kr_str graph_revision_name(struct kr_arena *a, kr_str rgd, int64_t number)
     return kr_fmt(a, KR_FMT KR_FMT, KR_ARG(base), KR_ARG(suffix));
 }
 
+enum { LABEL_MAX = 63 };
+
+kr_str graph_label_value(struct kr_arena *a, kr_str name)
+{
+    enum { KEPT = 20 };
+    uint8_t sum[KR_DIGEST_MAX];
+
+    if (name.n <= LABEL_MAX)
+        return name;
+    kr_digest_bytes(KR_SHA256, name, sum);
+    return kr_fmt(a, "h-" KR_FMT, KR_ARG(kr_hex(a, sum, KEPT)));
+}
+
 static bool label_char(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -69,8 +91,6 @@ static bool label_char(char c)
 
 static bool label_value(kr_str s)
 {
-    enum { LABEL_MAX = 63 };
-
     if (s.n == 0)
         return true;
     if (s.n > LABEL_MAX || !label_char(s.s[0]) || !label_char(s.s[s.n - 1]))

@@ -210,7 +210,7 @@ bool inst__prune_done(struct inst_step *s)
 /* Position of the node it was made by; unknown nodes go first. */
 static uint32_t position(const struct graph_inst *inst, const struct inst_stray *stray)
 {
-    int32_t rank = graph_rev_rank(inst->rev, stray->rec->node_id);
+    int32_t rank = graph_rev_rank_of_label(inst->rev, stray->rec->node_id);
 
     return rank < 0 ? inst->nodes_n : (uint32_t)rank;
 }

@@ -75,7 +75,7 @@ static bool inputs_unsettled(const struct inst_step *s, uint32_t rank)
 /* May a node that was not evaluated yet wish for this object? The label that says so can be wrong. */
 static bool may_be_claimed(const struct inst_step *s, const struct kr_rec *rec)
 {
-    int32_t rank = graph_rev_rank(s->inst->rev, rec->node_id);
+    int32_t rank = graph_rev_rank_of_label(s->inst->rev, rec->node_id);
 
     if (rank >= 0)
         return !s->inst->nodes[rank].evaluated;

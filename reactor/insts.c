@@ -219,7 +219,7 @@ static void kin_tidy(struct reactor *r, kr_str part_of, struct reactor_kin *kin)
 static bool other_version(const struct reactor_inst *inst, const struct kr_rec *rec)
 {
     const struct graph_rev *rev = inst->served->rev;
-    int32_t rank = rev ? graph_rev_rank(rev, rec->node_id) : -1;
+    int32_t rank = rev ? graph_rev_rank_of_label(rev, rec->node_id) : -1;
     const kr_gvr *gvr = rank >= 0 ? &rev->nodes[rank].gvr : NULL;
 
     return gvr && kr_str_eq(gvr->group, rec->ref.gvr.group) &&
@@ -559,7 +559,7 @@ static void kin_tell(struct reactor *r, struct reactor_inst *inst, const struct 
 {
     struct reactor_served *s = inst->served;
     const struct kr_rec *rec = now ? now : old;
-    int32_t rank = s->rev ? graph_rev_rank(s->rev, rec->node_id) : -1;
+    int32_t rank = s->rev ? graph_rev_rank_of_label(s->rev, rec->node_id) : -1;
     struct kr_arena a = {0};
     struct kr_bits bits;
     bool all = !old || !now || rank < 0 || !s->node_uses[rank] ||

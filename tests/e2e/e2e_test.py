@@ -10,6 +10,7 @@ means that there is no control plane to run on (see tests/cluster/build.sh).
 """
 import argparse
 import glob
+import hashlib
 import json
 import os
 import re
@@ -389,6 +390,31 @@ class Budget(Group):
         self.cluster.delete(task)
         self.until("the instance is gone", lambda: self.cluster.find(task) is None)
         self.assertIsNone(self.cluster.find(job))
+
+    def test_names_longer_than_a_label_value(self):
+        node, name = "n" * 70, "t" * 70
+        self.cluster.kubectl("apply", "-f", write(self.cluster.path("long.yaml"), definition("longs", "Long", node, """
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: "${schema.metadata.name}"}
+        data: {size: "${string(schema.spec.size)}"}""")))
+        self.until("the definition is served", lambda: self.serves("longs"), 30)
+        ns = self.namespace()
+        child = f"/api/v1/namespaces/{ns}/configmaps/{name}"
+        path = f"/apis/kro.run/v1alpha1/namespaces/{ns}/longs/{name}"
+        self.cluster.apply({"apiVersion": "kro.run/v1alpha1", "kind": "Long", "metadata": {"name": name, "namespace": ns}})
+        self.until("the instance is ACTIVE", lambda: self.cluster.get(path).get("status", {}).get("state") == "ACTIVE")
+        labels = self.cluster.get(child)["metadata"]["labels"]
+        for key, value in (("instance-name", name), ("node-id", node)):
+            self.assertEqual(labels["kro.run/" + key], "h-" + hashlib.sha256(value.encode()).hexdigest()[:40])
+        self.rest()
+        mark = self.cluster.mark()
+        self.cluster.patch(child, {"data": {"size": "7"}})
+        self.until("what was changed is put back", lambda: self.cluster.get(child)["data"]["size"] == "1")
+        self.assert_requests(self.rest(mark), ["patch configmaps"], statuses_max=1)
+        self.cluster.delete(path)
+        self.until("the instance is gone", lambda: self.cluster.find(path) is None)
+        self.assertIsNone(self.cluster.find(child))
 
 
 class Faults(Group):

@@ -51,7 +51,10 @@ static void check_labels(struct kr_arena *a, kr_val line)
 {
     static const struct graph_node_spec spec;
     kr_val object = kr_at(line, "object");
-    struct graph_node node = {.id = kr_at_str(line, "node_id"), .order = 1, .spec = &spec};
+    struct graph_node node = {.id = kr_at_str(line, "node_id"),
+                              .label = kr_at_str(line, "node_id"),
+                              .order = 1,
+                              .spec = &spec};
     struct graph_rev rev = {.nodes_n = 1, .nodes = &node};
     struct kr_rec parent = {.uid = kr_at_str(object, "metadata.uid"), .root = object};
     struct graph_env env = {.version = KR_S("v0.9.3")};

@@ -102,9 +102,20 @@ TEST(graph_revision, version_is_a_label_value)
     EXPECT_TEXT(kr_cstr(&a, graph_version_label(&a, KR_S("v0.9.3+abc"))), "v0.9.3-abc");
 }
 
+TEST(graph_label, a_name_that_is_too_long_becomes_its_digest)
+{
+    KR_AUTO(kr_arena) a = {0};
+    const char *longest = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+    EXPECT_TEXT(kr_cstr(&a, graph_label_value(&a, kr_str_c(longest))), longest);
+    EXPECT_TEXT(kr_cstr(&a, graph_label_value(&a, kr_fmt(&a, "%sa", longest))),
+                "h-ffe054fe7ae0cb6dc65c3af9b61d5209f439851d");
+}
+
 int main(void)
 {
-    return RUN(T(graph_hash, of_known_specs), T(graph_hash, does_not_see_order_and_defaults),
+    return RUN(T(graph_label, a_name_that_is_too_long_becomes_its_digest),
+               T(graph_hash, of_known_specs), T(graph_hash, does_not_see_order_and_defaults),
                T(graph_hash, equals_the_vectors),
                T(graph_revision, has_a_name_of_at_most_253_bytes),
                T(graph_revision, version_is_a_label_value));

@@ -755,7 +755,7 @@ static void tell_child(struct model *m, struct kr_rec *old, struct kr_rec *now)
 {
     KR_AUTO(kr_arena) a = {0};
     struct kr_bits bits;
-    int32_t rank = m->rev ? graph_rev_rank(m->rev, (now ? now : old)->node_id) : -1;
+    int32_t rank = m->rev ? graph_rev_rank_of_label(m->rev, (now ? now : old)->node_id) : -1;
 
     if (rank < 0) {
         graph_inst_child(m->inst, old, now, NULL);
