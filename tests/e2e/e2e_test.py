@@ -688,7 +688,7 @@ class BadInput(Group):
     BROKEN = {
         # name: (definition, words that its condition has, words that its one line in the log has as well)
         "syntax": (definition("syntax", "Syntax", "page", CONFIGMAP.format(
-            name="${schema.metadata.name}", value="${schema.spec.size +}")), ("yntax",), ("page",)),
+            name="${schema.metadata.name}", value="${schema.spec.size +}")), ("yntax",), ("spec.resources[0].template.data.value",)),
         "unknown": (definition("unknown", "Unknown", "gadget", """
         apiVersion: factory.example.com/v1
         kind: Gadget
