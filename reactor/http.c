@@ -275,6 +275,8 @@ static int open_socket(const char *flag, const char *address, int *out, struct k
     int rc;
 
     KR_TRY(split_address(flag, address, host, &port, err));
+    if (strcmp(host, "localhost") == 0) /* loopback by RFC 6761, also where no /etc/hosts says so */
+        snprintf(host, sizeof(host), "127.0.0.1");
     /* Two tries without a host: a machine without IPv6 refuses the first. */
     for (int i = 0; i < 2 && fd < 0 && error != EADDRINUSE; i++) {
         struct addrinfo want = {.ai_socktype = SOCK_STREAM,
