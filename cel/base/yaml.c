@@ -7,12 +7,14 @@
  *
  * sigs.k8s.io/yaml reads YAML by go-yaml v2 and prints it as JSON. What shows of that: a float
  * without fraction becomes an integer (1e3 is 1000), NaN and infinity are refused, keys of other
- * types become strings, a key that comes twice (or comes in by <<) has its last value.
+ * types become strings, a key that also comes in by << has its last value. What does not: a key that
+ * comes twice in one map is refused; there the last one wins silently.
  *
  * Source: go-yaml v2 resolve.go and decode.go; sigs.k8s.io/yaml yaml.go.
  */
 #include "cel/base/yaml.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -496,33 +498,57 @@ static int load_key(struct loader *l, kr_str *out)
     return 0;
 }
 
+/* A key that stands twice in one map: which value was meant, nobody can tell. (What << brings may be
+ * set again.) keys: key and line in turn; last: at which of them a key stands last. */
+static int fail_twice(struct loader *l, const struct kr_listb *keys, kr_val last)
+{
+    uint32_t i = 0, k;
+
+    while (kr_get(last, kr_text(keys->items[i])).i == i)
+        i += 2;
+    for (k = i + 2; !kr_equal(keys->items[k], keys->items[i]);)
+        k += 2;
+    return kr_fail(l->err, KR_E_INPUT,
+                   "YAML line %" PRId64 ": key \"" KR_FMT "\" already set in map, in line %" PRId64,
+                   keys->items[k + 1].i, KR_ARG(kr_text(keys->items[i])), keys->items[i + 1].i);
+}
+
 static int load_map(struct loader *l, kr_val *out)
 {
-    struct kr_mapb b = KR_MAPB(l->a);
+    struct kr_mapb b = KR_MAPB(l->a), own = KR_MAPB(l->a);
+    struct kr_listb keys = KR_LISTB(l->a);
     uint32_t height = 0;
+    kr_val last;
 
     for (;;) {
         bool merging;
         kr_str key = {0};
+        int64_t line;
         kr_val v;
 
         KR_TRY(next(l));
         if (l->event.type == YAML_MAPPING_END_EVENT)
             break;
         merging = is_merge_key(&l->event);
+        line = (int64_t)l->event.start_mark.line + 1;
         if (!merging)
             KR_TRY(load_key(l, &key));
         KR_TRY(next(l));
         KR_TRY(load_value(l, &v));
         height = l->height > height ? l->height : height;
-        if (merging)
+        if (merging) {
             KR_TRY(merge(l, &b, v));
-        else
-            kr_mapb_put(&b, key, v);
+            continue;
+        }
+        kr_mapb_put(&b, key, v);
+        kr_mapb_put(&own, key, kr_int(keys.n));
+        kr_listb_add(&keys, kr_string(key));
+        kr_listb_add(&keys, kr_int(line));
     }
     l->height = height + 1;
     *out = kr_mapb_done(&b);
-    return 0;
+    last = kr_mapb_done(&own);
+    return last.n < keys.n / 2 ? fail_twice(l, &keys, last) : 0;
 }
 
 static int load_collection(struct loader *l, kr_val *out)

@@ -4,7 +4,7 @@
  * Scalars resolve as sigs.k8s.io/yaml (go-yaml v2) does on the way to JSON: yes/no/on/off are
  * bools, 0o7, 0x and 0b integers and 1_000 are numbers, dates stay strings, quoted scalars are
  * strings, ~ and null are null; keys become strings (true: -> "true"). Anchors, aliases and merge
- * keys (<<) work. Limits against alias bombs: nodes after expansion and depth.
+ * keys (<<) work; a key twice in one map is an error. Limits against alias bombs: nodes after expansion and depth.
  */
 #ifndef KR_YAML_H
 #define KR_YAML_H

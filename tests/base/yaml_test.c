@@ -285,7 +285,6 @@ TEST(kr_yaml, collections)
 {
     expect_yaml("a:\n- 1\n- b: {c: [x, 'y']}\n  d: \"e\\tf\"\nz: |\n  l1\n  l2\n",
                 "{\"a\":[1,{\"b\":{\"c\":[\"x\",\"y\"]},\"d\":\"e\\tf\"}],\"z\":\"l1\\nl2\\n\"}\n");
-    expect_yaml("b: 1\na: 2\nb: 3", "{\"a\":2,\"b\":3}\n");
     expect_yaml("{}", "{}\n");
     expect_yaml("[]", "[]\n");
     expect_yaml("a: >-\n  folded\n  text\n\n  more", "{\"a\":\"folded text\\nmore\"}\n");
@@ -348,6 +347,14 @@ TEST(kr_yaml, errors_name_the_place)
                 "YAML line 1, column 4: a value of type !!str cannot be read as !!int");
     expect_yaml("a: !!binary '%'",
                 "YAML line 1, column 4: !!binary value contains invalid base64 data");
+}
+
+TEST(kr_yaml, a_key_twice_in_one_map_is_refused)
+{
+    expect_yaml("a: 1\nb: 2\na: 3", "YAML line 3: key \"a\" already set in map, in line 1");
+    expect_yaml("m: {x: 1, x: 2}", "YAML line 1: key \"x\" already set in map, in line 1");
+    expect_yaml("- a: 1\n- a: 2", "[{\"a\":1},{\"a\":2}]\n");
+    expect_yaml("b: &b {a: 1}\nc:\n  <<: *b\n  a: 2", "{\"b\":{\"a\":1},\"c\":{\"a\":2}}\n");
 }
 
 static int parse_built(struct kr_arena *a, struct kr_buf *b, struct kr_err *err)
@@ -474,8 +481,8 @@ int main(void)
     return RUN(T(kr_yaml, scalars_resolve_as_kubernetes_reads_them),
                T(kr_yaml, numbers_get_the_kind_json_would_give), T(kr_yaml, collections),
                T(kr_yaml, anchors_and_merge_keys), T(kr_yaml, documents_and_their_lines),
-               T(kr_yaml, errors_name_the_place), T(kr_yaml, depth_is_limited_aliases_included),
-               T(kr_yaml, an_alias_bomb_is_refused), T(kr_yaml, documents_are_limited),
-               T(kr_yaml, locates_a_value_by_its_path),
+               T(kr_yaml, a_key_twice_in_one_map_is_refused), T(kr_yaml, errors_name_the_place),
+               T(kr_yaml, depth_is_limited_aliases_included), T(kr_yaml, an_alias_bomb_is_refused),
+               T(kr_yaml, documents_are_limited), T(kr_yaml, locates_a_value_by_its_path),
                T(kr_yaml, locates_the_deepest_value_on_the_way));
 }
