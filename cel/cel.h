@@ -5,10 +5,10 @@
  *                                          |                     |
  *                                          +-- type, diagnostics +-- reads: what it depends on
  *
- * An environment says which functions and variables exist. A program is immutable and may be
- * evaluated by any number of callers at once; it lives in the arena it was compiled into. Evaluation
- * allocates from the caller's arena only. Nothing here reads a clock, a file (but tzdata) or keeps
- * global state that changes.
+ * An environment says which functions and variables exist. A program may be evaluated by any number
+ * of callers at once: all that changes in it are hints where to look first. It lives in the arena it
+ * was compiled into. Evaluation allocates from the caller's arena only. Nothing here reads a clock, a
+ * file (but tzdata) or keeps global state that changes.
  *
  * Texts of errors and types are cel-go's (0.31), byte for byte where a user can see them.
  *
@@ -39,8 +39,9 @@ enum {
     CEL_ERRORS_MAX = 100,             /* diagnostics reported for one expression */
 };
 
-/* Evaluation stops with KR_E_LIMIT when an expression has cost this many steps (an instruction, or
- * an element or 16 bytes touched by a function). kro sets none; ours is far above any use. */
+/* Evaluation stops with KR_E_LIMIT when an expression has cost this many steps (an instruction, an
+ * element or 16 bytes that a function works on, 64 bytes that are merely looked at). kro sets none.
+ * It is for a program's user at a prompt; what serves others sets its own (graph/inst.h). */
 #define CEL_COST_MAX UINT64_C(100000000)
 /* ... and when what it makes takes this many bytes; a single string is bounded besides. */
 enum { CEL_BYTES_MAX = 256 * 1024 * 1024 };
@@ -112,6 +113,10 @@ struct cel_env *cel_env_extend(struct kr_arena *a, const struct cel_env *parent)
 uint32_t cel_env_var(struct cel_env *env, kr_str name, const struct cel_type *type,
                      const struct cel_schema *schema);
 uint32_t cel_env_slots_n(const struct cel_env *env);
+/* For many programs that live in one arena: those compiled into a with env (and with children made
+ * later) have equal parts once and borrow their texts. So a is not reset and the texts stay as long
+ * as there is such a program, and a is not reset before the last use of env. */
+void cel_env_share(struct cel_env *env, struct kr_arena *a);
 /* The slot of name, or -1. */
 int32_t cel_env_find(const struct cel_env *env, kr_str name);
 /* The name of the variable in a slot; empty: none. */
@@ -148,6 +153,8 @@ const struct cel_read *cel_prog_reads(const struct cel_prog *p, uint32_t *n);
 /* Is the pattern one that matches() takes? KR_E_INPUT: err has Go's text ("error parsing regexp:
  * ..."). */
 KR_MUST int cel_regex_check(kr_str pattern, struct kr_err *err);
+/* Does text match it somewhere, as matches() says? False when the pattern is none. */
+bool cel_regex_matches(kr_str pattern, kr_str text);
 
 /* Identifiers and functions of an expression, from the syntax alone (macros expanded, not checked).
  * Source: kro:pkg/cel/ast/inspector.go; reference section 18. */
@@ -198,7 +205,8 @@ int64_t cel_find_name(kr_str text, kr_str name);
 #define CEL_COST_UNKNOWN UINT64_MAX /* no upper limit is known */
 
 /* Steps, as cel_run.cost counts them, of an evaluation that succeeds. Limits of sizes come from
- * literals and from maxLength, maxItems and maxProperties of schemas. */
+ * literals and from maxLength, maxItems and maxProperties of schemas; a map's keys are taken for no
+ * longer than 320 bytes. */
 struct cel_cost {
     uint64_t min, max;
 };

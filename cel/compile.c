@@ -13,6 +13,9 @@
  *        [right -> R] AND L, R  -> dst   end:           handler: right -> AND,      register R
  *
  * cel.bind is lazy: the code of the bound expression stands apart and is run at the first use.
+ *
+ * At the end instructions are joined by flags: one whose result only the next one looks at does that
+ * one's work, too. None is taken away, so that targets, regions and costs stay as they are.
  */
 #include "cel/internal.h"
 
@@ -98,22 +101,50 @@ static uint32_t const_new(struct compiler *c, kr_val v)
 {
     GROW(c, consts, consts_cap);
     c->consts[c->consts_n] = v;
-    return c->consts_n++ | CEL__CONST;
+    return ~c->consts_n++;
 }
 
-static uint32_t key_new(struct compiler *c, kr_str name)
+static struct cel__name name_of(kr_str text)
 {
-    struct cel__key *k;
+    struct cel__name name = {.text = text};
 
+    cel__words(text.s, text.n, &name.first, &name.last);
+    return name;
+}
+
+/* The key of a name that is there already, or c->keys_n. */
+static uint32_t key_find(struct compiler *c, kr_str name)
+{
     for (uint32_t i = 0; i < c->keys_n && i < KEYS_SHARED_MAX; i++) {
-        if (kr_str_eq(c->keys[i].name, name))
+        if (kr_str_eq(c->keys[i].name.text, name))
             return i;
     }
+    return c->keys_n;
+}
+
+/* A key for one place, with a hint of its own. */
+static uint32_t key_own(struct compiler *c, kr_str name)
+{
+    uint32_t same = key_find(c, name);
+    struct cel__key *k;
+
     GROW(c, keys, keys_cap);
     k = &c->keys[c->keys_n];
-    k->name = kr_strdup(c->a, name);
-    k->accessible = cel__unescape(c->a, k->name, &k->unescaped);
+    if (same < c->keys_n) {
+        *k = c->keys[same];
+        return c->keys_n++;
+    }
+    *k = (struct cel__key){.name = name_of(kr_strdup(c->a, name))};
+    k->accessible = cel__unescape(c->a, k->name.text, &k->unescaped);
     return c->keys_n++;
+}
+
+/* A key that places may share. */
+static uint32_t key_new(struct compiler *c, kr_str name)
+{
+    uint32_t same = key_find(c, name);
+
+    return same < c->keys_n ? same : key_own(c, name);
 }
 
 static void handler_new(struct compiler *c, uint32_t from, uint32_t to, uint32_t target,
@@ -354,42 +385,47 @@ static uint8_t taken_as_is(const struct cel__rt *t)
     return KR_NONE;
 }
 
-/* What a step by key makes of a value read through handle h; false: that depends on the value. */
+/* What a step by key makes of a value read through handle h; false: that depends on the value, or no
+ * property can have that name. */
 static bool step_of(struct compiler *c, uint16_t *h, const struct cel__key *key,
                     struct cel__step *out)
 {
     const struct cel__rt *t = *h ? &c->p->types[*h - 1] : NULL;
-    kr_str raw = key->name;
+    kr_str raw = key->name.text;
 
     *out = (struct cel__step){0};
     if (t && (t->int_or_string || t->type != CEL_S_OBJECT))
         return false;
     if (t && t->object_like) {
-        raw = key->accessible ? key->unescaped : raw;
-        out->never = !key->accessible;
+        if (!key->accessible)
+            return false;
+        raw = key->unescaped;
         out->null_absent = true;
         out->to = cel__rt_field(t, raw);
     } else if (t && t->is_map) {
         out->to = t->additional;
     }
-    out->s = raw.s;
-    out->n = (uint32_t)raw.n;
+    out->name = name_of(raw);
     out->as_is = out->to ? taken_as_is(&c->p->types[out->to - 1]) : KR_NONE;
     *h = out->to;
     return true;
 }
 
-/* The steps of a path, or none when one of its containers may be something else than a map. */
-static const struct cel__step *steps_new(struct compiler *c, const struct cel__path *path)
+/* The steps of a path, or none when its keys must be used. */
+static void steps_new(struct compiler *c, struct cel__path *path)
 {
     struct cel__step *steps = kr_new_n(c->a, struct cel__step, path->keys_n);
     uint16_t h = path->handle;
 
     for (uint32_t i = 0; i < path->keys_n; i++) {
         if (!step_of(c, &h, &c->keys[path->keys[i]], &steps[i]))
-            return NULL;
+            return;
     }
-    return path->keys_n ? steps : NULL;
+    if (!path->keys_n)
+        return;
+    path->steps = steps;
+    path->to = steps[path->keys_n - 1].to;
+    path->as_is = steps[path->keys_n - 1].as_is;
 }
 
 /* The number of the path of e, a chain of n selects on the variable in slot; c->paths_n: new. */
@@ -401,7 +437,7 @@ static uint32_t path_find(struct compiler *c, const struct cel__node *e, uint32_
 
         if (c->paths[i].keys_n != n || !n || c->paths[i].slot != slot)
             continue;
-        for (; k > 0 && kr_str_eq(c->keys[c->paths[i].keys[k - 1]].name, at->name); k--)
+        for (; k > 0 && kr_str_eq(c->keys[c->paths[i].keys[k - 1]].name.text, at->name); k--)
             at = at->target;
         if (!k)
             return i;
@@ -422,6 +458,31 @@ static void paths_cache(struct compiler *c)
             c->p->caches_n++;
         }
         c->insns[i].flag = 1;
+    }
+}
+
+/* An instruction whose result the next one looks at goes on with that one at once. */
+static void tests_join(struct compiler *c)
+{
+    for (uint32_t i = 0; i + 1 < c->insns_n; i++) {
+        const struct cel__insn *next = &c->insns[i + 1];
+
+        if (c->insns[i].op == OP_MOVE)
+            c->insns[i].flag = next->op == OP_RETURN;
+        if (c->insns[i].op < OP_EQ || c->insns[i].op > OP_GE)
+            continue;
+        switch (next->op) {
+        case OP_BRANCH:
+        case OP_AND_LEFT:
+        case OP_OR_LEFT:
+        case OP_ALL:
+        case OP_ANY:
+            c->insns[i].flag = next->a == c->insns[i].dst;
+            break;
+        case OP_AND:
+        case OP_OR:
+            c->insns[i].flag = next->b == c->insns[i].dst;
+        }
     }
 }
 
@@ -463,7 +524,7 @@ static void compile_select(struct compiler *c, struct cel__node *e, uint32_t dst
 
         if (shut)
             emit(c, OP_PLAIN, 0, from, const_new(c, kr_string(kr_strdup(c->a, e->name))));
-        emit(c, e->test_only ? OP_HAS : OP_SELECT, dst, from, key_new(c, e->name));
+        emit(c, e->test_only ? OP_HAS : OP_SELECT, dst, from, key_own(c, e->name));
         return;
     }
     path = path_find(c, e, n, (uint32_t)root->slot);
@@ -474,7 +535,7 @@ static void compile_select(struct compiler *c, struct cel__node *e, uint32_t dst
             keys[--n] = key_new(c, e->name);
         c->paths[path].slot = (uint32_t)root->slot;
         c->paths[path].keys = keys;
-        c->paths[path].steps = steps_new(c, &c->paths[path]);
+        steps_new(c, &c->paths[path]);
     }
     c->paths[path].uses += c->loops_n ? 2 : 1;
     at = emit(c, c->paths[path].keys_n ? OP_PATH : OP_SLOT, dst, (uint32_t)root->slot, path);
@@ -530,11 +591,27 @@ static const struct cel__overload *overload_kept(struct compiler *c, const struc
     return own;
 }
 
+/* What an overload of n arguments takes. */
+static struct cel__option option_of(const struct cel__overload *o, uint32_t n)
+{
+    struct cel__option option = {
+        .overload = o, .impl = o->row->impl, .sized = o->row->flags & FN_SIZED};
+
+    option.decided = n <= CEL__DECIDED_ARGS_MAX;
+    for (uint32_t i = 0; option.decided && i < n; i++) {
+        option.kinds[i] = CEL__ANY_KIND;
+        option.items[i] = CEL__ANY_ITEM;
+        if (o->row->flags & FN_GUARD)
+            option.decided = cel__guard_kinds(o->args[i], i, &option);
+    }
+    return option;
+}
+
 /* Name and overloads of a call: the one that was found, or all of the function. */
 static void call_fill(struct compiler *c, struct cel__call *call, struct cel__node *e)
 {
     uint32_t n = e->overloads_n == 1 ? 1 : e->fn->overloads_n;
-    const struct cel__overload **own = kr_new_n(c->a, const struct cel__overload *, n);
+    struct cel__option *options = kr_new_n(c->tmp, struct cel__option, n);
     uint32_t args_n = e->args_n + e->member;
     const struct cel__row *row = NULL;
 
@@ -544,18 +621,13 @@ static void call_fill(struct compiler *c, struct cel__call *call, struct cel__no
 
         row = row ? row : o->row;
         if (o->args_n == args_n && (o->row->style == MEMBER) == e->member)
-            own[call->overloads_n++] = overload_kept(c, o);
+            options[call->options_n++] = option_of(overload_kept(c, o), args_n);
     }
     call->name = kr_str_c(row->name);
     call->member = e->member;
     call->refuse_by_types = row->flags & FN_GUARD;
-    call->overloads = own;
-    call->quick = call->overloads_n == 1 && args_n <= CEL__ARGS_MAX;
-    for (uint32_t i = 0; call->quick && i < args_n; i++) {
-        call->kinds[i] = row->flags & FN_GUARD ? cel__guard_kind(own[0]->args[i]) : CEL__ANY;
-        if ((row->flags & FN_GUARD) && call->kinds[i] == CEL__ANY)
-            call->quick = false;
-    }
+    call->options = memcpy(kr_new_n(c->a, struct cel__option, call->options_n), options,
+                           call->options_n * sizeof(*options));
 }
 
 /* The compiled pattern of a regex function, if it is a constant and a good one. A bad pattern is
@@ -579,12 +651,22 @@ static const struct cel__regex *constant_regex(struct compiler *c, struct cel__n
     return re;
 }
 
+static bool in_a_row(const uint32_t *operands, uint32_t n)
+{
+    for (uint32_t i = 1; i < n; i++) {
+        if (operands[i] != operands[i - 1] + 1)
+            return false;
+    }
+    return n <= CEL__ARGS_MAX;
+}
+
 static void compile_call_generic(struct compiler *c, struct cel__node *e, uint32_t dst)
 {
     uint32_t n = e->args_n + e->member;
     uint32_t *args = kr_new_n(c->a, uint32_t, n);
     uint32_t at = 0;
     struct cel__call call = {0};
+    uint32_t insn;
 
     if (e->member)
         args[at++] = operand(c, e->target);
@@ -598,7 +680,8 @@ static void compile_call_generic(struct compiler *c, struct cel__node *e, uint32
         call.refuse_by_types = false; /* cel-go calls what it made of the pattern as it is */
     GROW(c, calls, calls_cap);
     c->calls[c->calls_n] = call;
-    emit(c, OP_CALL, dst, c->calls_n++, 0);
+    insn = emit(c, OP_CALL, dst, c->calls_n++, n ? args[0] : 0);
+    c->insns[insn].flag = n > 0 && in_a_row(args, n);
 }
 
 /* An operand whose error becomes a value: evaluated into a register of its own. */
@@ -715,7 +798,7 @@ static void compile_opt_select(struct compiler *c, struct cel__node *e, uint32_t
     path = path_new(c, (kr_str){0}, n, 0);
     keys = kr_new_n(c->a, uint32_t, n);
     for (; n > 0; e = e->args[0])
-        keys[--n] = key_new(c, kr_text(e->args[1]->value));
+        keys[--n] = key_own(c, kr_text(e->args[1]->value));
     c->paths[path].keys = keys;
     emit(c, OP_OPT_PATH, dst, operand(c, root), path);
 }
@@ -865,7 +948,7 @@ static void loop_next(struct compiler *c, struct cel__node *e, struct loop *l)
 
 static void loop_end(struct compiler *c, struct loop *l)
 {
-    l->again = emit(c, OP_AGAIN, l->var1.reg, l->iter, l->next + 1);
+    l->again = emit(c, OP_AGAIN, l->var1.reg, l->iter, c->insns_n - l->next - 1);
     c->insns[l->again].flag = c->insns[l->next].flag;
     c->insns[l->next].b = c->insns_n;
     c->locals = l->var1.up;
@@ -1075,10 +1158,16 @@ static const struct cel__var *var_of_slot(const struct cel_env *env, uint32_t sl
     return &env->vars[slot - env->first_slot];
 }
 
+/* What programs in a have in common; NULL: nothing. */
+static struct cel__shared *shared_of(const struct cel_env *env, const struct kr_arena *a)
+{
+    return env->shared && env->shared->a == a ? env->shared : NULL;
+}
+
 /* Type handles of the variables that the program reads through a schema. */
 static bool build_types(struct compiler *c)
 {
-    struct cel__rt_builder b = {.a = c->a};
+    struct cel__rt_builder b = {.a = c->a, .tmp = c->tmp};
     struct cel_read *own = kr_new_n(c->tmp, struct cel_read, c->p->reads_n);
 
     c->handles_n = cel_env_slots_n(c->env);
@@ -1096,7 +1185,7 @@ static bool build_types(struct compiler *c)
         }
         c->handles[slot] = cel__rt_paths(&b, v->schema, own, n, 0);
     }
-    c->p->types = b.types;
+    c->p->types = cel__rt_table(&b, shared_of(c->env, c->a));
     c->p->types_n = b.n;
     return !b.full;
 }
@@ -1106,6 +1195,15 @@ static bool build_types(struct compiler *c)
                         ? memcpy(kr_arena_alloc((c)->a, (c)->what##_n * sizeof(*(c)->what)),       \
                                  (c)->what, (c)->what##_n * sizeof(*(c)->what))                    \
                         : NULL)
+
+static void consts_keep(struct compiler *c)
+{
+    kr_val *consts = kr_new_n(c->a, kr_val, c->consts_n);
+
+    for (uint32_t i = 0; i < c->consts_n; i++)
+        consts[c->consts_n - 1 - i] = c->consts[i];
+    c->p->consts = consts;
+}
 
 static void keep_all(struct compiler *c)
 {
@@ -1118,7 +1216,7 @@ static void keep_all(struct compiler *c)
     p->handlers_n = c->handlers_n;
     p->regs_n = c->reg_max;
     KEEP(c, insns);
-    KEEP(c, consts);
+    consts_keep(c);
     KEEP(c, keys);
     KEEP(c, paths);
     KEEP(c, calls);
@@ -1135,7 +1233,7 @@ int cel__compile(struct kr_arena *a, struct kr_arena *tmp, const struct cel_env 
     struct cel_prog *p = kr_new(a, struct cel_prog);
     struct compiler c = {.a = a, .tmp = tmp, .env = env, .p = p};
 
-    p->text = kr_strdup(a, text);
+    p->text = shared_of(env, a) ? text : kr_strdup(a, text);
     p->type = cel__type_copy(a, root->type);
     p->reads = cel__reads(a, tmp, root, &p->reads_n);
     p->constant = p->reads_n == 0;
@@ -1148,6 +1246,7 @@ int cel__compile(struct kr_arena *a, struct kr_arena *tmp, const struct cel_env 
     if (c.bad.n)
         return kr_fail(err, KR_E_INPUT, KR_FMT, KR_ARG(c.bad));
     paths_cache(&c);
+    tests_join(&c);
     p->only_path = c.insns_n == 2 && c.insns[0].op == OP_PATH && c.insns[1].op == OP_RETURN;
     keep_all(&c);
     *out = p;

@@ -17,6 +17,7 @@
  * Source: cel-go checker/cost.go (the idea).
  */
 #include "cel/internal.h"
+#include "cel/regex.h"
 
 #include <stdio.h>
 
@@ -30,6 +31,8 @@ enum {
     PATTERN_STEPS = 100,     /* a pattern that is compiled while evaluating */
     ZONE_STEPS = 1000,       /* a named time zone */
     SORT_STEPS = 20,         /* per element */
+    MAP_KEY_MAX = 320,       /* bytes of a map's key, as cel.h says: a label's are 317 */
+    KEY_STEPS = CEL__KEY_LOOKS * MAP_KEY_MAX / CEL__LOOK_BYTES,
 };
 
 /* Bytes of a text, elements or entries of a container; 0 for all else. Of an optional: what it may
@@ -43,6 +46,7 @@ struct shape {
 
 static const struct shape scalar = {0, 0, NULL, NULL, false};
 static const struct shape unknown = {0, CEL_COST_UNKNOWN, NULL, NULL, false};
+static const struct shape map_key = {0, MAP_KEY_MAX, NULL, NULL, false};
 
 struct scope {
     const struct scope *up;
@@ -97,6 +101,11 @@ static bool is_scalar(const struct cel_type *t)
         return true;
     }
     return false;
+}
+
+static bool is_text(const struct cel_type *t)
+{
+    return t->kind == TK_STRING || t->kind == TK_BYTES;
 }
 
 static struct shape shape_of_schema(const struct cel_schema *s)
@@ -164,6 +173,10 @@ enum extra {
     PATTERN, /* compiles argument 1 */
     MATCHES, /* the same, and walks over all matches */
     SORT,    /* of argument 0 */
+    TEXTS,   /* compares the elements of argument 0 */
+    LOOK,    /* looks at its texts */
+    PLACES,  /* compares argument 1 at each place of argument 0 */
+    MERGE,   /* looks up the keys of its arguments */
     SQUARE,  /* compares each element of argument 0 with each */
     PRODUCT, /* compares the elements of both arguments */
     NUMBER,  /* as many steps as argument 0 says */
@@ -198,6 +211,9 @@ static const struct {
     {"@sortByAssociatedKeys", SORT, FIRST}, {"base64.decode", NOTHING, FIRST},
     {"base64.encode", NOTHING, QUOTED},     {"bytes", NOTHING, FIRST},
     {"charAt", NOTHING, FIRST},             {"condition", DEEP, BY_TYPE},
+    {"endsWith", LOOK, BY_TYPE},            {"isSorted", TEXTS, BY_TYPE},
+    {"max", TEXTS, ITEM},                   {"min", TEXTS, ITEM},
+    {"size", LOOK, BY_TYPE},                {"startsWith", LOOK, BY_TYPE},
     {"deepMerge", DEEP, BY_TYPE},           {"distinct", SQUARE, FIRST},
     {"dyn", NOTHING, FIRST},                {"find", PATTERN, FIRST},
     {"findAll", MATCHES, PIECES},           {"first", NOTHING, ITEM},
@@ -212,11 +228,11 @@ static const struct {
     {"getScheme", NOTHING, FIRST},          {"getSeconds", ZONE, BY_TYPE},
     {"indexOf", DEEP, BY_TYPE},             {"join", RESULT, JOINED},
     {"json.encode", DEEP, BY_TYPE},         {"json.marshal", DEEP, BY_TYPE},
-    {"last", NOTHING, ITEM},                {"lastIndexOf", DEEP, BY_TYPE},
+    {"last", NOTHING, ITEM},                {"lastIndexOf", PLACES, BY_TYPE},
     {"lists.insertAtIndex", AGAIN, BOTH},   {"lists.range", NUMBER, COUNTED},
     {"lists.removeAtIndex", AGAIN, FIRST},  {"lists.setAtIndex", AGAIN, BOTH},
     {"lowerAscii", NOTHING, FIRST},         {"matches", PATTERN, BY_TYPE},
-    {"merge", AGAIN, BOTH},                 {"optional.of", NOTHING, FIRST},
+    {"merge", MERGE, BOTH},                 {"optional.of", NOTHING, FIRST},
     {"optional.ofNonZeroValue", NOTHING, FIRST}, {"optional.unwrap", NOTHING, FIRST},
     {"or", NOTHING, EITHER},                {"orValue", NOTHING, EITHER},
     {"random.seededString", NUMBER, COUNTED}, {"regex.extract", MATCHES, FIRST},
@@ -249,9 +265,13 @@ void cel__cost_text(const struct cel__row *row, char out[CEL__COST_TEXT_MAX])
 {
     static const char *const extras[] = {
         [NOTHING] = "",
-        [PATTERN] = " + 100 for a pattern that is no constant",
-        [MATCHES] = " + 1 a match and 64 bytes; 100 for the pattern",
+        [PATTERN] = " + bytes times pattern / 64; 100 + pattern when it is no constant",
+        [MATCHES] = " + 1 a match and 64 bytes + bytes times pattern / 64; 100 + pattern",
         [SORT] = " + 20 an element",
+        [TEXTS] = " + 1 per 64 bytes of the elements",
+        [LOOK] = " + 1 per 64 bytes looked at",
+        [PLACES] = " + the product of the bytes / 64",
+        [MERGE] = " + the elements made",
         [SQUARE] = " + the elements squared",
         [PRODUCT] = " + the product of the elements",
         [NUMBER] = " + the number",
@@ -297,7 +317,8 @@ static uint64_t all_of(const struct shape *s, const struct cel_type *t, uint32_t
         (!cel_type_is_list(t, &inner) && !cel_type_is_map(t, &key, &inner)))
         return s->max == 0 && !s->schema && t->kind != TK_OBJECT ? 1 : CEL_COST_UNKNOWN;
     item = item_of(s);
-    return plus(1, times(s->max, plus(1, all_of(&item, inner, depth + 1))));
+    return plus(1, times(s->max, plus(t->kind == TK_LIST ? 1 : 1 + KEY_STEPS,
+                                      all_of(&item, inner, depth + 1))));
 }
 
 /* Steps of comparing two values of these types. */
@@ -306,9 +327,10 @@ static uint64_t compare_steps(const struct args *x, uint32_t i, uint32_t j)
     uint64_t a = all_of(&x->shape[i], x->node[i]->type, 0);
     uint64_t b = all_of(&x->shape[j], x->node[j]->type, 0);
 
-    if (is_scalar(x->node[i]->type) || is_scalar(x->node[j]->type) ||
-        x->node[i]->type->kind == TK_STRING || x->node[j]->type->kind == TK_STRING)
+    if (is_scalar(x->node[i]->type) || is_scalar(x->node[j]->type))
         return 0;
+    if (is_text(x->node[i]->type) || is_text(x->node[j]->type))
+        return part_of(a < b ? a : b, CEL__LOOK_BYTES);
     /* sets and map lists are compared each with each */
     return times(a < b ? a : b, x->shape[i].schema ? x->shape[j].max : 1);
 }
@@ -330,23 +352,79 @@ static uint64_t deep(const struct args *x)
     return sum;
 }
 
+/* Of looking at n bytes of a text. */
+static uint64_t look(uint64_t n)
+{
+    return part_of(n, CEL__LOOK_BYTES);
+}
+
+static uint64_t look_up(uint64_t key_bytes)
+{
+    return times(CEL__KEY_LOOKS, look(key_bytes));
+}
+
+/* How large argument 1 becomes as a compiled pattern. */
+static uint64_t pattern_size(const struct args *x)
+{
+    const struct cel__node *e = x->n > 1 ? x->node[1] : NULL;
+    char wrong[CEL__REGEX_ERR_MAX];
+    struct cel__regex *re;
+    uint64_t size;
+
+    if (!e || e->kind != NK_CONST || e->value.kind != KR_STRING)
+        return CEL__REGEX_SIZE_MAX;
+    re = cel__regex_new(e->value.s, e->value.n, wrong);
+    size = re ? cel__regex_size(re) : 0;
+    cel__regex_free(re);
+    return size;
+}
+
+/* Compiling argument 1, and a match in argument 0. */
+static uint64_t match_steps(const struct args *x, uint64_t size)
+{
+    return plus(plus(PATTERN_STEPS, plus(x->shape[1].max, size)),
+                part_of(times(x->shape[0].max, size), 64));
+}
+
+/* Comparing the texts among the elements of argument i. */
+static uint64_t texts_steps(const struct args *x, uint32_t i)
+{
+    struct shape item = item_of(&x->shape[i]);
+    const struct cel_type *inner;
+
+    if (cel_type_is_list(x->node[i]->type, &inner) && is_scalar(inner))
+        return 0;
+    return times(x->shape[i].max, look(item.max));
+}
+
 static uint64_t extra_steps(enum extra extra, kr_str name, const struct args *x,
                             const struct shape *result)
 {
     uint64_t first = x->n ? x->shape[0].max : 0;
     uint64_t second = x->n > 1 ? x->shape[1].max : 0;
+    uint64_t size;
 
     switch (extra) {
     case NOTHING:
         return 0;
     case PATTERN:
-        return plus(PATTERN_STEPS, second);
+        return x->n > 1 ? match_steps(x, pattern_size(x)) : 0;
     case MATCHES: /* an empty match at each place; a step per 64 bytes for each */
-        return plus(plus(PATTERN_STEPS, second),
-                    times(plus(first, 2), plus(plus(2, part_of(first, 64)),
-                                               x->n > 2 ? part_of(x->shape[2].max, 16) : 0)));
+        size = pattern_size(x);
+        return plus(
+            match_steps(x, size),
+            times(plus(first, 2), plus(plus(2, times(look(first), 1 + size / CEL__REGEX_AGAIN)),
+                                       x->n > 2 ? part_of(x->shape[2].max, 16) : 0)));
     case SORT:
-        return times(SORT_STEPS, first);
+        return times(SORT_STEPS, plus(first, texts_steps(x, x->n - 1)));
+    case TEXTS:
+        return texts_steps(x, 0);
+    case LOOK:
+        return plus(look(first), look(second));
+    case PLACES:
+        return plus(times(2, deep(x)), look(times(first, second)));
+    case MERGE:
+        return plus(times(plus(first, second), 1 + KEY_STEPS), 2);
     case SQUARE:
         return times(times(first, first), plus(1, part_of(deep(x), first ? first : 1)));
     case PRODUCT:
@@ -469,6 +547,16 @@ static struct cel_cost sum(const struct cel__node *e, const struct args *x, stru
     return cost;
 }
 
+/* Of comparing argument 0 with each element of argument 1. */
+static uint64_t element_steps(const struct args *x)
+{
+    if (is_scalar(x->node[0]->type))
+        return 0;
+    if (is_text(x->node[0]->type))
+        return times(x->shape[1].max, look(x->shape[0].max));
+    return deep(x);
+}
+
 static struct cel_cost operation(struct coster *c, const struct cel__node *e, const struct args *x,
                                  struct shape *out)
 {
@@ -480,19 +568,23 @@ static struct cel_cost operation(struct coster *c, const struct cel__node *e, co
     if (kr_str_is(e->name, "_==_") || kr_str_is(e->name, "_!=_"))
         cost.max = plus(cost.max, compare_steps(x, 0, 1));
     if (kr_str_is(e->name, "@in"))
-        cost.max = plus(
-            cost.max,
-            plus(x->shape[1].max,
-                 is_scalar(x->node[0]->type) || x->node[0]->type->kind == TK_STRING ? 0 : deep(x)));
+        cost.max =
+            plus(cost.max, plus(look_up(x->shape[0].max), plus(x->shape[1].max, element_steps(x))));
     if (kr_str_is(e->name, "_[_]") || kr_str_is(e->name, "_[?_]")) {
         const struct cel__node *key = x->node[1];
 
         *out = key->kind == NK_CONST && key->value.kind == KR_STRING
                    ? member_of(&x->shape[0], kr_text(key->value))
                    : item_of(&x->shape[0]);
+        cost.max = plus(cost.max, look_up(x->shape[1].max));
     }
     if (kr_str_is(e->name, "_?._"))
         *out = member_of(&x->shape[0], kr_text(x->node[1]->value));
+    if (kr_str_is(e->name, "_<_") || kr_str_is(e->name, "_<=_") || kr_str_is(e->name, "_>_") ||
+        kr_str_is(e->name, "_>=_"))
+        cost.max = plus(cost.max, look(x->shape[0].max));
+    if (kr_str_is(e->name, "_?._"))
+        cost.max = plus(cost.max, look_up(x->node[1]->value.n));
     return cost;
 }
 
@@ -564,6 +656,8 @@ static struct cel_cost walk_literal(struct coster *c, const struct cel__node *e,
 
         add(&cost, walk(c, e->args[i], &s));
         fixed = fixed && s.fixed;
+        if (step == 2 && i % 2 == 0)
+            cost.max = plus(cost.max, look_up(s.max));
         if (i % step == step - 1)
             all = i < step ? s : either(c, all, s);
     }
@@ -613,7 +707,7 @@ static struct cel_cost walk_fold(struct coster *c, const struct cel__fold *f, st
     bool is_map = f->range->type->kind == TK_MAP;
     bool may_be_map = f->range->type->kind != TK_LIST;
     struct shape item = item_of(&range);
-    struct shape key = may_be_map ? unknown : scalar;
+    struct shape key = is_map ? map_key : may_be_map ? unknown : scalar;
     struct scope outer = {c->scope, f->var1,
                           f->var2.n    ? key
                           : is_map     ? key
@@ -632,7 +726,9 @@ static struct cel_cost walk_fold(struct coster *c, const struct cel__fold *f, st
     }
     c->scope = outer.up;
     if (f->kind == FOLD_MAP_ENTRY)
-        each.max = plus(each.max, body.max);
+        each.max = plus(each.max, times(body.max, 1 + KEY_STEPS));
+    if (f->kind == FOLD_MAP)
+        each.max = plus(each.max, look_up(key.max));
     if (f->kind == FOLD_ALL || f->kind == FOLD_EXISTS)
         cost.min = plus(cost.min, range.min ? each.min : 0); /* may end with the first */
     else
@@ -684,6 +780,7 @@ static struct cel_cost walk(struct coster *c, const struct cel__node *e, struct 
             return cost;
         }
         add(&cost, walk(c, e->target, &target));
+        cost.max = plus(cost.max, look_up(e->name.n));
         if (!e->test_only && !is_scalar(e->type))
             *out = member_of(&target, e->name);
         return cost;

@@ -151,13 +151,30 @@ struct cel_env *cel_env_extend(struct kr_arena *a, const struct cel_env *parent)
     env->parent = parent;
     env->libs = parent->libs;
     env->container = parent->container;
+    env->shared = parent->shared;
     env->first_slot = cel_env_slots_n(parent);
     return env;
+}
+
+void cel_env_share(struct cel_env *env, struct kr_arena *a)
+{
+    env->shared = kr_new(env->a, struct cel__shared);
+    env->shared->a = a;
 }
 
 uint32_t cel_env_slots_n(const struct cel_env *env)
 {
     return env->first_slot + env->vars_n;
+}
+
+/* The slot of that name in the env's own table: of its variable, or free. */
+static uint32_t *slot_of(const struct cel_env *env, kr_str name)
+{
+    uint32_t mask = 2 * env->vars_cap - 1, at = cel__name_hash(name.s, name.n) & mask;
+
+    while (env->slots[at] && !kr_str_eq(env->vars[env->slots[at] - 1].name, name))
+        at = (at + 1) & mask;
+    return &env->slots[at];
 }
 
 uint32_t cel_env_var(struct cel_env *env, kr_str name, const struct cel_type *type,
@@ -173,19 +190,23 @@ uint32_t cel_env_var(struct cel_env *env, kr_str name, const struct cel_type *ty
             memcpy(grown, env->vars, env->vars_n * sizeof(*grown));
         env->vars = grown;
         env->vars_cap = cap;
+        env->slots = kr_new_n(env->a, uint32_t, 2 * cap);
+        for (uint32_t i = 0; i < env->vars_n; i++)
+            *slot_of(env, grown[i].name) = i + 1;
     }
     env->vars[env->vars_n++] = (struct cel__var){
         .name = kr_strdup(env->a, name), .type = type, .schema = schema, .slot = slot};
+    *slot_of(env, name) = env->vars_n;
     return slot;
 }
 
 const struct cel__var *cel__env_var(const struct cel_env *env, kr_str name)
 {
     for (; env; env = env->parent) {
-        for (uint32_t i = env->vars_n; i-- > 0;) {
-            if (kr_str_eq(env->vars[i].name, name))
-                return &env->vars[i];
-        }
+        uint32_t at = env->vars_n ? *slot_of(env, name) : 0;
+
+        if (at)
+            return &env->vars[at - 1];
     }
     return NULL;
 }

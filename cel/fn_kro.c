@@ -47,7 +47,7 @@ int fn_hash_fnv64a(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *o
 
 int fn_json_unmarshal(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
 {
-    struct kr_err err = KR_ERR_NONE;
+    struct kr_err err; /* not cleared: read after a failure only */
 
     if (cel__gojson_parse(vm->a, kr_text(args[0]), out, &err) < 0)
         return cel__raise(vm, "json.unmarshal failed to parse JSON: %s", err.text);

@@ -149,6 +149,8 @@ int fn_range(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
 
 /* --- sorting ---------------------------------------------------------------------------------- */
 
+enum { SORT_LOOKS = 20 }; /* at each element, at most for a million */
+
 struct keyed {
     kr_val key, item;
 };
@@ -177,6 +179,16 @@ static void sort_keyed(struct keyed *v, struct keyed *t, uint32_t n)
     }
 }
 
+/* Pays for comparing the texts among the items. */
+static int charge_texts(struct cel__vm *vm, const kr_val *items, uint32_t n, uint32_t times)
+{
+    uint64_t steps = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        steps += cel__look_at(items[i]);
+    return cel__charge(vm, times * steps);
+}
+
 static int sort_by(struct cel__vm *vm, kr_val list, kr_val keys, kr_val *out)
 {
     struct keyed *v = kr_new_n(vm->a, struct keyed, list.n);
@@ -185,7 +197,8 @@ static int sort_by(struct cel__vm *vm, kr_val list, kr_val keys, kr_val *out)
 
     KR_TRY(plain_items(vm, list, &items));
     KR_TRY(plain_items(vm, keys, &key_items));
-    KR_TRY(cel__charge(vm, 20 * (uint64_t)list.n));
+    KR_TRY(cel__charge(vm, SORT_LOOKS * (uint64_t)list.n));
+    KR_TRY(charge_texts(vm, key_items, keys.n, SORT_LOOKS));
     if (list.n != keys.n)
         return cel__raise(vm,
                           "@sortByAssociatedKeys() expected a list of the same size as the "
@@ -235,6 +248,7 @@ int fn_is_sorted(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out
     bool sorted = true;
 
     KR_TRY(plain_items(vm, args[0], &items));
+    KR_TRY(charge_texts(vm, items, args[0].n, 1));
     for (uint32_t i = 0; i < args[0].n && sorted; i++) {
         if (!ordered(items[i]))
             return cel__no_overload(vm);
@@ -283,6 +297,7 @@ static int extreme(struct cel__vm *vm, kr_val list, const char *name, int want, 
     KR_TRY(plain_items(vm, list, &items));
     if (!list.n)
         return cel__raise(vm, "%s called on empty list", name);
+    KR_TRY(charge_texts(vm, items, list.n, 1));
     for (uint32_t i = 0; i < list.n; i++) {
         if (!ordered(items[i]))
             return cel__no_overload(vm);

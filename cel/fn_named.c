@@ -272,23 +272,23 @@ static bool named_equal(const struct kr_opaque *x, const struct kr_opaque *y)
     return x == y;
 }
 
-static const struct kr_opaque_type named_type = {.name = "kubernetes.NamedFormat",
-                                                 .equal = named_equal};
+const struct kr_opaque_type cel__named_type = {.name = "kubernetes.NamedFormat",
+                                               .equal = named_equal};
 
 static const struct named formats[] = {
-    {{&named_type}, "dns1123Label", false, dns_label},
-    {{&named_type}, "dns1123Subdomain", false, dns_subdomain},
-    {{&named_type}, "dns1035Label", false, dns1035_label},
-    {{&named_type}, "qualifiedName", false, qualified_name},
-    {{&named_type}, "dns1123LabelPrefix", true, dns_label},
-    {{&named_type}, "dns1123SubdomainPrefix", true, dns_subdomain},
-    {{&named_type}, "dns1035LabelPrefix", true, dns1035_label},
-    {{&named_type}, "labelValue", false, label_value},
-    {{&named_type}, "uri", false, uri},
-    {{&named_type}, "uuid", false, uuid},
-    {{&named_type}, "byte", false, byte},
-    {{&named_type}, "date", false, date},
-    {{&named_type}, "datetime", false, datetime},
+    {{&cel__named_type}, "dns1123Label", false, dns_label},
+    {{&cel__named_type}, "dns1123Subdomain", false, dns_subdomain},
+    {{&cel__named_type}, "dns1035Label", false, dns1035_label},
+    {{&cel__named_type}, "qualifiedName", false, qualified_name},
+    {{&cel__named_type}, "dns1123LabelPrefix", true, dns_label},
+    {{&cel__named_type}, "dns1123SubdomainPrefix", true, dns_subdomain},
+    {{&cel__named_type}, "dns1035LabelPrefix", true, dns1035_label},
+    {{&cel__named_type}, "labelValue", false, label_value},
+    {{&cel__named_type}, "uri", false, uri},
+    {{&cel__named_type}, "uuid", false, uuid},
+    {{&cel__named_type}, "byte", false, byte},
+    {{&cel__named_type}, "date", false, date},
+    {{&cel__named_type}, "datetime", false, datetime},
 };
 
 static const struct named *by_name(kr_str name)

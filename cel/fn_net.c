@@ -48,14 +48,14 @@ static bool cidr_equal(const struct kr_opaque *x, const struct kr_opaque *y)
     return a->prefix.bits == b->prefix.bits && same_addr(&a->prefix.addr, &b->prefix.addr);
 }
 
-static const struct kr_opaque_type ip_type = {.name = "net.IP", .equal = ip_equal};
-static const struct kr_opaque_type cidr_type = {.name = "net.CIDR", .equal = cidr_equal};
+const struct kr_opaque_type cel__ip_type = {.name = "net.IP", .equal = ip_equal};
+const struct kr_opaque_type cel__cidr_type = {.name = "net.CIDR", .equal = cidr_equal};
 
 static int give_ip(struct cel__vm *vm, const struct cel__addr *addr, kr_val *out)
 {
     struct ip *ip = kr_new(vm->a, struct ip);
 
-    ip->head.type = &ip_type;
+    ip->head.type = &cel__ip_type;
     ip->addr = *addr;
     *out = (kr_val){.kind = KR_OPAQUE, .obj = &ip->head};
     return 0;
@@ -65,7 +65,7 @@ static int give_cidr(struct cel__vm *vm, const struct cel__prefix *prefix, kr_va
 {
     struct cidr *c = kr_new(vm->a, struct cidr);
 
-    c->head.type = &cidr_type;
+    c->head.type = &cel__cidr_type;
     c->prefix = *prefix;
     *out = (kr_val){.kind = KR_OPAQUE, .obj = &c->head};
     return 0;

@@ -21,7 +21,7 @@ static int give(kr_val *out, const struct cel__quantity *q)
 
 int fn_quantity(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
 {
-    struct cel__quantity *q = kr_new(vm->a, struct cel__quantity);
+    struct cel__quantity *q = kr_raw_n(vm->a, struct cel__quantity, 1);
     const char *wrong = cel__quantity_parse(kr_text(args[0]), q);
 
     return wrong ? cel__raise(vm, "%s", wrong) : give(out, q);

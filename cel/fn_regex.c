@@ -13,12 +13,13 @@
 
 int fn_find(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
 {
-    const struct cel__regex *re;
+    KR_AUTO(cel__regex_use) u = {0};
     size_t from;
     size_t to;
 
-    KR_TRY(cel__regex_get(vm, args[1], "Illegal regex: ", &re));
-    if (cel__regex_find(re, args[0].s, args[0].n, 0, &from, &to))
+    KR_TRY(cel__regex_get(vm, args[1], "Illegal regex: ", &u));
+    KR_TRY(cel__regex_pay(vm, u.re, args[0].n));
+    if (cel__regex_find(u.re, args[0].s, args[0].n, 0, &from, &to))
         *out = kr_string(kr_str_sub(kr_text(args[0]), from, to));
     else
         *out = KR_V_STR("");
@@ -46,7 +47,10 @@ static int next_match(struct matches *m)
         uint32_t len = 1;
         bool counts;
 
-        KR_TRY(cel__charge(m->vm, 1 + (m->s.n - at) / 64));
+        KR_TRY(cel__charge(m->vm, 1 + cel__look(m->s.n - at) *
+                                          (1 + cel__regex_size(m->re) / CEL__REGEX_AGAIN)));
+        if (at == 0)
+            KR_TRY(cel__regex_pay(m->vm, m->re, m->s.n));
         if (!cel__regex_groups(m->re, m->s.s, m->s.n, at, m->span, m->groups_n))
             break;
         from = m->span[0].from;
@@ -69,9 +73,11 @@ int fn_find_all(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
 {
     struct kr_listb b = KR_LISTB(vm->a);
     struct matches m = {.vm = vm, .s = kr_text(args[0]), .groups_n = 1, .before = SIZE_MAX};
+    KR_AUTO(cel__regex_use) u = {0};
     int64_t left = n > 2 && args[2].i >= 0 ? args[2].i : INT64_MAX;
 
-    KR_TRY(cel__regex_get(vm, args[1], "Illegal regex: ", &m.re));
+    KR_TRY(cel__regex_get(vm, args[1], "Illegal regex: ", &u));
+    m.re = u.re;
     for (; left > 0; left--) {
         int rc = next_match(&m);
 
@@ -95,13 +101,25 @@ int cel_regex_check(kr_str pattern, struct kr_err *err)
     return 0;
 }
 
+bool cel_regex_matches(kr_str pattern, kr_str text)
+{
+    char wrong[CEL__REGEX_ERR_MAX];
+    struct cel__regex *re = cel__regex_new(pattern.s ? pattern.s : "", pattern.n, wrong);
+    bool found = re && cel__regex_find(re, text.s ? text.s : "", text.n, 0, NULL, NULL);
+
+    cel__regex_free(re);
+    return found;
+}
+
 /* --- regex.* ---------------------------------------------------------------------------------- */
 
 /* A pattern with at most one group, which then is what is wanted. */
-static int one_group(struct cel__vm *vm, kr_val text, kr_val pattern, struct matches *m)
+static int one_group(struct cel__vm *vm, kr_val text, kr_val pattern, struct cel__regex_use *u,
+                     struct matches *m)
 {
     *m = (struct matches){.vm = vm, .s = kr_text(text), .before = SIZE_MAX};
-    KR_TRY(cel__regex_get(vm, pattern, "", &m->re));
+    KR_TRY(cel__regex_get(vm, pattern, "", u));
+    m->re = u->re;
     if (cel__regex_groups_n(m->re) > 1)
         return cel__raise(vm, "regular expression has more than one capturing group: " KR_FMT,
                           KR_ARG(cel__quote_go(vm->a, kr_text(pattern))));
@@ -118,11 +136,12 @@ static kr_str group(const struct matches *m, int i)
 
 int fn_regex_extract(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
 {
+    KR_AUTO(cel__regex_use) u = {0};
     struct matches m;
     kr_str got;
     int rc;
 
-    KR_TRY(one_group(vm, args[0], args[1], &m));
+    KR_TRY(one_group(vm, args[0], args[1], &u, &m));
     rc = next_match(&m);
     KR_TRY(rc);
     got = rc ? group(&m, m.groups_n - 1) : (kr_str){0};
@@ -133,10 +152,11 @@ int fn_regex_extract(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val 
 int fn_regex_extract_all(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
 {
     struct kr_listb b = KR_LISTB(vm->a);
+    KR_AUTO(cel__regex_use) u = {0};
     struct matches m;
     int rc;
 
-    KR_TRY(one_group(vm, args[0], args[1], &m));
+    KR_TRY(one_group(vm, args[0], args[1], &u, &m));
     while ((rc = next_match(&m)) > 0) {
         kr_str got = group(&m, m.groups_n - 1);
 
@@ -185,12 +205,14 @@ int fn_regex_replace(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val 
     struct kr_buf b = KR_BUF_IN(vm->a, CEL__TEXT_MAX);
     struct matches m = {.vm = vm, .s = kr_text(args[0]), .before = SIZE_MAX};
     int64_t left = n > 3 && args[3].i >= 0 ? args[3].i : INT64_MAX;
+    KR_AUTO(cel__regex_use) u = {0};
     size_t done = 0;
 
     *out = args[0];
     if (left == 0)
         return 0;
-    KR_TRY(cel__regex_get(vm, args[1], "", &m.re));
+    KR_TRY(cel__regex_get(vm, args[1], "", &u));
+    m.re = u.re;
     m.groups_n = 1 + cel__regex_groups_n(m.re);
     if (m.groups_n > CEL__REGEX_GROUPS_MAX)
         m.groups_n = CEL__REGEX_GROUPS_MAX;

@@ -84,7 +84,13 @@ static bool equal(const struct kr_opaque *x, const struct kr_opaque *y)
                    (const struct semver *)(const void *)y) == 0;
 }
 
-static const struct kr_opaque_type semver_type = {.name = "kubernetes.Semver", .equal = equal};
+static uint64_t bytes(const struct kr_opaque *x)
+{
+    return ((const struct semver *)(const void *)x)->pre.n;
+}
+
+const struct kr_opaque_type cel__semver_type = {
+    .name = "kubernetes.Semver", .equal = equal, .bytes = bytes};
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
@@ -159,7 +165,7 @@ static int parse(struct cel__vm *vm, kr_str s, struct semver *v)
     kr_str pre;
     kr_str build;
 
-    v->head.type = &semver_type;
+    v->head.type = &cel__semver_type;
     if (!s.n)
         return cel__raise(vm, "Version string empty");
     parts[0] = kr_str_cut(&s, '.');

@@ -57,6 +57,7 @@ int fn_size(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
     case KR_STRING:
         if (args[0].flags & KR_F_ASCII)
             return give_int(out, args[0].n);
+        KR_TRY(cel__charge(vm, cel__look(args[0].n)));
         return give_int(out, (int64_t)kr_utf8_count(kr_text(args[0])));
     case KR_BYTES:
     case KR_LIST:
@@ -94,43 +95,55 @@ int fn_contains(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
 int fn_starts_with(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
 {
     STRINGS(2);
+    KR_TRY(cel__charge(vm, cel__look(args[1].n)));
     return give_bool(out, kr_str_starts(kr_text(args[0]), kr_text(args[1])));
 }
 
 int fn_ends_with(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
 {
     STRINGS(2);
+    KR_TRY(cel__charge(vm, cel__look(args[1].n)));
     return give_bool(out, kr_str_ends(kr_text(args[0]), kr_text(args[1])));
 }
 
+void cel__regex_use_fini(struct cel__regex_use *u)
+{
+    if (u->owned)
+        cel__regex_free(u->owned);
+}
+
+/* A pattern that turns out too large has cost as much as the largest, for its length. */
 int cel__regex_get(struct cel__vm *vm, kr_val pattern, const char *prefix,
-                   const struct cel__regex **out)
+                   struct cel__regex_use *out)
 {
     char wrong[CEL__REGEX_ERR_MAX];
-    struct cel__regex *re;
 
+    *out = (struct cel__regex_use){0};
     if (vm->call && vm->call->regex) {
-        *out = vm->call->regex;
+        out->re = vm->call->regex;
         return 0;
     }
     KR_TRY(cel__charge(vm, 100 + pattern.n));
-    re = cel__regex_new(pattern.s, pattern.n, wrong);
-    if (!re)
-        return cel__raise(vm, "%s%s", prefix, wrong);
-    kr_arena_defer(vm->a, cel__regex_free, re);
-    *out = re;
-    return 0;
+    out->re = out->owned = cel__regex_new(pattern.s, pattern.n, wrong);
+    KR_TRY(cel__charge(vm, out->re ? cel__regex_size(out->re) : (uint64_t)pattern.n * 64));
+    return out->re ? 0 : cel__raise(vm, "%s%s", prefix, wrong);
+}
+
+int cel__regex_pay(struct cel__vm *vm, const struct cel__regex *re, uint64_t n)
+{
+    return cel__charge(vm, n * cel__regex_size(re) / 64);
 }
 
 int fn_matches(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out)
 {
-    const struct cel__regex *re;
+    KR_AUTO(cel__regex_use) u = {0};
 
     if (args[0].kind != KR_STRING && args[0].kind != KR_TIMESTAMP && args[0].kind != KR_DURATION)
         return cel__raise(vm, "no such overload: matches");
     STRINGS(2);
-    KR_TRY(cel__regex_get(vm, args[1], "", &re));
-    return give_bool(out, cel__regex_find(re, args[0].s, args[0].n, 0, NULL, NULL));
+    KR_TRY(cel__regex_get(vm, args[1], "", &u));
+    KR_TRY(cel__regex_pay(vm, u.re, args[0].n));
+    return give_bool(out, cel__regex_find(u.re, args[0].s, args[0].n, 0, NULL, NULL));
 }
 
 /* --- conversions ------------------------------------------------------------------------------ */

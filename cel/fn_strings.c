@@ -111,7 +111,8 @@ int fn_last_index_of(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val 
     *out = kr_int(-1);
     if (n > 2 && from >= size)
         return 0;
-    KR_TRY(cel__charge(vm, args[0].n / 8));
+    /* each place is compared with the needle */
+    KR_TRY(cel__charge(vm, args[0].n / 8 + cel__look((uint64_t)args[0].n * args[1].n)));
     *out = code_point_index(args[0],
                             find_last(kr_text(args[0]), kr_text(args[1]), byte_of(args[0], from)));
     return 0;
@@ -181,6 +182,12 @@ static uint32_t rune_len(kr_str s, size_t i)
     return len;
 }
 
+/* As kr_str_find; most of what is looked for is a single byte. */
+static ptrdiff_t find_text(kr_str s, kr_str what)
+{
+    return what.n == 1 ? kr_str_chr(s, what.s[0]) : kr_str_find(s, what);
+}
+
 /* Where the next replacement goes at or behind `at`; -1: nowhere. An empty `old` stands before
  * every code point and at the end. */
 static ptrdiff_t next_old(kr_str s, kr_str old, size_t at)
@@ -189,7 +196,7 @@ static ptrdiff_t next_old(kr_str s, kr_str old, size_t at)
 
     if (!old.n)
         return (ptrdiff_t)at;
-    found = kr_str_find(kr_str_sub(s, at, s.n), old);
+    found = find_text(kr_str_sub(s, at, s.n), old);
     return found < 0 ? -1 : found + (ptrdiff_t)at;
 }
 
@@ -252,7 +259,7 @@ static size_t piece_end(kr_str s, kr_str sep, size_t at, size_t *next)
         *next = at + (at < s.n ? rune_len(s, at) : 1);
         return *next;
     }
-    found = kr_str_find(kr_str_sub(s, at, s.n), sep);
+    found = find_text(kr_str_sub(s, at, s.n), sep);
     if (found < 0) {
         *next = s.n + 1;
         return s.n;

@@ -26,6 +26,20 @@ static const struct url *of(kr_val v)
 
 /* --- escaping --------------------------------------------------------------------------------- */
 
+/* Bytes that stand as they are: in every part of a URL, in a host with its port, in an encoded path. */
+enum { ANYWHERE = 1, IN_HOST = 2, IN_PATH = 4, ALL_OF_THEM = 7 };
+
+/* clang-format off */
+static const uint8_t classes[256] = {
+    ['0' ... '9'] = ALL_OF_THEM, ['A' ... 'Z'] = ALL_OF_THEM, ['a' ... 'z'] = ALL_OF_THEM,
+    ['-'] = ALL_OF_THEM, ['_'] = ALL_OF_THEM, ['.'] = ALL_OF_THEM, ['~'] = ALL_OF_THEM,
+    [':'] = IN_HOST | IN_PATH, ['!'] = IN_PATH, ['$'] = IN_PATH, ['&'] = IN_PATH, ['\''] = IN_PATH,
+    ['('] = IN_PATH, [')'] = IN_PATH, ['*'] = IN_PATH, ['+'] = IN_PATH, [','] = IN_PATH,
+    [';'] = IN_PATH, ['='] = IN_PATH, ['@'] = IN_PATH, ['['] = IN_PATH, [']'] = IN_PATH,
+    ['%'] = IN_PATH, ['/'] = IN_PATH,
+};
+/* clang-format on */
+
 static bool alnum(char c)
 {
     return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z');
@@ -34,6 +48,15 @@ static bool alnum(char c)
 static bool one_of(char c, const char *set)
 {
     return c && strchr(set, c);
+}
+
+static bool all_of(kr_str s, uint8_t class)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (!(classes[(uint8_t)s.s[i]] & class))
+            return false;
+    }
+    return true;
 }
 
 static int hex(char c)
@@ -49,14 +72,9 @@ static bool should_escape(char c, enum mode mode)
 {
     bool host = mode == HOST || mode == ZONE;
 
-    if (alnum(c))
+    if (classes[(uint8_t)c] & ANYWHERE)
         return false;
     switch (c) {
-    case '-':
-    case '_':
-    case '.':
-    case '~':
-        return false;
     case '!':
     case '\'':
     case '(':
@@ -106,13 +124,10 @@ static kr_str unescape(struct kr_arena *a, kr_str s, enum mode mode, kr_str *out
     char *buf;
     size_t n = 0;
 
-    while (n < s.n && (alnum(s.s[n]) || s.s[n] == '.' || s.s[n] == '-' || s.s[n] == ':'))
-        n++;
-    if (n == s.n || (mode != HOST && mode != ZONE && mode != QUERY && kr_str_chr(s, '%') < 0)) {
+    if (mode == PATH || mode == USER ? kr_str_chr(s, '%') < 0 : all_of(s, IN_HOST)) {
         *out = s;
         return (kr_str){0};
     }
-    n = 0;
     buf = kr_arena_bytes(a, s.n);
     for (size_t i = 0; i < s.n; i++) {
         char c = s.s[i];
@@ -250,6 +265,22 @@ static kr_str parse_authority(struct kr_arena *a, struct url *u, kr_str authorit
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
+/* s in lower case: itself, or a copy. */
+static kr_str lower(struct kr_arena *a, kr_str s)
+{
+    char *copy;
+    size_t n = 0;
+
+    while (n < s.n && !(s.s[n] >= 'A' && s.s[n] <= 'Z'))
+        n++;
+    if (n == s.n)
+        return s;
+    copy = kr_arena_bytes(a, s.n);
+    for (size_t i = 0; i < s.n; i++)
+        copy[i] = s.s[i] >= 'A' && s.s[i] <= 'Z' ? (char)(s.s[i] | 32) : s.s[i];
+    return (kr_str){copy, s.n};
+}
+
 /* Splits "scheme:" off; what is wrong, or an empty string. */
 static kr_str split_scheme(struct kr_arena *a, kr_str raw, kr_str *scheme, kr_str *rest)
 {
@@ -257,11 +288,10 @@ static kr_str split_scheme(struct kr_arena *a, kr_str raw, kr_str *scheme, kr_st
     *rest = raw;
     for (size_t i = 0; i < raw.n; i++) {
         char c = raw.s[i];
-        char *lower;
 
         if ((c | 32) >= 'a' && (c | 32) <= 'z')
             continue;
-        if ((c >= '0' && c <= '9') || one_of(c, "+-.")) {
+        if ((c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.') {
             if (i == 0)
                 return (kr_str){0};
             continue;
@@ -270,24 +300,11 @@ static kr_str split_scheme(struct kr_arena *a, kr_str raw, kr_str *scheme, kr_st
             return (kr_str){0};
         if (i == 0)
             return KR_S("missing protocol scheme");
-        lower = kr_arena_bytes(a, i);
-        for (size_t k = 0; k < i; k++)
-            lower[k] = raw.s[k] >= 'A' && raw.s[k] <= 'Z' ? (char)(raw.s[k] | 32) : raw.s[k];
-        *scheme = (kr_str){lower, i};
+        *scheme = lower(a, kr_str_sub(raw, 0, i));
         *rest = kr_str_sub(raw, i + 1, raw.n);
         return (kr_str){0};
     }
     return (kr_str){0};
-}
-
-/* May stand in an encoded path as it is. */
-static bool valid_encoded(kr_str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        if (!one_of(s.s[i], "!$&'()*+,;=:@[]%") && should_escape(s.s[i], PATH))
-            return false;
-    }
-    return true;
 }
 
 static kr_str set_path(struct kr_arena *a, struct url *u, kr_str raw)
@@ -295,7 +312,7 @@ static kr_str set_path(struct kr_arena *a, struct url *u, kr_str raw)
     kr_str bad = unescape(a, raw, PATH, &u->path);
 
     if (!bad.n)
-        u->escaped_path = valid_encoded(raw) ? raw : escape(a, u->path, PATH);
+        u->escaped_path = all_of(raw, IN_PATH) ? raw : escape(a, u->path, PATH);
     return bad;
 }
 
@@ -310,16 +327,35 @@ static void split_query(struct url *u, kr_str *rest)
     *rest = kr_str_sub(*rest, 0, (size_t)q);
 }
 
+static bool has_control(kr_str s)
+{
+    const uint64_t ones = ~UINT64_C(0) / 255;
+    size_t i = 0;
+
+    for (; i + 8 <= s.n; i += 8) {
+        uint64_t x;
+        uint64_t del;
+
+        memcpy(&x, s.s + i, 8);
+        del = x ^ (ones * 0x7f);
+        if ((((x - ones * 0x20) & ~x) | ((del - ones) & ~del)) & (ones * 0x80))
+            return true;
+    }
+    for (; i < s.n; i++) {
+        if ((uint8_t)s.s[i] < 0x20 || s.s[i] == 0x7f)
+            return true;
+    }
+    return false;
+}
+
 /* Go's url.parse; `request`: as ParseRequestURI. */
 static kr_str parse(struct kr_arena *a, kr_str raw, bool request, struct url *u)
 {
     kr_str rest;
     kr_str bad;
 
-    for (size_t i = 0; i < raw.n; i++) {
-        if ((uint8_t)(raw.s[i] - 0x20) >= 0x5f && ((uint8_t)raw.s[i] < 0x20 || raw.s[i] == 0x7f))
-            return KR_S("net/url: invalid control character in URL");
-    }
+    if (has_control(raw))
+        return KR_S("net/url: invalid control character in URL");
     if (!raw.n && request)
         return KR_S("empty url");
     if (kr_str_is(raw, "*")) {
@@ -385,21 +421,28 @@ static bool url_equal(const struct kr_opaque *x, const struct kr_opaque *y)
     return kr_str_eq(text_of(u->a, u), text_of(v->a, v));
 }
 
-static const struct kr_opaque_type url_type = {.name = "kubernetes.URL", .equal = url_equal};
+static uint64_t url_bytes(const struct kr_opaque *x)
+{
+    const struct url *u = (const struct url *)(const void *)x;
+
+    return u->scheme.n + u->user.n + u->host.n + u->opaque.n + u->path.n + u->query.n +
+           u->fragment.n;
+}
+
+const struct kr_opaque_type cel__url_type = {
+    .name = "kubernetes.URL", .equal = url_equal, .bytes = url_bytes};
 
 static int parse_url(struct cel__vm *vm, kr_str s, struct url *u)
 {
-    struct url request = {.omit_host = false};
     kr_str named = s;
-    kr_str bad = parse(vm->a, s, true, &request);
+    kr_str bad = parse(vm->a, s, true, u);
     ptrdiff_t hash = kr_str_chr(s, '#');
     kr_str ignored;
 
-    if (!bad.n && hash < 0 && request.scheme.n) {
-        *u = request; /* the other way to parse differs without a scheme only */
-    } else if (!bad.n) {
+    if (!bad.n && (hash >= 0 || !u->scheme.n)) { /* else the other way to parse is the same */
         kr_str whole = hash < 0 ? s : kr_str_sub(s, 0, (size_t)hash);
 
+        *u = (struct url){.omit_host = false};
         named = whole;
         bad = parse(vm->a, whole, false, u);
         if (!bad.n && hash >= 0) {
@@ -412,7 +455,7 @@ static int parse_url(struct cel__vm *vm, kr_str s, struct url *u)
         return cel__raise(
             vm, "URL parse error during conversion from string: parse " KR_FMT ": " KR_FMT,
             KR_ARG(cel__quote_go(vm->a, named)), KR_ARG(bad));
-    u->head.type = &url_type;
+    u->head.type = &cel__url_type;
     u->a = vm->a;
     return 0;
 }

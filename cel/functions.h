@@ -5,7 +5,9 @@
 
 #include "cel/internal.h"
 
-#define CEL_FUNCTION(lib, name, style, id, signature, impl, flags, help) cel__impl impl;
+/* Programs that link the library see cel__fn_x, so that a name of theirs may be fn_x. */
+#define CEL_FUNCTION(lib, name, style, id, signature, impl, flags, help)                           \
+    cel__impl impl __asm__("cel__" #impl);
 #include "cel/functions.def"
 #undef CEL_FUNCTION
 

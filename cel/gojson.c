@@ -58,8 +58,13 @@ static int unexpected_end(struct reader *r)
 
 static void blanks(struct reader *r)
 {
-    while (!at_end(r) && strchr(" \t\r\n", peek(r)))
+    while (!at_end(r)) {
+        char c = r->s.s[r->at];
+
+        if (c != ' ' && c != '\t' && c != '\r' && c != '\n')
+            return;
         r->at++;
+    }
 }
 
 static int read_value(struct reader *r, kr_val *out);
@@ -94,6 +99,25 @@ static int digits(struct reader *r, const char *where)
     return 0;
 }
 
+enum { EXACT_DIGITS = 15 }; /* a double holds every integer of that length */
+
+/* -?digits, no more of them than a double holds. */
+static bool small_integer(kr_str s, double *out)
+{
+    bool minus = s.s[0] == '-';
+    int64_t v = 0;
+
+    if (s.n > EXACT_DIGITS)
+        return false;
+    for (size_t i = minus; i < s.n; i++) {
+        if (!digit(s.s[i]))
+            return false;
+        v = v * 10 + (s.s[i] - '0');
+    }
+    *out = minus ? -(double)v : (double)v;
+    return true;
+}
+
 static int read_number(struct reader *r, kr_val *out)
 {
     size_t from = r->at;
@@ -117,7 +141,7 @@ static int read_number(struct reader *r, kr_val *out)
         KR_TRY(digits(r, "in exponent of numeric literal"));
     }
     text = kr_str_sub(r->s, from, r->at);
-    if (!kr_num_parse_double(text, &d))
+    if (!small_integer(text, &d) && !kr_num_parse_double(text, &d))
         return kr_fail(r->err, KR_E_EVAL,
                        "json: cannot unmarshal number " KR_FMT " into Go value of type float64",
                        KR_ARG(text));
@@ -183,11 +207,31 @@ static int read_escape(struct reader *r, char *out, size_t *n)
     return 0;
 }
 
+/* The string at r->at as it stands in the text, which lives as long; false: it must be read. */
+static bool plain_string(struct reader *r, kr_str *out)
+{
+    for (size_t i = r->at + 1; i < r->s.n; i++) {
+        uint8_t c = (uint8_t)r->s.s[i];
+
+        if (c == '"') {
+            *out = kr_str_sub(r->s, r->at + 1, i);
+            r->at = i + 1;
+            return true;
+        }
+        if (c == '\\' || c < 0x20 || c >= 0x80)
+            return false;
+    }
+    return false;
+}
+
 static int read_string(struct reader *r, kr_str *out)
 {
     size_t n = 0;
-    char *buf = kr_arena_bytes(r->a, 3 * (r->s.n - r->at) + 4);
+    char *buf;
 
+    if (plain_string(r, out))
+        return 0;
+    buf = kr_arena_bytes(r->a, 3 * (r->s.n - r->at) + 4);
     r->at++;
     for (;;) {
         uint32_t len;

@@ -333,13 +333,27 @@ struct cel__var {
     uint32_t slot;
 };
 
+/* What the programs of one arena have in common. */
+struct cel__shared {
+    struct kr_arena *a;
+    struct cel__tables *tables[64]; /* by hash */
+};
+struct cel__tables {
+    const struct cel__tables *next;
+    uint32_t hash, n;
+    const struct cel__rt *types;
+};
+
 struct cel_env {
     struct kr_arena *a;
     const struct cel_env *parent;
     unsigned libs;
     kr_str container; /* names are looked up in it and in its parents; empty in kro */
     struct cel__var *vars;
+    uint32_t
+        *slots; /* 2 * vars_cap, by hash of the name: place in vars + 1, the newest of a name */
     uint32_t vars_n, vars_cap, first_slot;
+    struct cel__shared *shared;     /* see cel_env_share; NULL: nothing is */
     const struct cel__fn *declared; /* functions without implementation, for checking only */
     uint32_t declared_n;
 };
@@ -354,7 +368,8 @@ const struct cel__var *cel__env_var(const struct cel_env *env, kr_str name);
 /* A type that can be named in an expression, or NULL. */
 const struct cel_type *cel__env_type(const struct cel_env *env, kr_str name);
 
-int cel__no_impl(struct cel__vm *vm, const kr_val *args, uint32_t n, kr_val *out);
+/* named for the linker as functions.h names all */
+cel__impl cel__no_impl __asm__("cel__cel__no_impl");
 
 /* --- checker (check.c) ------------------------------------------------------------------------ */
 
@@ -390,12 +405,16 @@ struct cel__rt {
 };
 
 struct cel__rt_builder {
-    struct kr_arena *a; /* of the program */
+    struct kr_arena *a;   /* of the program */
+    struct kr_arena *tmp; /* of the table while it grows; its names are the schema's */
     struct cel__rt *types;
     const struct cel_schema **seen;
     uint32_t n, cap;
     bool full;
 };
+/* The finished table in the program's arena; NULL: empty. An equal one of shared (may be NULL) is
+ * taken instead. */
+const struct cel__rt *cel__rt_table(const struct cel__rt_builder *b, struct cel__shared *shared);
 /* Handle of the whole schema below s. */
 uint16_t cel__rt_whole(struct cel__rt_builder *b, const struct cel_schema *s);
 /* Handle of s of which only the members on the given paths are looked at. */
@@ -436,31 +455,39 @@ enum cel__op {
     OP_N
 };
 
-enum { CEL__CONST = 1u << 31 }; /* operand: number of a constant; without: of a register */
+/* An operand is the number of a register; those below zero are the constants, from -1 down. */
 
 struct cel__insn {
     uint8_t op; /* enum cel__op */
     uint8_t flag;
     uint16_t handle; /* type handle, where the op loads a variable */
     uint32_t dst;
-    uint32_t a, b;
+    uint32_t a, b; /* as opcode.def says; operands are signed */
+};
+
+/* A name that one place of the program looks for in maps. The hint is the index at which it stood
+ * last time: the objects that a program sees mostly have the same members. It is the one thing in a
+ * program that changes; it is checked before it is believed, and written and read as a whole, so
+ * that any number of evaluations may share it. */
+struct cel__name {
+    kr_str text;
+    uint64_t first, last; /* cel__words of the text */
+    uint32_t hint;
 };
 
 /* A member name as the program uses it. */
 struct cel__key {
-    kr_str name;      /* as written */
-    kr_str unescaped; /* property of a typed object; the same bytes when nothing is escaped */
+    struct cel__name name; /* as written */
+    kr_str unescaped;      /* property of a typed object; the same bytes when nothing is escaped */
     bool accessible;
 };
 
 /* One member on a path: how raw data spells it, and what its schema makes of the value. */
 struct cel__step {
-    const char *s; /* the property's name */
-    uint32_t n;
-    uint16_t to;      /* handle of the member; 0: taken as it is */
-    uint8_t as_is;    /* enum kr_kind that the schema takes as it is; KR_NONE: no single one */
-    bool null_absent; /* null is as good as absent: a property of a typed object */
-    bool never;       /* no property can have that name */
+    struct cel__name name; /* the property's */
+    uint16_t to;           /* handle of the member; 0: taken as it is */
+    uint8_t as_is;         /* enum kr_kind that the schema takes as it is; KR_NONE: no single one */
+    bool null_absent;      /* null is as good as absent: a property of a typed object */
 };
 
 /* A chain of selects. The steps are walked over the raw data, without a look at the schema; what
@@ -468,25 +495,36 @@ struct cel__step {
 struct cel__path {
     uint32_t keys_n;
     const uint32_t *keys;
-    const struct cel__step *steps; /* NULL: some container has no fixed type, always use the keys */
+    struct cel__step *steps; /* NULL: always use the keys, as some container has no fixed type */
     kr_str var;
+    uint16_t to;    /* as of the last step */
+    uint8_t as_is;  /* as of the last step */
+    uint32_t cache; /* register that keeps the value for the next use (flag of PATH) */
     uint16_t handle;
     uint32_t slot, uses; /* while compiling */
-    uint32_t cache;      /* register that keeps the value for the next use (flag of PATH) */
 };
 
-enum { CEL__ARGS_MAX = 8, CEL__ANY = 0xFF };
+enum { CEL__ARGS_MAX = 8, CEL__DECIDED_ARGS_MAX = 4 };
+
+/* What an overload takes, as far as the kinds of arguments say. */
+struct cel__option {
+    const struct cel__overload *overload;
+    cel__impl *impl;
+    bool decided; /* they say it all: what fits below is taken, all else is not */
+    bool sized;   /* FN_SIZED */
+    uint32_t kinds[CEL__DECIDED_ARGS_MAX]; /* bits of enum kr_kind */
+    uint32_t items[CEL__DECIDED_ARGS_MAX]; /* of a list: the kinds of its first item */
+    const struct kr_opaque_type *opaque;   /* the type of all that are KR_OPAQUE */
+};
 
 struct cel__call {
     kr_str name;
     bool member;
     uint32_t args_n;
     const uint32_t *args; /* operands */
-    bool quick;           /* one overload, and arguments of these kinds fit; CEL__ANY: every kind */
-    uint8_t kinds[CEL__ARGS_MAX];
     bool refuse_by_types; /* when no overload takes the arguments, the message names their types */
-    uint32_t overloads_n; /* with this number of arguments; the first whose guard lets is called */
-    const struct cel__overload *const *overloads;
+    uint32_t options_n; /* overloads of this many arguments; the first that takes them is called */
+    const struct cel__option *options;
     const struct cel__regex *regex; /* compiled constant pattern, or NULL */
 };
 
@@ -504,8 +542,8 @@ struct cel_prog {
     uint32_t caches_n; /* the last registers: KR_NONE at the start */
     uint32_t regs_n, insns_n, consts_n, keys_n, handlers_n, calls_n, reads_n, types_n;
     const struct cel__insn *insns;
-    const kr_val *consts;
-    const struct cel__key *keys;
+    const kr_val *consts;  /* the last one first: as they lie below the registers */
+    struct cel__key *keys; /* their hints change */
     const struct cel__path *paths;
     const struct cel__call *calls;
     const uint32_t *operands; /* of list and map literals */
@@ -570,8 +608,21 @@ int cel__no_overload(struct cel__vm *vm); /* "no such overload" */
 static inline const kr_val *cel__find(const struct kr_pair *pairs, uint32_t n, const char *s,
                                       uint32_t len);
 const kr_val *cel__find_halving(const struct kr_pair *pairs, uint32_t n, kr_str name);
+/* The same, and keeps the place as a hint. */
+const kr_val *cel__find_anew(const struct kr_pair *pairs, uint32_t n, struct cel__name *name);
+/* The value of name in a map if it stands where the hint says; else NULL. */
+__attribute__((always_inline)) static inline const kr_val *
+cel__find_hinted(const kr_val *map, const struct cel__name *name);
 /* Adds to the cost; negative over the limit. */
 static inline int cel__charge(struct cel__vm *vm, uint64_t steps);
+/* What looking once at a text costs where a call's own step is for the short ones. */
+enum {
+    CEL__LOOK_BYTES = 64,
+    CEL__KEY_LOOKS = 16, /* at each key while a map is sorted or searched */
+};
+static inline uint64_t cel__look(uint64_t bytes);
+/* The same for v when it is a text, else 0. */
+static inline uint64_t cel__look_at(kr_val v);
 int cel__over_limit(struct cel__vm *vm);
 
 /* Heads a library type: see struct kr_opaque. */
@@ -581,13 +632,18 @@ struct kr_opaque_type {
     bool (*equal)(const struct kr_opaque *x, const struct kr_opaque *y);
     /* May the value stand on the right of ==? NULL: always. */
     bool (*comparable)(const struct kr_opaque *y);
+    /* Bytes that its methods and equality look at; NULL: few. */
+    uint64_t (*bytes)(const struct kr_opaque *x);
 };
 
 struct cel__condition {
     struct kr_opaque head;
     kr_str type, status, reason, message;
 };
-extern const struct kr_opaque_type cel__condition_type, cel__runtime_type;
+extern const struct kr_opaque_type cel__condition_type, cel__runtime_type, cel__ip_type,
+    cel__cidr_type, cel__url_type, cel__semver_type, cel__named_type;
+/* The library type of that name, or NULL (opaque.c). */
+const struct kr_opaque_type *cel__opaque_type(kr_str name);
 extern const struct kr_opaque cel__runtime;
 
 /* Go's name of a value's type, as reflect prints it ("int64", "map[string]interface {}"). */
@@ -598,8 +654,10 @@ const char *cel__go_val_type(kr_val v);
 kr_str cel__type_name(kr_val v);
 /* Does v fit the declared type, as far as cel-go looks (the first element of containers)? */
 bool cel__guard(struct cel__vm *vm, const struct cel_type *t, kr_val v);
-/* The only kind that fits t, or CEL__ANY: cel__guard must say. */
-uint8_t cel__guard_kind(const struct cel_type *t);
+/* The kinds that fit argument i of the type t; false: they do not decide, cel__guard must say. */
+#define CEL__ANY_KIND (~(1u << KR_ERROR))
+#define CEL__ANY_ITEM (~0u) /* also one that is an error */
+bool cel__guard_kinds(const struct cel_type *t, uint32_t i, struct cel__option *out);
 static inline bool cel__guard_quick(struct cel__vm *vm, const struct cel_type *t, kr_val v)
 {
     switch (t->kind) {
@@ -671,8 +729,18 @@ static inline kr_val cel__bytes(kr_str s)
 /* The compiled pattern: the call's own, if it is constant; else made for this evaluation. Errors
  * get prefix in front. */
 struct cel__regex;
+/* A pattern in use by a call: KR_AUTO(cel__regex_use) u = {0}; */
+struct cel__regex_use {
+    const struct cel__regex *re;
+    struct cel__regex *owned; /* NULL: the program has it */
+};
+void cel__regex_use_fini(struct cel__regex_use *u);
+/* Pays for compiling, by the pattern's compiled size. */
 int cel__regex_get(struct cel__vm *vm, kr_val pattern, const char *prefix,
-                   const struct cel__regex **out);
+                   struct cel__regex_use *out);
+/* Pays for a match in n bytes of text: the text times the compiled pattern, of which 64 are a
+ * step. */
+int cel__regex_pay(struct cel__vm *vm, const struct cel__regex *re, uint64_t n);
 /* What Go's url.ParseRequestURI says of s (fn_url.c); empty: nothing. */
 kr_str cel__url_error(struct kr_arena *a, kr_str s);
 /* Dispatches a call: guards, cost, implementation. */
@@ -681,6 +749,16 @@ int cel__call_run(struct cel__vm *vm, const struct cel__call *call, const kr_val
 /* Binary arithmetic on kinds that the fast path of the VM does not take. */
 int cel__arith(struct cel__vm *vm, enum cel__op op, kr_val x, kr_val y, kr_val *out);
 int cel__negate(struct cel__vm *vm, kr_val x, kr_val *out);
+
+static inline uint64_t cel__look(uint64_t bytes)
+{
+    return bytes / CEL__LOOK_BYTES;
+}
+
+static inline uint64_t cel__look_at(kr_val v)
+{
+    return v.kind == KR_STRING || v.kind == KR_BYTES ? cel__look(v.n) : 0;
+}
 
 static inline int cel__charge(struct cel__vm *vm, uint64_t steps)
 {
@@ -704,6 +782,61 @@ static inline const kr_val *cel__find(const struct kr_pair *pairs, uint32_t n, c
             return &p->val;
     }
     return NULL;
+}
+
+/* The first and the last bytes of a text, which is all of it up to 16 bytes. */
+__attribute__((always_inline)) static inline void cel__words(const char *s, size_t n,
+                                                             uint64_t *first, uint64_t *last)
+{
+    *first = *last = 0;
+    if (n >= 8) {
+        memcpy(first, s, 8);
+        memcpy(last, s + n - 8, 8);
+    } else if (n >= 4) {
+        memcpy(first, s, 4);
+        memcpy(last, s + n - 4, 4);
+    } else if (n) {
+        *first = (uint64_t)(uint8_t)s[0] << 8 | (uint8_t)s[n / 2];
+        *last = (uint8_t)s[n - 1];
+    }
+}
+
+/* Are the bytes 8 to n - 8 the same? Without a call, so that who asks needs to save nothing. */
+static inline bool cel__middle_is(kr_str text, const char *s)
+{
+    uint64_t x;
+    uint64_t y;
+
+    for (size_t i = 8; i + 8 < text.n; i += 8) {
+        memcpy(&x, text.s + i, 8);
+        memcpy(&y, s + i, 8);
+        if (x != y)
+            return false;
+    }
+    return true;
+}
+
+__attribute__((always_inline)) static inline bool cel__name_is(const struct cel__name *name,
+                                                               const kr_val *key)
+{
+    size_t n = name->text.n;
+    uint64_t first;
+    uint64_t last;
+
+    if (key->n != n || key->kind != KR_STRING)
+        return false;
+    cel__words(key->s, n, &first, &last);
+    if (first != name->first || last != name->last)
+        return false;
+    return n <= 16 || cel__middle_is(name->text, key->s);
+}
+
+__attribute__((always_inline)) static inline const kr_val *
+cel__find_hinted(const kr_val *map, const struct cel__name *name)
+{
+    uint32_t at = __atomic_load_n(&name->hint, __ATOMIC_RELAXED);
+
+    return at < map->n && cel__name_is(name, &map->map[at].key) ? &map->map[at].val : NULL;
 }
 
 static inline kr_val cel__item(struct cel__vm *vm, kr_val list, uint32_t i)

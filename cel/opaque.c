@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* opaque.c - kro's own types: conditions, and the receiver of the functions that make them. */
-#include "cel/internal.h"
+/* opaque.c - the list of library types, and kro's own: conditions, and the receiver of the functions
+ * that make them. */
+#include "cel/quantity.h"
 
 #include "cel/base/banned.h"
 
@@ -18,7 +19,28 @@ static bool runtime_equal(const struct kr_opaque *x, const struct kr_opaque *y)
     return x == y;
 }
 
-const struct kr_opaque_type cel__condition_type = {.name = "kro.run.Condition",
-                                                   .equal = condition_equal};
+static uint64_t condition_bytes(const struct kr_opaque *x)
+{
+    const struct cel__condition *c = (const struct cel__condition *)(const void *)x;
+
+    return c->type.n + c->status.n + c->reason.n + c->message.n;
+}
+
+const struct kr_opaque_type cel__condition_type = {
+    .name = "kro.run.Condition", .equal = condition_equal, .bytes = condition_bytes};
 const struct kr_opaque_type cel__runtime_type = {.name = "kro.run.Runtime", .equal = runtime_equal};
 const struct kr_opaque cel__runtime = {.type = &cel__runtime_type};
+
+const struct kr_opaque_type *cel__opaque_type(kr_str name)
+{
+    static const struct kr_opaque_type *const types[] = {
+        &cel__quantity_type, &cel__ip_type,    &cel__cidr_type,      &cel__url_type,
+        &cel__semver_type,   &cel__named_type, &cel__condition_type, &cel__runtime_type,
+    };
+
+    for (size_t i = 0; i < KR_N(types); i++) {
+        if (kr_str_eq(name, kr_str_c(types[i]->name)))
+            return types[i];
+    }
+    return NULL;
+}

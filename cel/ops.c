@@ -322,6 +322,16 @@ const kr_val *cel__find_halving(const struct kr_pair *pairs, uint32_t n, kr_str 
     return NULL;
 }
 
+const kr_val *cel__find_anew(const struct kr_pair *pairs, uint32_t n, struct cel__name *name)
+{
+    const kr_val *v = cel__find(pairs, n, name->text.s, (uint32_t)name->text.n);
+
+    if (v)
+        __atomic_store_n(&name->hint, (uint32_t)(KR_OWNER(v, const struct kr_pair, val) - pairs),
+                         __ATOMIC_RELAXED);
+    return v;
+}
+
 /* Member of an untyped map by name. */
 static kr_val find_name(kr_val map, kr_str name)
 {
@@ -334,6 +344,7 @@ kr_val cel__map_get(struct cel__vm *vm, kr_val map, kr_val key)
 {
     int64_t at;
 
+    vm->cost += CEL__KEY_LOOKS * cel__look_at(key);
     if (map.aux)
         return key.kind == KR_STRING ? cel__typed_member(vm, map, kr_text(key)) : KR_V_NONE;
     if (key.kind == KR_STRING)
@@ -372,12 +383,12 @@ static kr_val member(struct cel__vm *vm, kr_val x, const struct cel__key *key)
 {
     switch (x.kind) {
     case KR_MAP:
-        return x.aux ? cel__typed_select(vm, x, key) : find_name(x, key->name);
+        return x.aux ? cel__typed_select(vm, x, key) : find_name(x, key->name.text);
     case KR_LIST:
         return cel__error(vm, "unsupported index type 'string' in list");
     case KR_OPAQUE:
         if (x.obj->type == &cel__condition_type)
-            return condition_member(x.obj, key->name);
+            return condition_member(x.obj, key->name.text);
         return KR_V_NONE;
     case KR_ERROR:
         return x;
@@ -391,7 +402,7 @@ static kr_val member_or_none(struct cel__vm *vm, kr_val x, const struct cel__key
     kr_val v = member(vm, x, key);
 
     if (vm->p->strict && v.kind == KR_NONE && x.kind != KR_MAP)
-        return cel__error(vm, "no such key: " KR_FMT, KR_ARG(key->name));
+        return cel__error(vm, "no such key: " KR_FMT, KR_ARG(key->name.text));
     return v;
 }
 
@@ -411,7 +422,7 @@ int cel__select(struct cel__vm *vm, kr_val x, const struct cel__key *key, kr_val
         return cel__opt_select(vm, x, key, out);
     v = member(vm, x, key);
     if (v.kind == KR_NONE)
-        return cel__raise(vm, "no such key: " KR_FMT, KR_ARG(key->name));
+        return cel__raise(vm, "no such key: " KR_FMT, KR_ARG(key->name.text));
     return give(vm, v, out);
 }
 
@@ -620,6 +631,14 @@ static kr_val equal_maps(struct cel__vm *vm, kr_val x, kr_val y)
     return kr_bool(true);
 }
 
+/* Looks at bytes of a value; false: that is over the limit, and raised. */
+static bool look(struct cel__vm *vm, uint64_t bytes)
+{
+    if (bytes < CEL__LOOK_BYTES)
+        return true;
+    return cel__charge(vm, cel__look(bytes)) == 0;
+}
+
 static kr_val equal_opaque(struct cel__vm *vm, kr_val x, kr_val y)
 {
     if (y.kind == KR_NULL)
@@ -627,6 +646,8 @@ static kr_val equal_opaque(struct cel__vm *vm, kr_val x, kr_val y)
     if (y.kind != KR_OPAQUE || x.obj->type != y.obj->type ||
         (x.obj->type->comparable && !x.obj->type->comparable(y.obj)))
         return no_overload_value(vm);
+    if (x.obj->type->bytes && !look(vm, x.obj->type->bytes(x.obj) + x.obj->type->bytes(y.obj)))
+        return vm->raised;
     return kr_bool(x.obj->type->equal(x.obj, y.obj));
 }
 
@@ -645,6 +666,13 @@ static kr_val equal_nested(struct cel__vm *vm, kr_val x, kr_val y)
                             : kr_bool(!x.ref && !y.ref);
     vm->depth--;
     return eq;
+}
+
+static kr_val equal_texts(struct cel__vm *vm, kr_val x, kr_val y)
+{
+    if (x.n != y.n)
+        return kr_bool(false);
+    return look(vm, x.n) ? kr_bool(kr_bytes_eq(x.s, y.s, x.n)) : vm->raised;
 }
 
 kr_val cel__equal(struct cel__vm *vm, kr_val x, kr_val y)
@@ -666,7 +694,7 @@ kr_val cel__equal(struct cel__vm *vm, kr_val x, kr_val y)
     case KR_STRING:
     case KR_BYTES:
     case KR_TYPE:
-        return kr_bool(x.n == y.n && kr_bytes_eq(x.s, y.s, x.n));
+        return equal_texts(vm, x, y);
     case KR_BOOL:
         return kr_bool(x.b == y.b);
     case KR_NULL:
@@ -906,8 +934,10 @@ static int refuse(struct cel__vm *vm, enum cel__op op, kr_val x, kr_val y)
 
 static int order(struct cel__vm *vm, enum cel__op op, kr_val x, kr_val y, kr_val *out)
 {
-    int c = cel__compare(x, y);
+    int c;
 
+    KR_TRY(cel__charge(vm, cel__look_at(x)));
+    c = cel__compare(x, y);
     if (c == 3)
         return refuse(vm, op, x, y);
     *out = kr_bool(c != 2 && (op == OP_LT   ? c < 0
@@ -1094,15 +1124,48 @@ const char *cel__go_val_type(kr_val v)
     return cel__type_name(v).s;
 }
 
-uint8_t cel__guard_kind(const struct cel_type *t)
+static uint32_t kinds_of(const struct cel_type *t)
 {
     static const uint8_t kinds[] = {
         [TK_NULL] = KR_NULL,   [TK_BOOL] = KR_BOOL,         [TK_INT] = KR_INT,
         [TK_UINT] = KR_UINT,   [TK_DOUBLE] = KR_DOUBLE,     [TK_STRING] = KR_STRING,
         [TK_BYTES] = KR_BYTES, [TK_DURATION] = KR_DURATION, [TK_TIMESTAMP] = KR_TIMESTAMP,
+        [TK_TYPE] = KR_TYPE,
     };
 
-    return t->kind < KR_N(kinds) && kinds[t->kind] ? kinds[t->kind] : CEL__ANY;
+    if (t->kind == TK_DYN || t->kind == TK_ANY || t->kind == TK_VAR)
+        return CEL__ANY_KIND;
+    return t->kind < KR_N(kinds) && kinds[t->kind] ? 1u << kinds[t->kind] : 0;
+}
+
+bool cel__guard_kinds(const struct cel_type *t, uint32_t i, struct cel__option *out)
+{
+    const struct kr_opaque_type *opaque;
+
+    out->items[i] = CEL__ANY_ITEM;
+    out->kinds[i] = kinds_of(t);
+    switch (t->kind) {
+    case TK_LIST:
+        out->kinds[i] = 1u << KR_LIST;
+        out->items[i] = t->params[0]->kind == TK_VAR ? CEL__ANY_ITEM : kinds_of(t->params[0]);
+        return out->items[i] != 0;
+    case TK_MAP:
+        out->kinds[i] = 1u << KR_MAP;
+        return t->params[0]->kind == TK_VAR;
+    case TK_OPAQUE:
+    case TK_OBJECT:
+        if (t->kind == TK_OPAQUE && kr_str_is(t->name, "optional_type")) {
+            out->kinds[i] = 1u << KR_OPTIONAL;
+            return true;
+        }
+        out->kinds[i] = 1u << KR_OPAQUE;
+        opaque = cel__opaque_type(t->name);
+        if (!opaque || (out->opaque && out->opaque != opaque))
+            return false;
+        out->opaque = opaque;
+        return true;
+    }
+    return out->kinds[i] != 0;
 }
 
 bool cel__guard(struct cel__vm *vm, const struct cel_type *t, kr_val v)

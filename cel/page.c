@@ -29,7 +29,12 @@ static const char head[] = "# CEL: operators, macros, functions\n\n"
                            "call. `+ s`: a step per 16 "
                            "bytes of each text and one per element of each container among its "
                            "arguments. Macros cost what "
-                           "their parts cost, as often as they run.\n";
+                           "their parts cost, as often as they run. Comparing texts costs a step "
+                           "per 64 bytes, also with `in` and as the keys of maps.\n\n"
+                           "The controller stops an expression after 10,000,000 steps "
+                           "(GRAPH_EXPR_STEPS_MAX) or 64 MiB made (GRAPH_EXPR_BYTES_MAX), and one "
+                           "step of an instance after 20,000,000 steps of all its expressions "
+                           "(GRAPH_STEP_STEPS_MAX); the error says which.\n";
 
 static void add_cell(struct kr_buf *out, kr_str s) /* a bar would end the cell */
 {

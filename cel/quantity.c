@@ -3,7 +3,8 @@
  *
  * Numbers are unsigned integers of base 10^9 limbs times a power of ten, so that decimal shifts are
  * cheap and nothing is rounded but what Kubernetes rounds: values finer than 10^-9 go away from
- * zero. Every size has its limit; what would exceed it is refused.
+ * zero. Every size has its limit; what would exceed it is refused. The usual ones fit an int64 and
+ * are read and compared as such.
  *
  * Source: k8s.io/apimachinery pkg/api/resource/{quantity,suffix,amount}.go.
  */
@@ -165,6 +166,26 @@ static size_t digits_at(kr_str s, size_t i)
     return n;
 }
 
+static bool in_suffix(char c)
+{
+    switch (c) {
+    case 'e':
+    case 'E':
+    case 'i':
+    case 'n':
+    case 'u':
+    case 'm':
+    case 'k':
+    case 'K':
+    case 'M':
+    case 'G':
+    case 'T':
+    case 'P':
+        return true;
+    }
+    return false;
+}
+
 static bool split(kr_str s, struct parts *p)
 {
     size_t at = 0;
@@ -183,7 +204,7 @@ static bool split(kr_str s, struct parts *p)
         at += 1 + n;
     }
     n = at;
-    while (at < s.n && s.s[at] && strchr("eEinumkKMGTP", s.s[at]))
+    while (at < s.n && in_suffix(s.s[at]))
         at++;
     if (at < s.n && (s.s[at] == '-' || s.s[at] == '+'))
         at++;
@@ -209,8 +230,10 @@ static bool read_suffix(kr_str s, uint8_t *format, int32_t *exponent)
 {
     int64_t e;
 
-    for (size_t i = 0; i < KR_N(suffixes); i++) {
-        if (kr_str_eq(s, kr_str_c(suffixes[i].text))) {
+    for (size_t i = 0; s.n <= 2 && i < KR_N(suffixes); i++) {
+        const char *t = suffixes[i].text;
+
+        if ((s.n < 1 ? 0 : s.s[0]) == t[0] && (s.n < 2 ? 0 : s.s[1]) == t[1]) {
             *format = suffixes[i].format;
             *exponent = suffixes[i].exponent;
             return true;
@@ -273,6 +296,16 @@ static void adjust_big(struct cel__quantity *q)
 
 static bool read_digits(struct cel__quantity *q, const struct parts *p)
 {
+    if (p->num.n + p->denom.n <= 18) {
+        uint64_t u = 0;
+
+        for (size_t i = 0; i < p->num.n; i++)
+            u = u * 10 + (uint64_t)(p->num.s[i] - '0');
+        for (size_t i = 0; i < p->denom.n; i++)
+            u = u * 10 + (uint64_t)(p->denom.s[i] - '0');
+        big_of(u, &q->digits);
+        return true;
+    }
     for (size_t i = 0; i < p->num.n + p->denom.n; i++) {
         char c = i < p->num.n ? p->num.s[i] : p->denom.s[i - p->num.n];
 
@@ -282,13 +315,20 @@ static bool read_digits(struct cel__quantity *q, const struct parts *p)
     return true;
 }
 
+/* Zero. Limbs that are not in use are nobody's business. */
+static void clear(struct cel__quantity *q)
+{
+    memset(q, 0, offsetof(struct cel__quantity, digits));
+    q->head.type = &cel__quantity_type;
+    q->digits.n = 0;
+}
+
 const char *cel__quantity_parse(kr_str s, struct cel__quantity *q)
 {
     struct parts p;
     int32_t exponent;
 
-    memset(q, 0, sizeof(*q));
-    q->head.type = &cel__quantity_type;
+    clear(q);
     if (!s.n || !split(s, &p))
         return wrong_format;
     if (!read_suffix(p.suffix, &q->format, &exponent))
@@ -298,8 +338,8 @@ const char *cel__quantity_parse(kr_str s, struct cel__quantity *q)
     q->negative = p.negative && q->digits.n;
     q->scale = -(int32_t)p.denom.n;
     if (q->format == CEL__Q_BINARY) {
-        for (int32_t e = 0; e < exponent; e += 10)
-            big_muladd(&q->digits, 1024, 0); /* fits: the digits are limited */
+        for (int32_t e = exponent; e > 0; e -= 30)
+            big_muladd(&q->digits, 1u << (e < 30 ? e : 30), 0); /* fits: the digits are limited */
     } else if (__builtin_add_overflow(q->scale, exponent, &q->scale)) {
         return wrong_number;
     }
@@ -311,8 +351,7 @@ const char *cel__quantity_parse(kr_str s, struct cel__quantity *q)
 
 void cel__quantity_of_int(int64_t i, struct cel__quantity *q)
 {
-    memset(q, 0, sizeof(*q));
-    q->head.type = &cel__quantity_type;
+    clear(q);
     q->negative = i < 0;
     big_of(i < 0 ? 0 - (uint64_t)i : (uint64_t)i, &q->digits);
     q->small = true;
@@ -345,7 +384,7 @@ static int compare_magnitude(const struct cel__quantity *x, const struct cel__qu
     return big_compare(&bx, &by);
 }
 
-int cel__quantity_compare(const struct cel__quantity *x, const struct cel__quantity *y)
+static int compare_any(const struct cel__quantity *x, const struct cel__quantity *y)
 {
     int sx = cel__quantity_sign(x);
     int sy = cel__quantity_sign(y);
@@ -353,6 +392,13 @@ int cel__quantity_compare(const struct cel__quantity *x, const struct cel__quant
     if (sx != sy)
         return sx < sy ? -1 : 1;
     return sx < 0 ? compare_magnitude(y, x) : compare_magnitude(x, y);
+}
+
+int cel__quantity_compare(const struct cel__quantity *x, const struct cel__quantity *y)
+{
+    if (x->small && y->small && x->small_scale == y->small_scale)
+        return x->value < y->value ? -1 : x->value > y->value;
+    return compare_any(x, y);
 }
 
 static bool quantity_equal(const struct kr_opaque *x, const struct kr_opaque *y)

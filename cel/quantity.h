@@ -27,12 +27,12 @@ struct cel__quantity {
     struct kr_opaque head;
     uint8_t format;
     bool negative;
+    bool small;    /* held as (value, small_scale) */
+    bool sum;      /* made by add or sub */
     int32_t scale; /* value = +-digits * 10^scale */
-    struct cel__big digits;
-    bool small; /* held as (value, small_scale) */
-    int64_t value;
     int32_t small_scale;
-    bool sum; /* made by add or sub */
+    int64_t value;
+    struct cel__big digits;
 };
 
 extern const struct kr_opaque_type cel__quantity_type;

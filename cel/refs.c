@@ -210,7 +210,7 @@ static void walk(struct walker *w, const struct cel__node *e)
 const struct cel_read *cel__reads(struct kr_arena *a, struct kr_arena *tmp,
                                   const struct cel__node *root, uint32_t *n)
 {
-    struct walker w = {.a = tmp, .scratch = kr_new(tmp, struct chain)};
+    struct walker w = {.a = tmp, .scratch = kr_raw_n(tmp, struct chain, 1)};
     struct cel_read *own;
 
     walk(&w, root);
@@ -297,7 +297,8 @@ static void inspect_call(struct inspector *in, const struct cel__node *e)
     inspect(in, e->target);
 }
 
-/* As kro does: the loop's variables hide even the range. */
+/* The range stands outside of the loop: a name in it that is also the loop's is the outer one. (kro
+ * hides it, and so loses what `${c.data.items.map(c, ...)}` depends on.) */
 static void inspect_fold(struct inspector *in, const struct cel__fold *f)
 {
     struct bound var1 = {.up = in->bound, .name = f->var1};
@@ -305,9 +306,9 @@ static void inspect_fold(struct inspector *in, const struct cel__fold *f)
     struct bound accu = {.up = &var2, .name = f->accu};
     const struct bound *outer = in->bound;
 
-    in->bound = &accu;
     inspect(in, f->range);
     inspect(in, f->init);
+    in->bound = &accu;
     inspect(in, f->step);
     inspect(in, f->result);
     in->bound = outer;

@@ -18,6 +18,7 @@ struct cel__regex {
     {
     }
     RE2 re;
+    size_t size = 0;
 };
 
 static const char *go_code(RE2::ErrorCode code)
@@ -107,8 +108,10 @@ extern "C" struct cel__regex *cel__regex_new(const char *pattern, size_t n,
     }
     options.set_log_errors(false);
     std::unique_ptr<cel__regex> re(new cel__regex(modern_groups(pattern, n), options));
-    if (re->re.ok())
+    if (re->re.ok()) {
+        re->size = static_cast<size_t>(re->re.ProgramSize());
         return re.release();
+    }
     if (re->re.error_code() == RE2::ErrorMissingParen && re->re.error().find("unexpected") == 0)
         snprintf(err, CEL__REGEX_ERR_MAX, "error parsing regexp: unexpected ): `%.*s`",
                  (int)re->re.error_arg().size(), re->re.error_arg().c_str());
@@ -144,6 +147,11 @@ extern "C" bool cel__regex_groups(const struct cel__regex *re, const char *text,
         spans[i].to = spans[i].from + groups[i].size();
     }
     return true;
+}
+
+extern "C" size_t cel__regex_size(const struct cel__regex *re)
+{
+    return re->size;
 }
 
 extern "C" int cel__regex_groups_n(const struct cel__regex *re)

@@ -30,6 +30,12 @@ struct cel__span {
 bool cel__regex_groups(const struct cel__regex *re, const char *text, size_t len, size_t from,
                        struct cel__span *spans, int n);
 int cel__regex_groups_n(const struct cel__regex *re); /* capturing groups of the pattern */
+/* Instructions of the compiled pattern: a match takes a time of no more than its text times this. */
+size_t cel__regex_size(const struct cel__regex *re);
+enum {
+    CEL__REGEX_SIZE_MAX = 100 * 1000, /* RE2's limit of memory takes no larger pattern */
+    CEL__REGEX_AGAIN = 16, /* a walk over all matches: instructions that make each one dearer */
+};
 
 #ifdef __cplusplus
 }

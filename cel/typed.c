@@ -29,8 +29,8 @@ static uint16_t rt_new(struct cel__rt_builder *b, const struct cel_schema *s)
     }
     if (b->n == b->cap) {
         uint32_t cap = b->cap ? 2 * b->cap : 8;
-        struct cel__rt *types = kr_new_n(b->a, struct cel__rt, cap);
-        const struct cel_schema **seen = kr_new_n(b->a, const struct cel_schema *, cap);
+        struct cel__rt *types = kr_new_n(b->tmp, struct cel__rt, cap);
+        const struct cel_schema **seen = kr_new_n(b->tmp, const struct cel_schema *, cap);
 
         if (b->n) {
             memcpy(types, b->types, b->n * sizeof(*types));
@@ -65,7 +65,7 @@ static const kr_str *copy_names(struct kr_arena *a, const kr_str *names, uint32_
 
 static void set_map_keys(struct cel__rt_builder *b, uint16_t h, const struct cel_schema *s)
 {
-    b->types[h - 1].map_keys = copy_names(b->a, s->map_keys, s->map_keys_n);
+    b->types[h - 1].map_keys = s->map_keys;
     b->types[h - 1].map_keys_n = (uint16_t)s->map_keys_n;
 }
 
@@ -84,9 +84,9 @@ uint16_t cel__rt_whole(struct cel__rt_builder *b, const struct cel_schema *s)
     h = rt_new(b, s);
     if (!h)
         return 0;
-    fields = s->fields_n ? kr_new_n(b->a, struct cel__rt_field, s->fields_n) : NULL;
+    fields = s->fields_n ? kr_new_n(b->tmp, struct cel__rt_field, s->fields_n) : NULL;
     for (uint32_t i = 0; i < s->fields_n; i++) {
-        fields[i].name = kr_strdup(b->a, s->fields[i].name);
+        fields[i].name = s->fields[i].name;
         fields[i].type = cel__rt_whole(b, s->fields[i].schema);
     }
     b->types[h - 1].fields = fields;
@@ -139,8 +139,8 @@ uint16_t cel__rt_paths(struct cel__rt_builder *b, const struct cel_schema *s,
     if (!h)
         return 0;
     b->seen[h - 1] = NULL; /* not the whole of s */
-    fields = kr_new_n(b->a, struct cel__rt_field, s->fields_n);
-    some = kr_new_n(b->a, struct cel_read, n);
+    fields = kr_new_n(b->tmp, struct cel__rt_field, s->fields_n);
+    some = kr_new_n(b->tmp, struct cel_read, n);
     for (uint32_t f = 0; f < s->fields_n; f++) {
         for (uint32_t i = 0; i < n; i++) {
             uint32_t m;
@@ -148,7 +148,7 @@ uint16_t cel__rt_paths(struct cel__rt_builder *b, const struct cel_schema *s,
             if (!kr_str_eq(reads[i].names[depth], s->fields[f].name))
                 continue;
             m = matching(reads, n, &reads[i], depth, some);
-            fields[fields_n].name = kr_strdup(b->a, s->fields[f].name);
+            fields[fields_n].name = s->fields[f].name;
             fields[fields_n++].type = cel__rt_paths(b, s->fields[f].schema, some, m, depth + 1);
             break;
         }
@@ -156,6 +156,90 @@ uint16_t cel__rt_paths(struct cel__rt_builder *b, const struct cel_schema *s,
     b->types[h - 1].fields = fields;
     b->types[h - 1].fields_n = (uint16_t)fields_n;
     return h;
+}
+
+/* --- the finished table ----------------------------------------------------------------------- */
+
+static uint32_t hash_table(const struct cel__rt *types, uint32_t n)
+{
+    uint64_t h = n;
+
+    for (uint32_t i = 0; i < n; i++) {
+        h = h * 31 + types[i].type + types[i].items + types[i].additional;
+        for (uint32_t k = 0; k < types[i].fields_n; k++)
+            h = h * 31 + kr_str_hash(types[i].fields[k].name);
+    }
+    return (uint32_t)(h ^ h >> 32);
+}
+
+static bool same_type(const struct cel__rt *x, const struct cel__rt *y)
+{
+    if (x->type != y->type || x->format != y->format || x->list_type != y->list_type ||
+        x->int_or_string != y->int_or_string || x->preserve != y->preserve ||
+        x->nullable != y->nullable || x->object_like != y->object_like || x->is_map != y->is_map ||
+        x->items != y->items || x->additional != y->additional || x->fields_n != y->fields_n ||
+        x->map_keys_n != y->map_keys_n)
+        return false;
+    for (uint32_t i = 0; i < x->fields_n; i++) {
+        if (x->fields[i].type != y->fields[i].type ||
+            !kr_str_eq(x->fields[i].name, y->fields[i].name))
+            return false;
+    }
+    for (uint32_t i = 0; i < x->map_keys_n; i++) {
+        if (!kr_str_eq(x->map_keys[i], y->map_keys[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool same_table(const struct cel__tables *x, const struct cel__rt_builder *b, uint32_t hash)
+{
+    if (x->hash != hash || x->n != b->n)
+        return false;
+    for (uint32_t i = 0; i < x->n; i++) {
+        if (!same_type(&x->types[i], &b->types[i]))
+            return false;
+    }
+    return true;
+}
+
+static const struct cel__rt *copy_table(const struct cel__rt_builder *b)
+{
+    struct cel__rt *own = kr_new_n(b->a, struct cel__rt, b->n);
+
+    for (uint32_t i = 0; i < b->n; i++) {
+        const struct cel__rt *t = &b->types[i];
+        struct cel__rt_field *fields =
+            t->fields_n ? kr_new_n(b->a, struct cel__rt_field, t->fields_n) : NULL;
+
+        for (uint32_t k = 0; k < t->fields_n; k++)
+            fields[k] = (struct cel__rt_field){.name = kr_strdup(b->a, t->fields[k].name),
+                                               .type = t->fields[k].type};
+        own[i] = *t;
+        own[i].fields = fields;
+        own[i].map_keys = copy_names(b->a, t->map_keys, t->map_keys_n);
+    }
+    return own;
+}
+
+const struct cel__rt *cel__rt_table(const struct cel__rt_builder *b, struct cel__shared *shared)
+{
+    uint32_t hash = b->n && shared ? hash_table(b->types, b->n) : 0;
+    struct cel__tables **list = shared ? &shared->tables[hash % KR_N(shared->tables)] : NULL;
+    struct cel__tables *t;
+
+    if (b->n == 0)
+        return NULL;
+    if (!shared)
+        return copy_table(b);
+    for (const struct cel__tables *it = *list; it; it = it->next) {
+        if (same_table(it, b, hash))
+            return it->types;
+    }
+    t = kr_new(b->a, struct cel__tables);
+    *t = (struct cel__tables){.next = *list, .hash = hash, .n = b->n, .types = copy_table(b)};
+    *list = t;
+    return t->types;
 }
 
 /* --- scalars ---------------------------------------------------------------------------------- */
@@ -361,7 +445,7 @@ kr_val cel__typed_select(struct cel__vm *vm, kr_val map, const struct cel__key *
     const struct cel__rt *t = type_at(vm, map.aux);
 
     if (!t->object_like)
-        return cel__typed_member(vm, map, key->name);
+        return cel__typed_member(vm, map, key->name.text);
     return key->accessible ? object_member(vm, t, map, key->unescaped) : KR_V_NONE;
 }
 

@@ -10,8 +10,12 @@
  * path tests nothing, and && || all() exists() see both values of their operands.
  *
  * Everything an evaluation makes lives in the caller's arena; small programs keep their registers
- * on the stack. Each instruction costs one step, functions more (functions.def); the steps of a
- * program and of a loop's body are counted at once, not one by one.
+ * on the stack. The constants are copied in front of the registers, so that an operand is found
+ * without asking which of both it is. Each instruction costs one step, functions more
+ * (functions.def); the steps of a program and of a loop's body are counted at once, not one by one.
+ *
+ * A member is looked for where it stood last time (hints, cel__name). A comparison does the work of
+ * the branch behind it, which stays in its place: who comes there another way finds it.
  *
  * Values are copied as two words. A value just made by two stores and read by one wide load would
  * wait for both to reach the cache.
@@ -25,7 +29,7 @@
 
 #include "cel/base/banned.h"
 
-enum { STACK_REGS = 48 };
+enum { STACK_REGS = 64 }; /* constants among them */
 
 /* --- errors ----------------------------------------------------------------------------------- */
 
@@ -89,20 +93,31 @@ int cel__no_overload(struct cel__vm *vm)
     return cel__raise_val(vm, cel__val_error(&e));
 }
 
+static kr_val cost_error(struct cel__vm *vm)
+{
+    kr_val v = cel__error(vm, "evaluation cost limit exceeded: more than %llu steps",
+                          (unsigned long long)vm->cost_max);
+    struct cel__error *e = (struct cel__error *)(uintptr_t)v.obj;
+
+    e->code = KR_E_LIMIT;
+    e->fail = CEL_FAIL_LIMIT;
+    return v;
+}
+
 int cel__over_limit(struct cel__vm *vm)
 {
 #define LIMIT(text_)                                                                               \
     {                                                                                              \
         .fail = CEL_FAIL_LIMIT, .code = KR_E_LIMIT, .text = { text_, sizeof(text_) - 1 }           \
     }
-    static const struct cel__error cost = LIMIT("evaluation cost limit exceeded");
     static const struct cel__error memory = LIMIT("evaluation memory limit exceeded");
     static const struct cel__error size = LIMIT("a value exceeds the limit of size or nesting");
 #undef LIMIT
 
-    cel__raise_val(vm, cel__val_error(vm->cost > vm->cost_max             ? &cost
-                                      : vm->a->used_bytes > vm->bytes_max ? &memory
-                                                                          : &size));
+    if (vm->cost > vm->cost_max)
+        vm->raised = cost_error(vm);
+    else
+        cel__raise_val(vm, cel__val_error(vm->a->used_bytes > vm->bytes_max ? &memory : &size));
     return KR_E_LIMIT;
 }
 
@@ -117,6 +132,8 @@ static uint64_t size_cost(kr_val v)
     case KR_LIST:
     case KR_MAP:
         return v.n;
+    case KR_OPAQUE:
+        return v.obj->type->bytes ? v.obj->type->bytes(v.obj) / 16 : 0;
     }
     return 0;
 }
@@ -150,6 +167,45 @@ static int call_refused(struct cel__vm *vm, const struct cel__call *call, const 
                       KR_ARG(kr_buf_view(&b)));
 }
 
+/* Does a list or a library value fit, whose kind does? */
+static int part_fits(const struct cel__option *o, uint32_t i, const kr_val *v)
+{
+    if (v->kind == KR_OPAQUE)
+        return o->opaque && v->obj->type != o->opaque ? -1 : 1;
+    if (o->items[i] == CEL__ANY_ITEM || !v->n)
+        return 1;
+    return v->aux ? -1 : (int)(o->items[i] >> v->list[0].kind & 1);
+}
+
+/* Do the arguments fit a decided option? -1: it takes a closer look to say. */
+static inline int kinds_fit(const struct cel__option *o, const kr_val *args, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t kind = args[i].kind;
+
+        if (!(o->kinds[i] >> kind & 1))
+            return 0;
+        if (kind == KR_LIST || kind == KR_OPAQUE) {
+            int fits = part_fits(o, i, &args[i]);
+
+            if (fits <= 0)
+                return fits;
+        }
+    }
+    return 1;
+}
+
+static inline int call_option(struct cel__vm *vm, const struct cel__call *call,
+                              const struct cel__option *o, const kr_val *args, uint32_t n,
+                              kr_val *out)
+{
+    for (uint32_t i = 0; o->sized && i < n; i++)
+        vm->cost += size_cost(args[i]);
+    KR_TRY(cel__charge(vm, 1));
+    vm->call = call;
+    return o->impl(vm, args, n, out);
+}
+
 int cel__call_run(struct cel__vm *vm, const struct cel__call *call, const kr_val *args, uint32_t n,
                   kr_val *out)
 {
@@ -157,23 +213,16 @@ int cel__call_run(struct cel__vm *vm, const struct cel__call *call, const kr_val
         if (args[i].kind == KR_ERROR)
             return cel__raise_val(vm, args[i]);
     }
-    for (uint32_t i = 0; i < call->overloads_n; i++) {
-        const struct cel__row *row = call->overloads[i]->row;
-
-        if (!overload_takes(vm, call->overloads[i], args, n))
-            continue;
-        for (uint32_t k = 0; (row->flags & FN_SIZED) && k < n; k++)
-            vm->cost += size_cost(args[k]);
-        KR_TRY(cel__charge(vm, 1));
-        vm->call = call;
-        return row->impl(vm, args, n, out);
+    for (uint32_t i = 0; i < call->options_n; i++) {
+        if (overload_takes(vm, call->options[i].overload, args, n))
+            return call_option(vm, call, &call->options[i], args, n, out);
     }
     return call_refused(vm, call, args, n);
 }
 
 /* --- parts of the loop ------------------------------------------------------------------------ */
 
-#define REF(o) ((o)&CEL__CONST ? &vm->p->consts[(o) & ~CEL__CONST] : &regs[o])
+#define REF(o) (&regs[(int32_t)(o)])
 #define VAL(o) (*REF(o))
 #define LIKELY(cond) __builtin_expect(!!(cond), 1)
 #define UNLIKELY(cond) __builtin_expect(!!(cond), 0)
@@ -190,35 +239,40 @@ static inline void copy_val(kr_val *to, const kr_val *from)
     to->i = word;
 }
 
-/* Do the arguments fit the call's only overload, by their kinds alone? An error never does. */
-static inline bool kinds_fit(const struct cel__call *call, const kr_val *args)
+static inline int run_options(struct cel__vm *vm, const struct cel__call *call, const kr_val *args,
+                              kr_val *out)
 {
-    for (uint32_t i = 0; i < call->args_n; i++) {
-        if (args[i].kind != call->kinds[i] &&
-            (call->kinds[i] != CEL__ANY || args[i].kind == KR_ERROR))
-            return false;
+    const struct cel__option *o = call->options;
+    const struct cel__option *end = o + call->options_n;
+
+    for (; o < end && o->decided; o++) {
+        int fits = kinds_fit(o, args, call->args_n);
+
+        if (LIKELY(fits > 0))
+            return call_option(vm, call, o, args, call->args_n, out);
+        if (fits < 0)
+            break;
     }
-    return true;
+    return cel__call_run(vm, call, args, call->args_n, out);
 }
 
-NOINLINE int run_call(struct cel__vm *vm, const kr_val *regs, const struct cel__call *call,
+/* A call whose arguments lie one behind the other. */
+NOINLINE int run_call(struct cel__vm *vm, const struct cel__call *call, const kr_val *args,
                       kr_val *out)
 {
+    return run_options(vm, call, args, out);
+}
+
+NOINLINE int run_call_copied(struct cel__vm *vm, const kr_val *regs, const struct cel__call *call,
+                             kr_val *out)
+{
     kr_val args[CEL__ARGS_MAX];
-    const struct cel__row *row;
 
     if (call->args_n > CEL__ARGS_MAX)
         return cel__no_overload(vm);
     for (uint32_t i = 0; i < call->args_n; i++)
         copy_val(&args[i], REF(call->args[i]));
-    if (!call->quick || !kinds_fit(call, args))
-        return cel__call_run(vm, call, args, call->args_n, out);
-    row = call->overloads[0]->row;
-    for (uint32_t k = 0; (row->flags & FN_SIZED) && k < call->args_n; k++)
-        vm->cost += size_cost(args[k]);
-    KR_TRY(cel__charge(vm, 1));
-    vm->call = call;
-    return row->impl(vm, args, call->args_n, out);
+    return run_options(vm, call, args, out);
 }
 
 NOINLINE int load_slot(struct cel__vm *vm, const struct cel__insn *in, kr_val *out)
@@ -237,23 +291,37 @@ NOINLINE int load_slot(struct cel__vm *vm, const struct cel__insn *in, kr_val *o
     return 0;
 }
 
-/* The raw value at the end of the path's steps; NULL: not found like that. */
-static inline const kr_val *walk_steps(const kr_val *v, const struct cel__path *path)
+/* The raw value at the end of the path's steps, if every member stands where its hint says. */
+ALWAYS_INLINE const kr_val *walk_hinted(const kr_val *v, const struct cel__path *path)
 {
     const struct cel__step *step = path->steps;
-    const struct cel__step *end;
+    const struct cel__step *end = step + path->keys_n;
 
     if (UNLIKELY(!step))
         return NULL;
-    end = step + path->keys_n;
     for (; step < end; step++) {
-        if (UNLIKELY(v->kind != KR_MAP || v->aux || step->never))
+        if (UNLIKELY(v->kind != KR_MAP || v->aux))
             return NULL;
-        v = cel__find(v->map, v->n, step->s, step->n);
+        v = cel__find_hinted(v, &step->name);
         if (UNLIKELY(!v || (v->kind == KR_NULL && step->null_absent)))
             return NULL;
     }
     return v;
+}
+
+/* The same wherever the members stand; NULL: not found like that. */
+static const kr_val *walk_steps(const kr_val *v, const struct cel__path *path)
+{
+    for (uint32_t i = 0; path->steps && i < path->keys_n; i++) {
+        struct cel__step *step = &path->steps[i];
+
+        if (v->kind != KR_MAP || v->aux)
+            return NULL;
+        v = cel__find_anew(v->map, v->n, &step->name);
+        if (!v || (v->kind == KR_NULL && step->null_absent))
+            return NULL;
+    }
+    return path->steps ? v : NULL;
 }
 
 /* A path by its keys, one select after the other. */
@@ -269,20 +337,16 @@ NOINLINE int load_keys(struct cel__vm *vm, const struct cel__insn *in, kr_val *o
     return 0;
 }
 
-/* The value at the end of path, when it is there and no conversion is needed; else NULL. */
-static inline const kr_val *plain_path(const kr_val *slots, uint32_t slots_n,
+/* The value at the end of path, when it is easy to find and no conversion is needed; else NULL. */
+ALWAYS_INLINE const kr_val *plain_path(const kr_val *slots, uint32_t slots_n,
                                        const struct cel__insn *in, const struct cel__path *path)
 {
-    const kr_val *v = LIKELY(in->a < slots_n) ? walk_steps(&slots[in->a], path) : NULL;
-    const struct cel__step *last;
+    const kr_val *v = LIKELY(in->a < slots_n) ? walk_hinted(&slots[in->a], path) : NULL;
 
-    if (UNLIKELY(!v))
-        return NULL;
-    last = &path->steps[path->keys_n - 1];
-    return LIKELY(!last->to || v->kind == last->as_is) ? v : NULL;
+    return LIKELY(v && (!path->to || v->kind == path->as_is)) ? v : NULL;
 }
 
-/* A path whose value must be converted or looked for by its keys. */
+/* A path whose value must be converted or looked for. */
 NOINLINE int load_path(struct cel__vm *vm, const struct cel__insn *in, kr_val *out)
 {
     const struct cel__path *path = &vm->p->paths[in->b];
@@ -290,16 +354,45 @@ NOINLINE int load_path(struct cel__vm *vm, const struct cel__insn *in, kr_val *o
 
     if (!v)
         return load_keys(vm, in, out);
-    *out = cel__typed(vm, *v, path->steps[path->keys_n - 1].to);
+    *out = cel__typed(vm, *v, path->to);
     return out->kind == KR_ERROR ? cel__raise_val(vm, *out) : 0;
 }
 
-/* x.key, where x is an untyped map that has it; else NULL. */
+/* x.key, where x is an untyped map and the hint is right; else NULL. */
 ALWAYS_INLINE const kr_val *plain_member(const kr_val *x, const struct cel__key *key)
 {
-    if (UNLIKELY(x->kind != KR_MAP || x->aux))
-        return NULL;
-    return cel__find(x->map, x->n, key->name.s, (uint32_t)key->name.n);
+    return LIKELY(x->kind == KR_MAP && !x->aux) ? cel__find_hinted(x, &key->name) : NULL;
+}
+
+/* x.key of an untyped map; NULL: it is not there, which a small map tells by the lengths. */
+ALWAYS_INLINE const kr_val *map_member(const kr_val *x, struct cel__key *key)
+{
+    const kr_val *v = cel__find_hinted(x, &key->name);
+    uint32_t i = 0;
+
+    if (LIKELY(v))
+        return v;
+    while (i < x->n && i < CEL__FIND_EACH_MAX && x->map[i].key.n != key->name.text.n)
+        i++;
+    return i == x->n ? NULL : cel__find_anew(x->map, x->n, &key->name);
+}
+
+NOINLINE int select_any(struct cel__vm *vm, const kr_val *x, struct cel__key *key, kr_val *out)
+{
+    const kr_val *v = x->kind == KR_MAP && !x->aux ? map_member(x, key) : NULL;
+
+    if (!v)
+        return cel__select(vm, *x, key, out);
+    *out = *v;
+    return 0;
+}
+
+NOINLINE int has_any(struct cel__vm *vm, const kr_val *x, struct cel__key *key, kr_val *out)
+{
+    if (x->kind != KR_MAP || x->aux)
+        return cel__has(vm, *x, key, out);
+    *out = kr_bool(map_member(x, key) != NULL);
+    return 0;
 }
 
 /* x[i] of an untyped list, or NULL. */
@@ -310,36 +403,36 @@ ALWAYS_INLINE const kr_val *plain_item(const kr_val *x, const kr_val *i)
     return &x->list[i->i];
 }
 
-NOINLINE int optional_path(struct cel__vm *vm, kr_val x, const struct cel__path *path, kr_val *out)
+/* x is no register from the first key on: what it points to stays as long as the result. */
+NOINLINE int optional_path(struct cel__vm *vm, const kr_val *x, const struct cel__path *path,
+                           kr_val *out)
 {
     for (uint32_t i = 0; i < path->keys_n; i++) {
-        const struct cel__key *key = &vm->p->keys[path->keys[i]];
+        struct cel__key *key = &vm->p->keys[path->keys[i]];
 
-        if (x.kind == KR_MAP && !x.aux) {
-            const kr_val *v = plain_member(&x, key);
-
-            if (!v) {
-                *out = CEL__OPT_NONE;
-                return 0;
-            }
-            x = *v;
-            continue;
+        if (LIKELY(x->kind == KR_MAP && !x->aux)) {
+            x = map_member(x, key);
+            if (x)
+                continue;
+            *out = CEL__OPT_NONE;
+            return 0;
         }
-        KR_TRY(cel__opt_select(vm, i ? (kr_val){.kind = KR_OPTIONAL, .ref = &x} : x, key, out));
+        KR_TRY(cel__opt_select(vm, i ? (kr_val){.kind = KR_OPTIONAL, .ref = x} : *x, key, out));
         if (out->kind != KR_OPTIONAL || !out->ref)
             return 0;
-        x = *out->ref;
+        x = out->ref;
     }
-    *out = cel__opt_of(vm->a, x);
+    *out = (kr_val){.kind = KR_OPTIONAL, .ref = x};
     return 0;
 }
 
-/* Equality of the kinds that need nothing but their words; 1: another kind. */
+/* Equality of the kinds that need nothing but their words; 1: another kind, or a text that is
+ * paid for. */
 static inline int quick_equal(const kr_val *x, const kr_val *y, bool *equal)
 {
     if (x->kind != y->kind)
         return 1;
-    if (x->kind == KR_STRING)
+    if (x->kind == KR_STRING && x->n < CEL__LOOK_BYTES)
         *equal = x->n == y->n && kr_bytes_eq(x->s, y->s, x->n);
     else if (x->kind == KR_INT)
         *equal = x->i == y->i;
@@ -362,9 +455,18 @@ static inline void copy_bytes(char *to, const char *from, size_t n)
         memcpy(&last, from + n - 8, 8);
         memcpy(to, &first, 8);
         memcpy(to + n - 8, &last, 8);
-    } else {
-        for (size_t i = 0; i < n; i++)
-            to[i] = from[i];
+    } else if (n >= 4) {
+        uint32_t first;
+        uint32_t last;
+
+        memcpy(&first, from, 4);
+        memcpy(&last, from + n - 4, 4);
+        memcpy(to, &first, 4);
+        memcpy(to + n - 4, &last, 4);
+    } else if (n) {
+        to[0] = from[0];
+        to[n / 2] = from[n / 2];
+        to[n - 1] = from[n - 1];
     }
 }
 
@@ -516,6 +618,7 @@ NOINLINE int make_map(struct cel__vm *vm, const kr_val *regs, const struct cel__
 
         if (k.kind == KR_ERROR || v.kind == KR_ERROR)
             return cel__raise_val(vm, k.kind == KR_ERROR ? k : v);
+        KR_TRY(cel__charge(vm, CEL__KEY_LOOKS * cel__look_at(k)));
         if (k.kind == KR_BYTES)
             return cel__raise(vm,
                               "internal error: runtime error: hash of unhashable type types.Bytes");
@@ -539,7 +642,8 @@ NOINLINE int make_map(struct cel__vm *vm, const kr_val *regs, const struct cel__
     return 0;
 }
 
-/* r: what is iterated over; r + 1: the next index. */
+/* r: what is iterated over; r + 1: the next index, and as a flag: the elements need only be copied.
+ */
 NOINLINE int iter_begin(struct cel__vm *vm, kr_val range, bool two, kr_val *r)
 {
     if (range.kind == KR_ERROR)
@@ -550,13 +654,18 @@ NOINLINE int iter_begin(struct cel__vm *vm, kr_val range, bool two, kr_val *r)
         return cel__raise(vm, "got '%s', expected iterable type", cel__go_val_type(range));
     r[0] = range;
     r[1] = kr_int(0);
+    r[1].flags = range.kind == KR_LIST && !range.aux && !two;
     return 0;
 }
 
 /* The element of a map, of a list read through a schema, or with its index. */
 NOINLINE void iter_other(struct cel__vm *vm, const kr_val *range, uint32_t i, kr_val *var, bool two)
 {
-    if (range->kind == KR_LIST) {
+    if (LIKELY(range->kind == KR_MAP && !range->aux)) {
+        copy_val(&var[0], &range->map[i].key);
+        if (two)
+            copy_val(&var[1], &range->map[i].val);
+    } else if (range->kind == KR_LIST) {
         kr_val v = cel__item(vm, *range, i);
 
         var[0] = two ? kr_int(i) : v;
@@ -577,7 +686,7 @@ ALWAYS_INLINE bool iter_next(struct cel__vm *vm, kr_val *it, kr_val *var, bool t
     if (i >= it[0].n)
         return false;
     it[1].i = i + 1;
-    if (LIKELY(it[0].kind == KR_LIST && !it[0].aux && !two))
+    if (LIKELY(it[1].flags))
         copy_val(var, &it[0].list[i]);
     else
         iter_other(vm, it, i, var, two);
@@ -613,6 +722,7 @@ NOINLINE int map_add(struct cel__vm *vm, kr_val *r, kr_val k, kr_val v)
 {
     if (k.kind == KR_ERROR || v.kind == KR_ERROR)
         return cel__raise_val(vm, k.kind == KR_ERROR ? k : v);
+    KR_TRY(cel__charge(vm, CEL__KEY_LOOKS * cel__look_at(k)));
     map_room(vm, r, 1);
     ((struct kr_pair *)(uintptr_t)r[0].map)[r[0].n++] = (struct kr_pair){.key = k, .val = v};
     return 0;
@@ -714,6 +824,18 @@ static const struct cel__handler *handler_at(const struct cel_prog *p, uint32_t 
             goto raised;                                                                           \
         STEP();                                                                                    \
     } while (0)
+/* Result of a comparison. With a flag the next instruction looks at it, and nobody else does but
+ * AND and OR at their left operand; that is done at once. */
+#define COMPARED(result)                                                                           \
+    do {                                                                                           \
+        b = (result);                                                                              \
+        if (in->flag) {                                                                            \
+            in++;                                                                                  \
+            goto *tests[in->op];                                                                   \
+        }                                                                                          \
+        *DST = kr_bool(b);                                                                         \
+        STEP();                                                                                    \
+    } while (0)
 #define BOTH(k) (x->kind == (k) && y->kind == (k))
 #define ORDER(cmp)                                                                                 \
     do {                                                                                           \
@@ -721,8 +843,7 @@ static const struct cel__handler *handler_at(const struct cel_prog *p, uint32_t 
         y = REF(in->b);                                                                            \
         if (UNLIKELY(!BOTH(KR_INT)))                                                               \
             STEP_IF(cel__arith(vm, in->op, *x, *y, DST));                                          \
-        *DST = kr_bool(x->i cmp y->i);                                                             \
-        STEP();                                                                                    \
+        COMPARED(x->i cmp y->i);                                                                   \
     } while (0)
 #define ARITH(overflows)                                                                           \
     do {                                                                                           \
@@ -736,37 +857,79 @@ static const struct cel__handler *handler_at(const struct cel_prog *p, uint32_t 
     } while (0)
 #define DST (&regs[in->dst])
 
-static int run(struct cel__vm *vm, kr_val *regs, kr_val *out)
+/* Field by field: to clear the whole first takes as long as a short program. */
+ALWAYS_INLINE void vm_begin(struct cel__vm *vm, const struct cel_prog *p, const struct cel_run *r)
+{
+    vm->a = r->a;
+    vm->p = p;
+    vm->slots = r->slots;
+    vm->slots_n = r->slots_n;
+    vm->cost = p->insns_n;
+    vm->cost_max = r->cost_max ? r->cost_max : CEL_COST_MAX;
+    vm->bytes_max = r->a->used_bytes + (r->bytes_max ? r->bytes_max : CEL_BYTES_MAX);
+    vm->depth = 0;
+    vm->parts = 0;
+}
+
+/* The registers: on the stack or, for large programs, in the arena. */
+ALWAYS_INLINE kr_val *frame(const struct cel__vm *vm, const struct cel_prog *p, kr_val *stack)
+{
+    const kr_val *from = p->consts;
+    const kr_val *end = from + p->consts_n;
+    kr_val *regs = stack;
+
+    if (UNLIKELY(p->regs_n + p->consts_n > STACK_REGS))
+        regs = kr_raw_n(vm->a, kr_val, p->regs_n + p->consts_n);
+    for (; from < end; from++, regs++)
+        copy_val(regs, from);
+    for (uint32_t i = 0; i < p->caches_n; i++)
+        regs[p->regs_n - 1 - i] = KR_V_NONE;
+    return regs;
+}
+
+NOINLINE int failed(const struct cel__vm *vm, struct cel_run *r, struct kr_err *err)
+{
+    const struct cel__error *e = cel__error_of(vm->raised);
+
+    r->cost = vm->cost;
+    r->fail = e->fail;
+    return kr_fail(err, e->code, KR_FMT, KR_ARG(e->text));
+}
+
+/* kept: the vm that the caller goes on with; NULL: none. */
+NOINLINE int run(const struct cel_prog *p, struct cel_run *r, struct cel__vm *kept, kr_val *out,
+                 struct kr_err *err)
 {
 #define CEL_OP(name) &&L_##name,
     static const void *const labels[] = {
 #include "cel/opcode.def"
     };
 #undef CEL_OP
-    const struct cel_prog *p = vm->p;
+    static const void *const tests[OP_N] = {
+        [OP_BRANCH] = &&TEST_BRANCH, [OP_AND_LEFT] = &&TEST_LEFT, [OP_OR_LEFT] = &&TEST_LEFT,
+        [OP_ALL] = &&TEST_EACH,      [OP_ANY] = &&TEST_EACH,      [OP_AND] = &&TEST_BOTH,
+        [OP_OR] = &&TEST_BOTH,
+    };
+    struct cel__vm own;
+    struct cel__vm *vm = kept ? kept : &own;
+    kr_val stack[STACK_REGS];
+    kr_val *regs;
     const struct cel__insn *in = p->insns;
     const struct cel__handler *h;
     const kr_val *x;
     const kr_val *y;
     kr_val v;
-    bool b;
+    bool b = false;
     int rc;
 
-    for (uint32_t i = 0; i < p->caches_n; i++)
-        regs[p->regs_n - 1 - i] = KR_V_NONE;
-    vm->cost += p->insns_n;
-    if (vm->cost > vm->cost_max)
-        return cel__over_limit(vm);
+    vm_begin(vm, p, r);
+    regs = frame(vm, p, stack);
+    if (UNLIKELY(vm->cost > vm->cost_max)) {
+        cel__over_limit(vm);
+        return failed(vm, r, err);
+    }
     GO();
 
-L_RETURN:
-    x = REF(in->a);
-    if (LIKELY(x->kind != KR_ERROR)) {
-        copy_val(out, x);
-        return 0;
-    }
-    rc = cel__raise_val(vm, *x);
-    goto raised;
 L_MOVE:
     x = REF(in->a);
     if (UNLIKELY(x->kind == KR_ERROR)) {
@@ -774,14 +937,28 @@ L_MOVE:
         goto raised;
     }
     copy_val(DST, x);
-    STEP();
+    if (!in->flag)
+        STEP();
+    in++;
+L_RETURN:
+    x = REF(in->a);
+    if (UNLIKELY(x->kind == KR_ERROR)) {
+        rc = cel__raise_val(vm, *x);
+        goto raised;
+    }
+    copy_val(out, x);
+    r->cost = vm->cost;
+    r->fail = CEL_FAIL_NONE;
+    return 0;
 L_SLOT:
     STEP_IF(load_slot(vm, in, DST));
 L_PATH:
-    x = &regs[p->paths[in->b].cache];
-    if (in->flag && x->kind != KR_NONE) {
-        copy_val(DST, x);
-        STEP();
+    if (in->flag) {
+        x = &regs[p->paths[in->b].cache];
+        if (x->kind != KR_NONE) {
+            copy_val(DST, x);
+            STEP();
+        }
     }
     x = plain_path(vm->slots, vm->slots_n, in, &p->paths[in->b]);
     if (UNLIKELY(!x))
@@ -794,17 +971,17 @@ L_SELECT:
     x = REF(in->a);
     y = plain_member(x, &p->keys[in->b]);
     if (UNLIKELY(!y))
-        STEP_IF(cel__select(vm, *x, &p->keys[in->b], DST));
+        STEP_IF(select_any(vm, x, &p->keys[in->b], DST));
     copy_val(DST, y);
     STEP();
 L_HAS:
     x = REF(in->a);
-    if (UNLIKELY(x->kind != KR_MAP || x->aux))
-        STEP_IF(cel__has(vm, *x, &p->keys[in->b], DST));
-    *DST = kr_bool(plain_member(x, &p->keys[in->b]) != NULL);
+    if (!plain_member(x, &p->keys[in->b]))
+        STEP_IF(has_any(vm, x, &p->keys[in->b], DST));
+    *DST = kr_bool(true);
     STEP();
 L_OPT_PATH:
-    STEP_IF(optional_path(vm, VAL(in->a), &p->paths[in->b], DST));
+    STEP_IF(optional_path(vm, REF(in->a), &p->paths[in->b], DST));
 L_INDEX:
     x = REF(in->a);
     y = plain_item(x, REF(in->b));
@@ -838,8 +1015,7 @@ L_NE:
         *DST = v;
         STEP();
     }
-    *DST = kr_bool(b == (in->op == OP_EQ));
-    STEP();
+    COMPARED(b == (in->op == OP_EQ));
 L_LT:
     ORDER(<);
 L_LE:
@@ -860,6 +1036,31 @@ L_NOT:
     STEP();
 L_NEGATE:
     STEP_IF(cel__negate(vm, VAL(in->a), DST));
+TEST_BRANCH:
+    if (!b)
+        JUMP(in->b);
+    STEP();
+TEST_LEFT:
+    if (b == (in->op == OP_OR_LEFT)) {
+        *DST = kr_bool(b);
+        JUMP(in->b);
+    }
+    regs[in->a] = kr_bool(b);
+    STEP();
+TEST_BOTH:
+    x = REF(in->a);
+    if (UNLIKELY(x->kind != KR_BOOL)) {
+        regs[in->b] = kr_bool(b);
+        GO();
+    }
+    *DST = kr_bool(in->op == OP_OR ? x->b || b : x->b && b);
+    STEP();
+TEST_EACH:
+    if (b == (in->op == OP_ANY)) {
+        *DST = kr_bool(b);
+        JUMP(in->b);
+    }
+    STEP();
 L_JUMP:
     JUMP(in->b);
 L_BRANCH:
@@ -919,7 +1120,9 @@ L_LIST:
 L_MAP:
     STEP_IF(make_map(vm, regs, in, DST));
 L_CALL:
-    STEP_IF(run_call(vm, regs, &p->calls[in->a], DST));
+    if (in->flag)
+        STEP_IF(run_call(vm, &p->calls[in->a], REF(in->b), DST));
+    STEP_IF(run_call_copied(vm, regs, &p->calls[in->a], DST));
 L_ITER:
     STEP_IF(iter_begin(vm, VAL(in->a), in->flag, DST));
 L_NEXT:
@@ -929,10 +1132,13 @@ L_NEXT:
 L_AGAIN:
     if (!iter_next(vm, &regs[in->a], DST, in->flag))
         STEP();
-    vm->cost += (uint32_t)(in - p->insns) - in->b + 1;
-    if (UNLIKELY(vm->cost > vm->cost_max || vm->a->used_bytes > vm->bytes_max))
-        return cel__over_limit(vm); /* bytes: optionals and errors made in the loop */
-    JUMP(in->b);
+    vm->cost += in->b + 1;
+    if (UNLIKELY(vm->cost > vm->cost_max || vm->a->used_bytes > vm->bytes_max)) {
+        rc = cel__over_limit(vm); /* bytes: optionals and errors made in the loop */
+        goto raised;
+    }
+    in -= in->b;
+    GO();
 L_LIST_BEGIN:
     rc = cel__charge(vm, regs[in->a].n / 4);
     *DST = kr_list(kr_raw_n(vm->a, kr_val, regs[in->a].n), 0);
@@ -974,59 +1180,31 @@ L_RAISE:
 raised:
     h = rc == KR_E_LIMIT ? NULL : handler_at(p, (uint32_t)(in - p->insns));
     if (!h)
-        return rc;
+        return failed(vm, r, err);
     regs[h->reg] = vm->raised;
     JUMP(h->target);
-}
-
-/* Runs with registers on the stack or, for large programs, in the arena. */
-static int run_registers(struct cel__vm *vm, kr_val *out)
-{
-    kr_val stack[STACK_REGS];
-
-    if (vm->p->regs_n > STACK_REGS)
-        return run(vm, kr_new_n(vm->a, kr_val, vm->p->regs_n), out);
-    return run(vm, stack, out);
 }
 
 int cel__eval_raw(const struct cel_prog *p, struct cel_run *r, struct cel__vm *vm, kr_val *out,
                   struct kr_err *err)
 {
-    const struct cel__error *e;
-    int rc;
-
-    *vm = (struct cel__vm){.a = r->a,
-                           .p = p,
-                           .slots = r->slots,
-                           .slots_n = r->slots_n,
-                           .bytes_max =
-                               r->a->used_bytes + (r->bytes_max ? r->bytes_max : CEL_BYTES_MAX),
-                           .cost_max = r->cost_max ? r->cost_max : CEL_COST_MAX};
-    rc = run_registers(vm, out);
-    r->cost = vm->cost;
-    r->fail = CEL_FAIL_NONE;
-    if (rc == 0)
-        return 0;
-    e = cel__error_of(vm->raised);
-    r->fail = e->fail;
-    return kr_fail(err, e->code, KR_FMT, KR_ARG(e->text));
+    return run(p, r, vm, out, err);
 }
 
-NOINLINE int eval_any(const struct cel_prog *p, struct cel_run *run_, kr_val *out,
-                      struct kr_err *err)
+/* With schemas: the result may hold what is still to be converted. */
+NOINLINE int eval_typed(const struct cel_prog *p, struct cel_run *r, kr_val *out,
+                        struct kr_err *err)
 {
     struct cel__vm vm;
     kr_val v;
 
-    KR_TRY(cel__eval_raw(p, run_, &vm, &v, err));
-    *out = v;
-    if (!p->types_n)
-        return 0;
-    *out = cel__typed_finish(&vm, v);
+    KR_TRY(cel__eval_raw(p, r, &vm, &v, err));
+    v = cel__typed_finish(&vm, v);
     if (vm.parts > CEL__VALUE_PARTS_MAX) {
-        run_->fail = CEL_FAIL_LIMIT;
+        r->fail = CEL_FAIL_LIMIT;
         return kr_fail(err, KR_E_LIMIT, "the result has more than %d parts", CEL__VALUE_PARTS_MAX);
     }
+    *out = v;
     return 0;
 }
 
@@ -1037,7 +1215,7 @@ int cel_eval(const struct cel_prog *p, struct cel_run *run_, kr_val *out, struct
     if (p->only_path)
         v = plain_path(run_->slots, run_->slots_n, p->insns, &p->paths[p->insns->b]);
     if (!v)
-        return eval_any(p, run_, out, err);
+        return p->types_n ? eval_typed(p, run_, out, err) : run(p, run_, NULL, out, err);
     copy_val(out, v);
     run_->cost = p->insns_n;
     run_->fail = CEL_FAIL_NONE;

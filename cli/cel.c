@@ -19,7 +19,8 @@
 
 #include "cel/base/banned.h"
 
-static const char usage[] = "kroc cel EXPR [flags], or kroc cel --cases FILE...";
+static const char usage[] = "kroc cel EXPR [flags], or kroc cel --cases FILE... (EXPR: - reads it; "
+                            "-- goes before one that begins with -)";
 
 static const struct {
     const char *name;
@@ -55,11 +56,9 @@ static int read_vars(struct request *r, struct kr_err *err)
     if (!r->vars)
         return 0;
     KR_TRY(cli_read(&r->a, r->vars, &text, err));
-    if (kr_str_starts(kr_str_trim(text), KR_S("{"))) {
-        if (kr_json_parse(&r->a, text, &r->values, err) < 0)
-            return kr_wrap(err, "%s", r->vars);
-        return 0;
-    }
+    if (kr_json_parse(&r->a, text, &r->values, NULL) == 0 && r->values.kind == KR_MAP)
+        return 0; /* YAML has JSON in it, but other numbers */
+    r->values = kr_map_sorted(NULL, 0);
     if (kr_yaml_parse(&r->a, text, &docs, err) < 0)
         return kr_wrap(err, "%s", r->vars);
     if (docs.n > 0)
@@ -174,8 +173,24 @@ static int add_value(struct request *r, const struct cel_prog *p, struct kr_buf 
     KR_TRY(cel_to_json(&r->a, v, &v, err));
     if (v.kind == KR_OMIT)
         return kr_fail(err, KR_E_EVAL, "the result is omit(), which has no value");
-    KR_TRY(kr_json_write(out, v, 0, err));
-    kr_buf_chr(out, '\n');
+    rc = kr_json_write(out, v, 0, err);
+    if (rc < 0)
+        kr_buf_reset(out); /* half a value is none */
+    else
+        kr_buf_chr(out, '\n');
+    return rc;
+}
+
+/* The operand, or what stands on the standard input. */
+static int read_expr(struct request *r, struct kr_err *err)
+{
+    kr_str text;
+
+    r->expr = kr_str_c(r->operands.at[0]);
+    if (!kr_str_eq(r->expr, KR_S("-")))
+        return 0;
+    KR_TRY(cli_read(&r->a, "-", &text, err));
+    r->expr = kr_str_trim(text);
     return 0;
 }
 
@@ -183,6 +198,7 @@ static int answer(struct request *r, struct kr_buf *out, struct kr_err *err)
 {
     const struct cel_prog *p;
 
+    KR_TRY(read_expr(r, err));
     KR_TRY(read_vars(r, err));
     KR_TRY(make_env(r, err));
     KR_TRY(cel_compile(&r->a, r->env, r->expr, &p, err));
@@ -202,7 +218,6 @@ static int run_expr(struct request *r)
     int rc;
     int printed;
 
-    r->expr = kr_str_c(r->operands.at[0]);
     rc = answer(r, &out, &err);
     printed = out.n || rc == 0 ? cli_print(&out) : CLI_OK;
     if (rc < 0) {

@@ -66,7 +66,8 @@ static int unknown(const struct cli_option *options, const char *arg, struct kr_
     name = arg[1] == '-' ? cli_nearest(word, names, n) : NULL;
     if (name)
         return kr_fail(err, KR_E_INPUT, "unknown option %s; did you mean --%s?", arg, name);
-    return kr_fail(err, KR_E_INPUT, "unknown option %s", arg);
+    return kr_fail(err, KR_E_INPUT, "unknown option %s%s", arg,
+                   arg[1] == '-' ? "" : "; -- goes before an operand that begins with -");
 }
 
 static int take_flag(const struct cli_option *o, const char *value, struct kr_err *err)

@@ -22,6 +22,16 @@ if(out MATCHES "libuv|curl|microhttpd|-luv|-I${SOURCE}[ \n]")
     message(FATAL_ERROR "krcel wants more than it may: ${out}")
 endif()
 string(STRIP "${out}" flags)
+
+# A program may have names of its own: the library's global names begin with cel_ or kr_ (CEL_T_ for
+# types); those of C++ are weak or mangled, those of sanitizers theirs.
+file(GLOB_RECURSE archive ${WORK}/prefix/libkrcel.a)
+execute_process(COMMAND nm -g --defined-only --format=posix ${archive} OUTPUT_VARIABLE names COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "\n[A-Za-z_][^ \n]* [A-Z] " names "${names}")
+list(FILTER names EXCLUDE REGEX "^\n(cel_|kr_|CEL_T_|_Z|__odr_asan|DW\\.ref)")
+if(names)
+    message(FATAL_ERROR "global names without the prefix cel_ or kr_: ${names}")
+endif()
 separate_arguments(flags UNIX_COMMAND "${flags}")
 separate_arguments(cflags UNIX_COMMAND "${CFLAGS}")
 run("" ${CC} ${cflags} ${SOURCE}/examples/cel/main.c -o ${WORK}/greet ${flags})

@@ -400,6 +400,307 @@ TEST(hostile, errors_are_short)
     bomb_fini(&b);
 }
 
+/* --- every function pays for what it touches -------------------------------------------------- */
+
+enum {
+    BIG = 64 * 1024, /* bytes of a text, elements of a list or map */
+    CALLS = 8,       /* of each function */
+    BYTES_PER_STEP = 64,
+};
+
+struct row {
+    const char *name, *style, *id, *signature;
+};
+
+static const struct row rows[] = {
+#define CEL_FUNCTION(library, name, style, id, signature, impl, flags, help)                       \
+    {name, #style, id, signature},
+#include "cel/functions.def"
+#undef CEL_FUNCTION
+};
+
+/* Calls that look at no more than a fixed part of their operands. */
+static const char *const constant_rows[] = {
+    "size_bytes",
+    "bytes_size",
+    "size_list",
+    "list_size",
+    "size_map",
+    "map_size",
+    "string_to_bool",
+    "bytes_to_bytes",
+    "string_to_bytes",
+    "to_dyn",
+    "string_to_string",
+    "type",
+    "optional_of",
+    "optional_ofNonZeroValue",
+    "optional_value",
+    "optional_hasValue",
+    "optional_or_optional",
+    "optional_orValue_value",
+    "list_first",
+    "list_last",
+    "runtime_newCondition_map", /* its operand is a literal of the text */
+};
+
+static bool is_constant_row(const char *id)
+{
+    for (size_t i = 0; i < KR_N(constant_rows); i++) {
+        if (strcmp(constant_rows[i], id) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A large operand of each type; the first that the type's name begins with. x: see big_operands. */
+static const struct {
+    const char *type, *text;
+    bool large;
+} operands[] = {
+    {"string", "x.s", true},
+    {"bytes", "bytes(x.s)", true},
+    {"int", "1", false},
+    {"uint", "1u", false},
+    {"double", "1.5", false},
+    {"bool", "true", false},
+    {"duration", "duration('1s')", false},
+    {"timestamp", "timestamp(1)", false},
+    {"list(string)", "x.strings", true},
+    {"list(int)", "x.ints", true},
+    {"list(uint)", "x.ints", true},
+    {"list(list(", "[x.ints]", true},
+    {"list(optional_type", "x.optionals", true},
+    {"list(", "x.ints", true},
+    {"map(", "x.map", true},
+    {"optional_type", "optional.of(x.ints)", true},
+    {"kubernetes.URL", "url(x.url)", true},
+    {"kubernetes.Semver", "semver(x.semver)", true},
+    {"kubernetes.Quantity", "quantity('1')", false},
+    {"kubernetes.NamedFormat", "format.uri()", false},
+    {"net.IP", "ip('::1')", false},
+    {"net.CIDR", "cidr('::/8')", false},
+    {"kro.run.Runtime", "runtime", false},
+    {"dyn", "x.ints", true},
+    {"", "x.s", true}, /* a type parameter */
+};
+
+static void operand(struct kr_buf *b, kr_str type, bool *large)
+{
+    size_t i = 0;
+
+    while (!kr_str_starts(type, kr_str_c(operands[i].type)))
+        i++;
+    *large = *large || operands[i].large;
+    kr_buf_str(b, kr_str_c(operands[i].text));
+}
+
+/* The type that *rest begins with; commas in brackets belong to it. */
+static kr_str next_type(kr_str *rest)
+{
+    size_t n = 0;
+    int depth = 0;
+    kr_str type;
+
+    while (n < rest->n && (rest->s[n] != ',' || depth > 0)) {
+        depth += rest->s[n] == '(' ? 1 : rest->s[n] == ')' ? -1 : 0;
+        n++;
+    }
+    type = kr_str_trim(kr_str_sub(*rest, 0, n));
+    *rest = kr_str_sub(*rest, n < rest->n ? n + 1 : n, rest->n);
+    return type;
+}
+
+/* Appends a call of the row; false when none of its operands can be large. */
+static bool write_call(struct kr_buf *b, const struct row *row)
+{
+    kr_str rest = kr_str_c(row->signature);
+    bool large = false;
+    uint32_t n = 0;
+
+    rest = kr_str_trim(kr_str_sub(rest, 0, (size_t)kr_str_find(rest, KR_S("->"))));
+    if (strcmp(row->style, "MEMBER") == 0) {
+        operand(b, next_type(&rest), &large);
+        kr_buf_fmt(b, ".");
+    }
+    kr_buf_fmt(b, "%s(", row->name);
+    for (; rest.n; n++) {
+        kr_buf_fmt(b, "%s", n ? ", " : "");
+        operand(b, next_type(&rest), &large);
+    }
+    kr_buf_fmt(b, ")");
+    return large;
+}
+
+static kr_val repeated(struct kr_arena *a, const char *before, const char *s, uint32_t n)
+{
+    KR_AUTO(kr_buf) b = KR_BUF(4 * BIG);
+
+    kr_buf_str(&b, kr_str_c(before));
+    for (uint32_t i = 0; i < n; i++)
+        kr_buf_str(&b, kr_str_c(s));
+    return kr_string(kr_strdup(a, kr_buf_view(&b)));
+}
+
+static kr_val big_list(struct kr_arena *a, kr_val item)
+{
+    kr_val *items = kr_new_n(a, kr_val, BIG);
+
+    for (uint32_t i = 0; i < BIG; i++)
+        items[i] = item.kind == KR_NONE ? kr_int(i) : item;
+    return kr_list(items, BIG);
+}
+
+static kr_val big_map(struct kr_arena *a)
+{
+    struct kr_mapb b = KR_MAPB(a);
+
+    for (uint32_t i = 0; i < BIG; i++)
+        kr_mapb_put(&b, kr_fmt(a, "%08u", i), KR_V_NULL);
+    return kr_mapb_done(&b);
+}
+
+/* x: what the operands above name. same: a text of its own that equals s. */
+static kr_val big_operands(struct kr_arena *a)
+{
+    struct kr_mapb b = KR_MAPB(a);
+
+    kr_mapb_put(&b, KR_S("s"), repeated(a, "", "\xc3\xa9", BIG / 2));
+    kr_mapb_put(&b, KR_S("same"), repeated(a, "", "\xc3\xa9", BIG / 2));
+    kr_mapb_put(&b, KR_S("strings"), big_list(a, KR_V_STR("\xc3\xa9")));
+    kr_mapb_put(&b, KR_S("ints"), big_list(a, KR_V_NONE));
+    kr_mapb_put(&b, KR_S("optionals"), big_list(a, (kr_val){.kind = KR_OPTIONAL}));
+    kr_mapb_put(&b, KR_S("map"), big_map(a));
+    kr_mapb_put(&b, KR_S("url"), repeated(a, "https://a/", "\xc3\xa9", BIG / 2));
+    kr_mapb_put(&b, KR_S("semver"), repeated(a, "1.2.3-", "a", BIG));
+    return kr_mapb_done(&b);
+}
+
+/* Do CALLS evaluations of call take a step per BYTES_PER_STEP at least, whatever they give? */
+static bool pays(struct bomb *b, kr_val x, kr_str call)
+{
+    const struct cel_prog *p;
+    struct kr_arena each = {0};
+    uint64_t enough = CALLS * (uint64_t)BIG / BYTES_PER_STEP;
+    kr_val v;
+
+    kr_buf_reset(&b->text);
+    kr_buf_fmt(&b->text, "lists.range(%d).all(i, type(" KR_FMT ") == int || true)", CALLS,
+               KR_ARG(call));
+    EXPECT_OK(cel_compile(&b->a, b->env, kr_buf_view(&b->text), &p, &b->err), &b->err);
+    b->slot = x;
+    b->run.a = &each;
+    b->run.cost_max = enough - 1; /* then it need not go on */
+    b->run.bytes_max = 0;
+    if (cel_eval(p, &b->run, &v, &b->err) < 0 && b->run.fail != CEL_FAIL_LIMIT)
+        EXPECT_TEXT(b->err.text, "a limit");
+    kr_arena_fini(&each);
+    return b->run.cost >= enough;
+}
+
+static void unpaid(const char *what, uint32_t *failed)
+{
+    test_diff(what, "charged by the size of its operands");
+    (*failed)++;
+}
+
+TEST(hostile, every_function_pays_for_its_operands)
+{
+    struct bomb b;
+    KR_AUTO(kr_buf) call = KR_BUF(KR_ERR_MAX);
+    uint32_t failed = 0;
+    kr_val x;
+
+    bomb_init(&b);
+    x = big_operands(&b.a);
+    for (size_t i = 0; i < KR_N(rows); i++) {
+        bool hidden = strpbrk(rows[i].name, "@_!-") != NULL; /* operators: below */
+
+        kr_buf_reset(&call);
+        if (hidden || !write_call(&call, &rows[i]) || is_constant_row(rows[i].id))
+            continue;
+        if (!pays(&b, x, kr_buf_view(&call)))
+            unpaid(rows[i].id, &failed);
+    }
+    bomb_fini(&b);
+    assert_int_equal(failed, 0);
+}
+
+TEST(hostile, operators_pay_for_the_texts_they_compare)
+{
+    static const char *const calls[] = {
+        "x.s == x.same",
+        "x.s != x.same",
+        "x.s < x.same",
+        "x.s >= x.same",
+        "bytes(x.s) == bytes(x.same)",
+        "bytes(x.s) < bytes(x.same)",
+        "[x.s] == [x.same]",
+        "{'k': x.s} == {'k': x.same}",
+        "x.s in [x.same]",
+        "x.s in {x.same: 1}",
+        "{x.s: 1}[x.same]",
+        "{x.s: 1}[?x.same]",
+        "{x.s: 1}.exists(k, k == x.same)",
+        "{'a': 1}.transformMapEntry(k, v, {x.s: 1})",
+        "optional.of(x.s) == optional.of(x.same)",
+        "url(x.url) == url(x.url)",
+        "x.s + x.same",
+        "x.ints == x.ints",
+        "x.map == x.map",
+        "65535 in x.ints",
+        "string(bytes(x.s)).size()",
+        "x.s.startsWith(x.same)",
+        "x.s.endsWith(x.same)",
+        "[x.s, x.same].sort()",
+        "[x.s, x.same].isSorted()",
+        "[x.s, x.same].min()",
+        "[x.s, x.same].max()",
+        "[x.s, x.same].distinct()",
+        "[x.s, x.same].sortBy(k, k)",
+        "[x.s].indexOf(x.same)",
+        "[x.s].lastIndexOf(x.same)",
+        "sets.contains([x.s], [x.same])",
+        "{x.s: 1}.merge({x.same: 1})",
+    };
+    struct bomb b;
+    uint32_t failed = 0;
+    kr_val x;
+
+    bomb_init(&b);
+    x = big_operands(&b.a);
+    for (size_t i = 0; i < KR_N(calls); i++) {
+        if (!pays(&b, x, kr_str_c(calls[i])))
+            unpaid(calls[i], &failed);
+    }
+    bomb_fini(&b);
+    assert_int_equal(failed, 0);
+}
+
+TEST(hostile, patterns_pay_for_their_size)
+{
+    stopped("cel.bind(s, lists.range(100000).map(b, 'a').join(''), lists.range(10).all(i, "
+            "!s.matches('(a?){100}a{300}b' + string(i))))");
+    stopped("cel.bind(s, lists.range(100000).map(b, 'a').join(''), "
+            "lists.range(10).all(i, !s.matches('(a?){100}a{300}b')))");
+    stopped("lists.range(2000).all(i, 'a'.find('(a{1000}){1}' + string(i)) == '')");
+    stopped("lists.range(1000).all(i, 'a'.matches('a{1000}' + lists.range(200).map(b, "
+            "'a{1000}').join('') + string(i)) || true)");
+}
+
+TEST(hostile, the_error_names_the_limit_of_steps)
+{
+    struct bomb b;
+    kr_val v;
+
+    bomb_init(&b);
+    add(&b, "lists.range(1000000).all(i, i >= 0)");
+    b.run.cost_max = 12345;
+    assert_int_equal(explode(&b, &v), KR_E_LIMIT);
+    EXPECT_TEXT(b.err.text, "evaluation cost limit exceeded: more than 12345 steps");
+    bomb_fini(&b);
+}
+
 int main(void)
 {
     return RUN(
@@ -414,5 +715,8 @@ int main(void)
         T(hostile, bytes_are_limited_where_steps_are_not),
         T(hostile, patterns_that_ruin_backtracking_matchers),
         T(hostile, patterns_that_grow_are_refused), T(hostile, deep_values_are_walked_to_a_limit),
-        T(hostile, a_result_that_grows_a_level_each_turn), T(hostile, errors_are_short));
+        T(hostile, a_result_that_grows_a_level_each_turn), T(hostile, errors_are_short),
+        T(hostile, every_function_pays_for_its_operands),
+        T(hostile, operators_pay_for_the_texts_they_compare),
+        T(hostile, patterns_pay_for_their_size), T(hostile, the_error_names_the_limit_of_steps));
 }

@@ -131,8 +131,8 @@ TEST(refs, inspection_names_free_identifiers_and_unknown_functions)
     EXPECT_TEXT(inspect(&a, "b.x + a.y.map(i, i + c)"), "b a c ");
     EXPECT_TEXT(inspect(&a, "json.marshal(a) + nope(b)"), "a b nope() ");
     EXPECT_TEXT(inspect(&a, "a ? omit() : 1"), "a omit");
-    EXPECT_TEXT(inspect(&a, "a.list.map(a, a)"),
-                ""); /* as kro: the loop variable hides the range */
+    EXPECT_TEXT(inspect(&a, "a.list.map(a, a)"), "a "); /* the range is outside of the loop */
+    EXPECT_TEXT(inspect(&a, "[1].map(a, a.map(b, b) + c.map(c, c))"), "c ");
     kr_arena_fini(&a);
 }
 

@@ -40,6 +40,67 @@ static const char *eval(struct fixture *f, const char *schema, const char *json,
     return kr_json_str(&f->a, v).s;
 }
 
+/* One program on one object after the other, each of another shape. */
+TEST(vm, a_member_is_found_wherever_it_stands)
+{
+    static const struct {
+        const char *json, *wanted;
+    } cases[] = {
+        {"{\"a\":{\"b\":1}}", "[1,1,true,1]"},
+        {"{\"0\":0,\"a\":{\"a\":2,\"b\":3}}", "[3,3,true,3]"},
+        {"{\"a\":{\"b\":4},\"b\":5}", "[4,4,true,4]"},
+        {"{\"a\":{\"a\":6}}", "error: no such key: b"},
+        {"{}", "error: no such key: a"},
+        {"{\"a\":{\"b\":null}}", "[null,null,true,null]"},
+        {"{\"a\":[7]}", "error: unsupported index type 'string' in list"},
+        {"{\"a\":{\"b\":8}}", "[8,8,true,8]"},
+    };
+    struct fixture f = {0};
+    const struct cel_prog *p =
+        compile(&f, NULL, "[v.a.b, v.?a.?b.orValue('none'), has(v.a.b), [v.a].map(x, x.b)[0]]");
+
+    for (size_t i = 0; i < KR_N(cases); i++) {
+        kr_val v;
+
+        f.slot = test_json(&f.a, cases[i].json);
+        f.run = (struct cel_run){.slots = &f.slot, .slots_n = 1, .a = &f.a};
+        if (cel_eval(p, &f.run, &v, &f.err) < 0)
+            EXPECT_TEXT(kr_fmt(&f.a, "error: %s", f.err.text).s, cases[i].wanted);
+        else
+            EXPECT_TEXT(kr_json_str(&f.a, v).s, cases[i].wanted);
+    }
+    kr_arena_fini(&f.a);
+}
+
+/* Names of every length that differ in one byte only, wherever that is. */
+TEST(vm, no_other_member_of_the_same_length_is_taken)
+{
+    enum { LONGEST = 40 };
+    struct fixture f = {0};
+
+    for (size_t n = 1; n <= LONGEST; n++) {
+        char name[LONGEST + 1] = {0};
+        char other[LONGEST + 1] = {0};
+        const struct cel_prog *p;
+
+        memset(name, 'a', n);
+        p = compile(&f, NULL, kr_fmt(&f.a, "v.%s", name).s);
+        for (size_t at = 0; at < n; at++) {
+            kr_val v;
+
+            memset(other, 'a', n);
+            other[at] = 'b';
+            f.slot = test_json(&f.a, kr_fmt(&f.a, "{\"%s\":1}", name).s);
+            f.run = (struct cel_run){.slots = &f.slot, .slots_n = 1, .a = &f.a};
+            EXPECT_OK(cel_eval(p, &f.run, &v, &f.err), &f.err);
+            assert_int_equal(v.i, 1);
+            f.slot = test_json(&f.a, kr_fmt(&f.a, "{\"%s\":2}", other).s);
+            assert_int_equal(cel_eval(p, &f.run, &v, &f.err), KR_E_EVAL);
+        }
+    }
+    kr_arena_fini(&f.a);
+}
+
 TEST(vm, errors_say_whether_data_is_pending)
 {
     struct fixture f = {0};
@@ -174,11 +235,11 @@ TEST(vm, cost_and_memory_are_limited)
     EXPECT_TEXT(
         eval(&f, NULL, "1000",
              "lists.range(v).map(a, lists.range(v).map(b, lists.range(v).map(c, a + b + c)))"),
-        "error: evaluation cost limit exceeded");
+        "error: evaluation cost limit exceeded: more than 100000 steps");
     assert_int_equal(f.run.fail, CEL_FAIL_LIMIT);
     EXPECT_TEXT(
         eval(&f, NULL, "1000", "lists.range(v).all(a, lists.range(v).all(b, a + b >= 0)) || true"),
-        "error: evaluation cost limit exceeded");
+        "error: evaluation cost limit exceeded: more than 100000 steps");
     f.run.cost_max = UINT64_MAX;
     EXPECT_TEXT(eval(&f, NULL, "\"0123456789012345678901234567890123456789\"",
                      "cel.bind(a, v+v+v+v+v+v+v+v, cel.bind(b, a+a+a+a+a+a+a+a, cel.bind(c, "
@@ -217,7 +278,9 @@ TEST(vm, a_warm_evaluation_allocates_nothing)
 
 int main(void)
 {
-    return RUN(T(vm, errors_say_whether_data_is_pending),
+    return RUN(T(vm, a_member_is_found_wherever_it_stands),
+               T(vm, no_other_member_of_the_same_length_is_taken),
+               T(vm, errors_say_whether_data_is_pending),
                T(vm, logic_absorbs_errors_on_either_side),
                T(vm, bindings_are_lazy_and_evaluated_once), T(vm, data_is_read_through_its_schema),
                T(vm, untouched_objects_come_out_as_they_went_in),

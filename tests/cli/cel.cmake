@@ -55,6 +55,15 @@ expect(1 "^$" "/nonexistent" --vars /nonexistent 1)
 expect(1 "^$" "list.yaml: expected one map from variable to value" --vars ${WORK}/list.yaml 1)
 expect(1 "^$" "broken.yaml: " --vars ${WORK}/broken.yaml 1)
 
+# What begins with - or comes from a file; maps that look like JSON; nothing of what fails.
+expect(2 "^$" "^kroc: unknown option -1 \\+ 2; -- goes before an operand that begins with -\n$" "-1 + 2")
+expect(0 "^1\n$" "^$" -- "-1 + 2")
+file(WRITE ${WORK}/flow.yaml "{a: 1, b: [x]}\n")
+expect(0 "^\"x\"\n$" "^$" --vars ${WORK}/flow.yaml "b[0]")
+string(REPEAT "[" 200 open)
+string(REPEAT "]" 200 shut)
+expect(1 "^$" "nested over 100 levels" "${open}${shut}")
+
 # Conformance cases.
 file(WRITE ${WORK}/cases.jsonl [[{"file":"f","section":"s","name":"n1","expr":"1+1","expect":{"value":{"int":"2"}}}
 {"file":"f","section":"s","name":"n2","expr":"1+1","expect":{"value":{"int":"3"}}}
