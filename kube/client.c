@@ -26,7 +26,7 @@ struct kube_client {
     void *seen_arg;
 
     struct kr_link waiting, flying, delayed, done; /* struct kube_req.link, by state */
-    uint32_t busy_n, flying_n;
+    uint32_t busy_n, waiting_n, flying_n;
     uint32_t limit;           /* of flying_n */
     uint32_t good_n;          /* successes since the limit changed */
     uint64_t round;           /* counts the halvings */
@@ -121,6 +121,11 @@ void kube_client_on_ready(struct kube_client *client, void (*wake)(void *arg), v
 uint32_t kube_client_busy_n(const struct kube_client *client)
 {
     return client->busy_n;
+}
+
+uint32_t kube_client_waiting_n(const struct kube_client *client)
+{
+    return client->waiting_n;
 }
 
 /* --- completion ------------------------------------------------------------------------------- */
@@ -334,6 +339,7 @@ static void on_delay_over(struct kube_timer *timer)
     kr_link_remove(&req->link);
     kr_link_push(first->next, &req->link); /* in front: it has waited already */
     req->state = R_WAITING;
+    client->waiting_n++;
     pump(client);
 }
 
@@ -433,6 +439,7 @@ static void send_now(struct kube_req *req)
     kr_link_remove(&req->link);
     kr_link_push(&client->flying, &req->link);
     req->state = R_FLYING;
+    client->waiting_n--;
     client->flying_n++;
     if (req->tries++ == 0)
         req->started_ms = now_ms;
@@ -584,6 +591,7 @@ void kube_req_start(struct kube_client *client, struct kube_req *req)
     }
     kr_link_push(&client->waiting, &req->link);
     req->state = R_WAITING;
+    client->waiting_n++;
     pump(client);
 }
 
@@ -599,6 +607,7 @@ void kube_req_cancel(struct kube_req *req)
         return;
     case R_WAITING:
     case R_DELAYED:
+        req->client->waiting_n -= req->state == R_WAITING;
         req->unsent = !req->seen;
         req->client->c->ops->timer_stop(req->client->c, &req->timer);
         break;

@@ -81,6 +81,8 @@ void kube_client_on_ready(struct kube_client *client, void (*wake)(void *arg), v
 void kube_client_turn(struct kube_client *client);
 /* Requests that wait or fly. */
 uint32_t kube_client_busy_n(const struct kube_client *client);
+/* Requests that wait for their turn; those that wait for a repeat are not among them. */
+uint32_t kube_client_waiting_n(const struct kube_client *client);
 /* Cancels all requests; their callbacks come with KR_E_CANCELED. */
 void kube_client_cancel_all(struct kube_client *client);
 

@@ -122,8 +122,9 @@ static void set_connection(struct kube_xfer *f, const struct kube_config *c,
     curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)KUBE_CONNECT_TIMEOUT_MS);
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl_easy_setopt(e, CURLOPT_PIPEWAIT,
-                     1L); /* rather share one HTTP/2 connection than open many */
+    /* Rather share one HTTP/2 connection than open many. Without TLS there is only HTTP/1.1, and curl would
+     * wait for the end of the first exchange to know: a watch has none. */
+    curl_easy_setopt(e, CURLOPT_PIPEWAIT, t->tls ? 1L : 0L);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, (long)KUBE_TCP_KEEP_IDLE_S);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, (long)KUBE_TCP_KEEP_INTERVAL_S);

@@ -342,6 +342,18 @@ static void head_complete(struct kube_xfer *f)
     f->x->on_head(f->x, (int)status, f->retry_after_ms);
 }
 
+/* Tells the owner one line of the head. */
+static void tell_header(struct kube_xfer *f, kr_str line)
+{
+    kr_str name = {0}, rest = kr_str_trim(line);
+
+    if (f->x->on_header == NULL || rest.n == 0)
+        return;
+    if (!kr_str_starts(rest, KR_S("HTTP/")))
+        name = kr_str_cut(&rest, ':');
+    f->x->on_header(f->x, name, kr_str_trim(rest));
+}
+
 static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
 {
     struct kube_xfer *f = arg;
@@ -353,6 +365,7 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
     f->heard_ms = uv_now(f->curl->loop);
     if (f->head_done)
         return line.n; /* a trailer */
+    tell_header(f, line);
     if (kr_str_starts(line, KR_S("HTTP/")))
         f->retry_after_ms = -1;
     else if (line.n >= sizeof name && strncasecmp(bytes, name, sizeof name - 1) == 0)

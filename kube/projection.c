@@ -123,14 +123,7 @@ static void want(struct node *n, int change)
 
 struct kube_projection *kube_projection_new(void)
 {
-    static const char *const always[][2] = {{"apiVersion"},
-                                            {"kind"},
-                                            {"metadata", "name"},
-                                            {"metadata", "namespace"},
-                                            {"metadata", "uid"},
-                                            {"metadata", "resourceVersion"},
-                                            {"metadata", "generation"},
-                                            {"metadata", "deletionTimestamp"}};
+    static const char *const always[][2] = {{"apiVersion"}, {"kind"}};
     struct kube_projection *p = KR_ALLOC(struct kube_projection);
 
     p->root.leaf = NO_LEAF;
@@ -341,20 +334,40 @@ static void read_owned(struct kr_rec *r, kr_val object, kr_str manager,
     }
 }
 
+int kube_view(const struct kube_projection *p, kr_gvr gvr, kr_val object, kr_str manager,
+              struct kr_fieldset_pool *pool, struct kr_arena *scratch, struct kr_rec *out,
+              struct kr_err *err)
+{
+    struct build b = {.a = scratch, .leaf = kr_new_n(scratch, uint64_t, p->leaves_n)};
+    struct kr_rec view = {.leaves_n = (uint16_t)p->leaves_n, .leaf = b.leaf};
+
+    KR_TRY(read_metadata(&view, gvr, kr_get(object, KR_S("metadata")), err));
+    read_identity(&view, kr_get(object, KR_S("metadata")));
+    read_owned(&view, object, manager, pool);
+    view.root = visible(p, scratch, object);
+    digest_leaves(&b, &p->root, view.root, false);
+    *out = view;
+    return 0;
+}
+
+struct kr_rec *kube_freeze(const struct kube_projection *p, const struct kr_rec *view,
+                           struct kr_arena *scratch)
+{
+    struct build b = {.a = scratch};
+    struct kr_rec init = *view;
+
+    init.root = keep(&b, &p->root, view->root);
+    return kr_rec_freeze(&init);
+}
+
 int kube_project(const struct kube_projection *p, kr_gvr gvr, kr_val object, kr_str manager,
                  struct kr_fieldset_pool *pool, struct kr_arena *scratch, struct kr_rec **out,
                  struct kr_err *err)
 {
-    struct build b = {.a = scratch, .leaf = kr_new_n(scratch, uint64_t, p->leaves_n)};
-    struct kr_rec init = {.leaves_n = (uint16_t)p->leaves_n, .leaf = b.leaf};
-    kr_val seen = visible(p, scratch, object);
+    struct kr_rec view;
 
-    KR_TRY(read_metadata(&init, gvr, kr_get(object, KR_S("metadata")), err));
-    read_identity(&init, kr_get(object, KR_S("metadata")));
-    read_owned(&init, object, manager, pool);
-    digest_leaves(&b, &p->root, seen, false);
-    init.root = keep(&b, &p->root, seen);
-    *out = kr_rec_freeze(&init);
+    KR_TRY(kube_view(p, gvr, object, manager, pool, scratch, &view, err));
+    *out = kube_freeze(p, &view, scratch);
     return 0;
 }
 

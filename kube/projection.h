@@ -42,6 +42,15 @@ KR_MUST int kube_project(const struct kube_projection *p, kr_gvr gvr, kr_val obj
                          struct kr_fieldset_pool *pool, struct kr_arena *scratch,
                          struct kr_rec **out, struct kr_err *err);
 
+/* The same in two steps, for most objects that come are as they were. The view has all that kube_diff looks
+ * at; its strings and root are those of object, its digests live in scratch, and it holds a reference to
+ * its owned set, which the caller drops, or gives to kube_freeze together with the view. */
+KR_MUST int kube_view(const struct kube_projection *p, kr_gvr gvr, kr_val object, kr_str manager,
+                      struct kr_fieldset_pool *pool, struct kr_arena *scratch, struct kr_rec *out,
+                      struct kr_err *err);
+struct kr_rec *kube_freeze(const struct kube_projection *p, const struct kr_rec *view,
+                           struct kr_arena *scratch); /* returns a reference */
+
 /* What changed from old to now (either may be NULL: absent), as bits: leaves first, then the three
  * that every type has. bits is initialised here and lives in a. Returns false when nothing did. */
 enum {

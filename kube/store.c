@@ -9,6 +9,9 @@
  *                ^                                                                |
  *                +------------- those that the list has not, or older ------------+
  *
+ * An object that comes again without a visible difference gets no new record: the one that is here, and that
+ * others hold too, takes over its version.
+ *
  * Two memories keep the past from coming back:
  *   seen   the version the watch has reached. A response about an object that is not here and not
  *          newer than this tells of something that was deleted meanwhile.
@@ -286,12 +289,31 @@ static kr_val complete(struct kube_store *s, kr_val object)
     return object;
 }
 
-/* Begins a call: builds the record of object. Returns a reference. */
-static int make_rec(struct kube_store *s, kr_val object, struct kr_rec **out, struct kr_err *err)
+/* Begins a call: reads object. The view's owned set is the caller's to drop. */
+static int make_view(struct kube_store *s, kr_val object, struct kr_rec *view, struct kr_err *err)
 {
     kr_arena_reset(&s->scratch);
-    return kube_project(s->projection, s->gvr, complete(s, object), s->manager, s->pool,
-                        &s->scratch, out, err);
+    return kube_view(s->projection, s->gvr, complete(s, object), s->manager, s->pool, &s->scratch,
+                     view, err);
+}
+
+/* The same as a record. Returns a reference. */
+static int make_rec(struct kube_store *s, kr_val object, struct kr_rec **out, struct kr_err *err)
+{
+    struct kr_rec view;
+
+    KR_TRY(make_view(s, object, &view, err));
+    *out = kube_freeze(s->projection, &view, &s->scratch);
+    return 0;
+}
+
+/* Nothing of old that anybody can see has changed: then old is the record of the newer version too, for all
+ * who hold it, and there are never two of one object. */
+static bool renewed(struct kube_store *s, struct kr_rec *old, const struct kr_rec *now)
+{
+    struct kr_bits bits;
+
+    return old && !kube_diff(old, now, &s->scratch, &bits) && kr_rec_renew(old, now);
 }
 
 /* --- objects that a response said are gone ---------------------------------------------------- */
@@ -413,8 +435,15 @@ void kube_store_list_done_at(struct kube_store *s, kr_str version)
     s->synced = true;
     s->bytes = 0;
     kr_map_each (e, &s->objects) {
+        struct kr_rec *was = kr_map_get(&old, kr_map_key(e));
+
+        if (renewed(s, was, e->val)) {
+            kr_rec_drop(e->val);
+            e->val = kr_rec_hold(was);
+        } else {
+            report(s, was, e->val);
+        }
         s->bytes += kr_rec_bytes(e->val);
-        report(s, kr_map_get(&old, kr_map_key(e)), e->val);
     }
     kr_map_each (e, &old) {
         if (!kr_map_get(&s->objects, kr_map_key(e)))
@@ -439,20 +468,24 @@ static void see_version(struct kube_store *s, uint64_t version)
 int kube_store_put(struct kube_store *s, kr_val object, struct kr_err *err)
 {
     struct kr_map *m = s->is_filling ? &s->filling : &s->objects;
-    struct kr_rec *r;
+    struct kr_rec view, *old, *r;
     kr_str key;
 
-    KR_TRY(make_rec(s, object, &r, err));
-    key = rec_key(s, r);
-    see_version(s, r->version_u);
-    if (is_newer(r, kr_map_get(m, key))) {
-        s->object = object;
-        if (s->is_filling)
-            rec_put(m, key, kr_rec_hold(r));
-        else if (!tomb_of(s, key, r->uid))
-            visible_put(s, key, r);
-        s->object = KR_V_NONE;
+    KR_TRY(make_view(s, object, &view, err));
+    key = rec_key(s, &view);
+    see_version(s, view.version_u);
+    old = kr_map_get(m, key);
+    if (!is_newer(&view, old) || (!s->is_filling && renewed(s, old, &view))) {
+        kr_fieldset_drop(view.owned);
+        return 0;
     }
+    r = kube_freeze(s->projection, &view, &s->scratch);
+    s->object = object;
+    if (s->is_filling)
+        rec_put(m, key, kr_rec_hold(r));
+    else if (!tomb_of(s, key, r->uid))
+        visible_put(s, key, r);
+    s->object = KR_V_NONE;
     kr_rec_drop(r);
     return 0;
 }
@@ -460,22 +493,22 @@ int kube_store_put(struct kube_store *s, kr_val object, struct kr_err *err)
 int kube_store_delete(struct kube_store *s, kr_val object, struct kr_err *err)
 {
     struct kr_map *m = s->is_filling ? &s->filling : &s->objects;
-    struct kr_rec *r, *old;
+    struct kr_rec view, *old;
     kr_str key;
 
-    KR_TRY(make_rec(s, object, &r, err));
-    key = rec_key(s, r);
-    see_version(s, r->version_u);
-    if (tomb_of(s, key, r->uid))
+    KR_TRY(make_view(s, object, &view, err));
+    key = rec_key(s, &view);
+    see_version(s, view.version_u);
+    if (tomb_of(s, key, view.uid))
         tomb_del(s, key);
     old = kr_map_get(m, key);
-    if (old && (r->version_u == 0 || r->version_u >= old->version_u)) {
+    if (old && (view.version_u == 0 || view.version_u >= old->version_u)) {
         if (s->is_filling)
             kr_rec_drop(kr_map_del(m, key));
         else
             visible_delete(s, key);
     }
-    kr_rec_drop(r);
+    kr_fieldset_drop(view.owned);
     return 0;
 }
 

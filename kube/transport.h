@@ -28,6 +28,8 @@ struct kube_header {
 /* Status line and headers have arrived. retry_after_ms: from Retry-After (seconds or date), -1
  * without. */
 typedef void kube_head_fn(struct kube_exchange *x, int status, int64_t retry_after_ms);
+/* One line of the head, before on_head; the status line has no name: "HTTP/2 200". Borrowed for the call. */
+typedef void kube_header_fn(struct kube_exchange *x, kr_str name, kr_str value);
 /* Bytes of the body. Returns false to stop the exchange (then on_end comes with KR_E_LIMIT). */
 typedef bool kube_bytes_fn(struct kube_exchange *x, const char *bytes, size_t n);
 /* The end. rc: 0 (whole response received), KR_E_IO, KR_E_CANCELED or KR_E_LIMIT; err has the text,
@@ -45,6 +47,7 @@ struct kube_exchange {
     const char *user_agent; /* NULL: "kro"; the server derives the default field manager from it */
     bool stream;         /* a watch: goes over the stream handle, without a time-out on the whole */
     uint32_t timeout_ms; /* whole exchange; of a stream: the longest silence; 0: none */
+    kube_header_fn *on_header; /* NULL: nobody looks at headers */
     kube_head_fn *on_head;
     kube_bytes_fn *on_bytes;
     kube_end_fn *on_end;

@@ -19,7 +19,7 @@
 
 enum {
     ALIGN = 16,
-    PIECE_MAX = KR_ARENA_CHUNK_MAX / 4, /* larger pieces get a chunk of their own */
+    FMT_BYTES = 256, /* a formatted text up to this long is made in one go */
 };
 
 struct kr_chunk {
@@ -176,13 +176,18 @@ void kr_arena_reset(struct kr_arena *a)
 
 #else
 
+static size_t chunk_max(const struct kr_arena *a)
+{
+    return a->chunk_max ? a->chunk_max : KR_ARENA_CHUNK_MAX;
+}
+
 static void arena_grow(struct kr_arena *a, size_t bytes)
 {
     size_t size = a->head ? 2 * a->head->bytes : KR_ARENA_CHUNK;
     struct kr_chunk *c;
 
-    if (size > KR_ARENA_CHUNK_MAX)
-        size = KR_ARENA_CHUNK_MAX;
+    if (size > chunk_max(a))
+        size = chunk_max(a);
     while (size < bytes)
         size *= 2;
     c = chunk_new(size);
@@ -196,7 +201,7 @@ static char *arena_take_slow(struct kr_arena *a, size_t bytes)
 {
     char *p;
 
-    if (bytes > PIECE_MAX)
+    if (bytes > chunk_max(a) / 4)
         return piece_alone(a, bytes);
     arena_grow(a, bytes);
     p = a->at;
@@ -234,7 +239,7 @@ static void reset_slow(struct kr_arena *a)
         if (c != keep)
             kr_free(c);
     }
-    *a = (struct kr_arena){.head = keep};
+    *a = (struct kr_arena){.head = keep, .chunk_max = a->chunk_max};
     if (keep) {
         keep->next = NULL;
         a->at = chunk_data(keep);
@@ -246,6 +251,8 @@ void kr_arena_reset(struct kr_arena *a)
 {
     struct kr_chunk *c = a->head;
 
+    if (!a->used_bytes)
+        return; /* nothing was taken since the last time */
     if (!c || c->next || a->defers || c->bytes > KR_ARENA_CHUNK_MAX) {
         reset_slow(a);
         return;
@@ -301,6 +308,7 @@ kr_str kr_dotted(struct kr_arena *a, kr_str x, kr_str y)
 
 kr_str kr_fmt(struct kr_arena *a, const char *fmt, ...)
 {
+    char small[FMT_BYTES];
     va_list ap;
     va_list again;
     int n;
@@ -308,11 +316,14 @@ kr_str kr_fmt(struct kr_arena *a, const char *fmt, ...)
 
     va_start(ap, fmt);
     va_copy(again, ap);
-    n = vsnprintf(NULL, 0, fmt, ap);
+    n = vsnprintf(small, sizeof(small), fmt, ap);
     va_end(ap);
     KR_ASSERT(n >= 0);
     s = kr_arena_bytes(a, (size_t)n + 1);
-    vsnprintf(s, (size_t)n + 1, fmt, again);
+    if ((size_t)n < sizeof(small))
+        memcpy(s, small, (size_t)n + 1);
+    else
+        vsnprintf(s, (size_t)n + 1, fmt, again);
     va_end(again);
     return (kr_str){s, (size_t)n};
 }

@@ -63,13 +63,16 @@ uint64_t kr_alloc_count(void);
 uint64_t kr_arena_chunk_count(void); /* those of them that were arena chunks */
 
 enum {
-    KR_ARENA_CHUNK = 8 * 1024,        /* first chunk; the next ones double */
+    KR_ARENA_CHUNK = 1024 - 16, /* first chunk; the next ones double. With its header it is what
+                                       * malloc hands out fastest */
     KR_ARENA_CHUNK_MAX = 1024 * 1024, /* largest regular chunk */
 };
 
 /* An arena. Zero is a valid empty arena. */
 struct kr_arena {
     size_t used_bytes; /* handed out since the last reset */
+    size_t chunk_max; /* largest regular chunk; 0: KR_ARENA_CHUNK_MAX. Small: less is left unused in
+                        * what lives long */
 
     struct kr_chunk *head; /* current chunk first */
     char *at, *end;

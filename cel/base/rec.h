@@ -2,9 +2,9 @@
 /* rec.h - the frozen record of one observed object: what is kept of it, and nothing else.
  *
  * kube/store builds records from parsed objects through a projection; graph reads them as values.
- * A record is one allocation, immutable, counted. `root` is a sparse copy of the object that holds
- * apiVersion, kind, metadata.{name,namespace,uid,resourceVersion,generation,deletionTimestamp} and
- * the leaves that some expression reads; all else was dropped.
+ * A record is one allocation, immutable (but for kr_rec_renew), counted. `root` is a sparse copy of the
+ * object that holds apiVersion, kind and the leaves that some expression reads; all else was dropped. Name,
+ * uid, version and the like stand in the record itself; they are in root only where an expression reads them.
  */
 #ifndef KR_REC_H
 #define KR_REC_H
@@ -40,6 +40,9 @@ void kr_rec_drop(struct kr_rec *r);           /* accepts NULL */
 /* Builds a record: copies everything reachable from *init (strings, root, leaf digests) into one
  * allocation; takes over the reference init->owned. Returns a reference. */
 struct kr_rec *kr_rec_freeze(const struct kr_rec *init);
+/* The object has a newer version in which nothing that the record keeps has changed but the version and
+ * the generation: writes them into r, wherever it is held. false: they do not fit, r is as it was. */
+bool kr_rec_renew(struct kr_rec *r, const struct kr_rec *now);
 /* Bytes of the allocation, for metrics. */
 size_t kr_rec_bytes(const struct kr_rec *r);
 

@@ -65,8 +65,85 @@ TEST(kr_rec, an_empty_record_is_legal)
     kr_rec_drop(r);
 }
 
+/* A record of name with root, whose strings live in a. */
+static struct kr_rec *record(struct kr_arena *a, const char *name, const char *version,
+                             const char *root)
+{
+    struct kr_rec init = {.item = -1, .root = test_json(a, root)};
+
+    init.ref.name = kr_at_str(init.root, "metadata.name");
+    init.version = kr_strdup(a, kr_str_c(version));
+    assert_true(kr_str_eq(init.ref.name, kr_str_c(name)));
+    return kr_rec_freeze(&init);
+}
+
+TEST(kr_rec, what_many_have_is_shared_and_goes_with_the_last)
+{
+    struct kr_rec *r[4];
+    size_t first;
+
+    for (int i = 0; i < 4; i++) {
+        struct kr_arena a = {0};
+        char name[2] = {(char)('a' + i), 0};
+
+        r[i] = record(&a, name, "1",
+                      kr_fmt(&a,
+                             "{\"kind\":\"X\",\"metadata\":{\"name\":\"%s\",\"labels\":"
+                             "{\"one\":\"a value of some length\",\"two\":1}},\"status\":"
+                             "{\"conditions\":[{\"type\":\"Ready\",\"n\":1.0}]}}",
+                             name)
+                          .s);
+        kr_arena_fini(&a);
+    }
+    first = kr_rec_bytes(r[0]);
+    assert_true(kr_rec_bytes(r[2]) + 100 < first && kr_rec_bytes(r[3]) == kr_rec_bytes(r[2]));
+    assert_ptr_equal(kr_at(r[2]->root, "metadata.labels").map,
+                     kr_at(r[3]->root, "metadata.labels").map);
+    kr_rec_drop(r[0]);
+    kr_rec_drop(r[2]);
+    assert_true(kr_str_is(kr_at_str(r[3]->root, "metadata.labels.one"), "a value of some length"));
+    assert_int_equal(kr_get(kr_item(kr_at(r[3]->root, "status.conditions"), 0), KR_S("n")).kind,
+                     KR_DOUBLE);
+    kr_rec_drop(r[1]);
+    kr_rec_drop(r[3]);
+}
+
+TEST(kr_rec, a_share_is_the_same_to_the_last_bit)
+{
+    struct kr_arena a = {0};
+    struct kr_rec *r[4];
+
+    for (int i = 0; i < 4; i++)
+        r[i] = record(&a, "a", "1",
+                      i % 2 ? "{\"metadata\":{\"name\":\"a\"},\"s\":{\"l\":[1.0,\"1\",true]}}"
+                            : "{\"metadata\":{\"name\":\"a\"},\"s\":{\"l\":[1,\"1\",true]}}");
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(kr_item(kr_at(r[i]->root, "s.l"), 0).kind, i % 2 ? KR_DOUBLE : KR_INT);
+        kr_rec_drop(r[i]);
+    }
+    kr_arena_fini(&a);
+}
+
+TEST(kr_rec, a_newer_version_is_written_where_it_fits)
+{
+    struct kr_arena a = {0};
+    struct kr_rec *r = record(&a, "a", "98", "{\"metadata\":{\"name\":\"a\"}}");
+    struct kr_rec now = {.version = KR_S("99"), .version_u = 99, .generation = 3};
+
+    assert_true(kr_rec_renew(r, &now));
+    assert_true(kr_str_is(r->version, "99") && r->version_u == 99 && r->generation == 3);
+    now.version = KR_S("100");
+    assert_false(kr_rec_renew(r, &now));
+    assert_true(kr_str_is(r->version, "99"));
+    kr_rec_drop(r);
+    kr_arena_fini(&a);
+}
+
 int main(void)
 {
     return RUN(T(kr_rec, keeps_nothing_of_what_it_was_made_from),
-               T(kr_rec, an_empty_record_is_legal));
+               T(kr_rec, an_empty_record_is_legal),
+               T(kr_rec, what_many_have_is_shared_and_goes_with_the_last),
+               T(kr_rec, a_share_is_the_same_to_the_last_bit),
+               T(kr_rec, a_newer_version_is_written_where_it_fits));
 }

@@ -146,6 +146,35 @@ TEST(kube_store, a_list_is_visible_when_it_is_complete)
     fixture_fini(&f);
 }
 
+TEST(kube_store, an_object_without_a_visible_difference_keeps_its_record)
+{
+    struct fixture f;
+    struct kr_rec *held;
+
+    fixture_init(&f);
+    list(&f, "7");
+    held = kr_rec_hold(kube_store_get(f.s, KR_S("n"), KR_S("a")));
+    put(&f, "a", "8", 1);
+    assert_ptr_equal(kube_store_get(f.s, KR_S("n"), KR_S("a")), held);
+    assert_true(kr_str_is(held->version, "8") && held->version_u == 8);
+    put(&f, "a", "8", 2); /* an echo */
+    put(&f, "a", "7", 3); /* from the past */
+    assert_ptr_equal(kube_store_get(f.s, KR_S("n"), KR_S("a")), held);
+    kube_store_list_begin(f.s);
+    item(&f, "a", "9", 1);
+    item(&f, "b", "6", 2);
+    kube_store_list_done_at(f.s, KR_S("9"));
+    EXPECT_TEXT(changes(&f), "~b synced ");
+    assert_ptr_equal(kube_store_get(f.s, KR_S("n"), KR_S("a")), held);
+    assert_true(held->version_u == 9);
+    put(&f, "a", "10", 1); /* does not fit */
+    assert_true(kube_store_get(f.s, KR_S("n"), KR_S("a"))->version_u == 10);
+    put(&f, "a", "11", 2);
+    EXPECT_TEXT(changes(&f), "~a ");
+    kr_rec_drop(held);
+    fixture_fini(&f);
+}
+
 TEST(kube_store, items_of_a_list_get_kind_and_version_of_the_type)
 {
     struct fixture f;
@@ -510,6 +539,7 @@ TEST(kube_store, any_order_of_echoes_ends_with_the_newest)
 int main(void)
 {
     return RUN(T(kube_store, a_list_is_visible_when_it_is_complete),
+               T(kube_store, an_object_without_a_visible_difference_keeps_its_record),
                T(kube_store, items_of_a_list_get_kind_and_version_of_the_type),
                T(kube_store, a_second_list_replaces_whatever_its_versions),
                T(kube_store, an_aborted_list_leaves_no_trace),
