@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* glue.h - a request meets the rules of values: patches, server-side apply, schemas, policies.
+ *
+ * The rules themselves know no request; these functions give them what they need of it and make an
+ * answer of what they refuse. All return 0, or the status of the answer.
+ */
+#ifndef SANDBOX_GLUE_H
+#define SANDBOX_GLUE_H
+
+#include "kube/sandbox/internal.h"
+
+/* Is the patch of a kind that the type takes? */
+int sandbox__patch_type(struct sandbox_call *c);
+/* The body, as a patch of the three other kinds, applied to old. */
+int sandbox__patched(struct sandbox_call *c, kr_val old, kr_val *out);
+/* Server-side apply of `applied` to old (KR_NONE: creation), managed fields included. */
+int sandbox__applied(struct sandbox_call *c, kr_val old, kr_val applied, kr_val *out);
+/* next with the managed fields of an update by the request's manager. */
+kr_val sandbox__managed(struct sandbox_call *c, kr_val old, kr_val next);
+/* Equal but for their times? */
+bool sandbox__same_managed(kr_val x, kr_val y);
+/* Unknown fields dropped (or refused, as fieldValidation says), defaults by schema, validation. */
+int sandbox__checked(struct sandbox_call *c, kr_val old, kr_val *next, bool apply);
+/* Are its names ones? names.c */
+int sandbox__names_checked(struct sandbox_call *c, kr_val v);
+/* Policies of the cluster; next KR_NONE: a deletion. policy.c */
+int sandbox__admitted(struct sandbox_call *c, kr_val old, kr_val next);
+
+#endif

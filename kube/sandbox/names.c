@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* names.c - are the names of an object names? Its own, its labels, and of a definition those it makes.
+ *
+ * Source: apimachinery pkg/api/validation, pkg/util/validation; apiextensions validation.
+ */
+#include "kube/sandbox/glue.h"
+
+#include "cel/base/banned.h"
+
+enum { SUBDOMAIN_MAX = 253, LABEL_MAX = 63 };
+
+#define SUBDOMAIN_TEXT                                                                             \
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "   \
+    "'.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used "  \
+    "for validation is "                                                                           \
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+#define LABEL_TEXT                                                                                 \
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or "    \
+    "'.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value', " \
+    " "                                                                                            \
+    "or '12345', regex used for validation is "                                                    \
+    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+
+static bool lower_alnum(char ch)
+{
+    return (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9');
+}
+
+static bool alnum(char ch)
+{
+    return lower_alnum(ch) || (ch >= 'A' && ch <= 'Z');
+}
+
+static bool is_subdomain(kr_str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        bool edge = i == 0 || i + 1 == s.n || s.s[i - 1] == '.' || s.s[i + 1] == '.';
+
+        if (!lower_alnum(s.s[i]) && (edge || (s.s[i] != '-' && s.s[i] != '.')))
+            return false;
+    }
+    return s.n > 0 && s.n <= SUBDOMAIN_MAX;
+}
+
+static bool is_label_value(kr_str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        bool edge = i == 0 || i + 1 == s.n;
+
+        if (!alnum(s.s[i]) && (edge || (s.s[i] != '-' && s.s[i] != '_' && s.s[i] != '.')))
+            return false;
+    }
+    return s.n <= LABEL_MAX;
+}
+
+/* Names of access rules may have any character that a path can. */
+static bool is_path_segment(kr_str s)
+{
+    return s.n > 0 && !kr_str_is(s, ".") && !kr_str_is(s, "..") && kr_str_chr(s, '/') < 0 &&
+           kr_str_chr(s, '%') < 0;
+}
+
+static void check_name(struct sandbox_call *c, kr_val v, struct kr_listb *causes)
+{
+    kr_str name = kr_at_str(v, "metadata.name");
+    bool path = c->t.type->builtin && kr_str_is(c->t.type->group, "rbac.authorization.k8s.io");
+
+    if (name.n == 0)
+        kr_listb_add(causes,
+                     sandbox__cause(c->a, "FieldValueRequired",
+                                    KR_S("Required value: name or generateName is required"),
+                                    KR_S("metadata.name")));
+    else if (path ? !is_path_segment(name) : !is_subdomain(name))
+        kr_listb_add(causes, sandbox__cause(c->a, "FieldValueInvalid",
+                                            kr_fmt(c->a, "Invalid value: \"" KR_FMT "\": %s",
+                                                   KR_ARG(name), SUBDOMAIN_TEXT),
+                                            KR_S("metadata.name")));
+}
+
+static void check_labels(struct sandbox_call *c, kr_val v, struct kr_listb *causes)
+{
+    KR_MAP_EACH (p, kr_at(v, "metadata.labels")) {
+        kr_str text = kr_text(p->val);
+
+        if (p->val.kind == KR_STRING && text.n > LABEL_MAX)
+            kr_listb_add(causes, sandbox__cause(c->a, "FieldValueInvalid",
+                                                kr_fmt(c->a,
+                                                       "Invalid value: \"" KR_FMT
+                                                       "\": must be no more than 63 bytes",
+                                                       KR_ARG(text)),
+                                                KR_S("metadata.labels")));
+        else if (p->val.kind == KR_STRING && !is_label_value(text))
+            kr_listb_add(causes, sandbox__cause(c->a, "FieldValueInvalid",
+                                                kr_fmt(c->a, "Invalid value: \"" KR_FMT "\": %s",
+                                                       KR_ARG(text), LABEL_TEXT),
+                                                KR_S("metadata.labels")));
+    }
+}
+
+static void check_definition(struct sandbox_call *c, kr_val v, struct kr_listb *causes)
+{
+    kr_str wanted = kr_fmt(c->a, KR_FMT "." KR_FMT, KR_ARG(kr_at_str(v, "spec.names.plural")),
+                           KR_ARG(kr_at_str(v, "spec.group")));
+    uint32_t stored = 0;
+
+    if (!sandbox__is(c->t.type, "apiextensions.k8s.io", "customresourcedefinitions"))
+        return;
+    if (!kr_str_eq(wanted, kr_at_str(v, "metadata.name")))
+        kr_listb_add(causes, sandbox__cause(c->a, "FieldValueInvalid",
+                                            kr_fmt(c->a,
+                                                   "Invalid value: \"" KR_FMT
+                                                   "\": must be spec.names.plural+\".\"+spec.group",
+                                                   KR_ARG(kr_at_str(v, "metadata.name"))),
+                                            KR_S("metadata.name")));
+    KR_LIST_EACH (version, kr_at(v, "spec.versions"))
+        stored += kr_is_true(kr_get(*version, KR_S("storage")));
+    if (stored != 1)
+        kr_listb_add(causes,
+                     sandbox__cause(c->a, "FieldValueInvalid",
+                                    KR_S("Invalid value: must have exactly one version marked as "
+                                         "storage version"),
+                                    KR_S("spec.versions")));
+}
+
+int sandbox__names_checked(struct sandbox_call *c, kr_val v)
+{
+    struct kr_listb causes = KR_LISTB(c->a);
+
+    check_name(c, v, &causes);
+    check_labels(c, v, &causes);
+    check_definition(c, v, &causes);
+    return causes.n ? sandbox__invalid(c, kr_listb_done(&causes)) : 0;
+}

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* schema.c - pruning, defaulting and validation by a definition's schema. */
+#include "kube/sandbox/schema.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "cel/base/json.h"
+#include "cel/base/time.h"
+#include "cel/base/utf8.h"
+#include "cel/cel.h"
+#include "cel/regex.h"
+#include "kube/sandbox/internal.h"
+
+#include "cel/base/banned.h"
+
+enum { DEPTH_MAX = 100 };
+
+/* --- pruning and defaults --------------------------------------------------------------------- */
+
+struct normal {
+    struct kr_arena *a;
+    sandbox_unknown_fn *fn;
+    void *arg;
+    bool applied; /* the result of an apply is not read from text again: its nulls stay */
+};
+
+static bool is_true(kr_val schema, kr_str key)
+{
+    return kr_is_true(kr_get(schema, key));
+}
+
+static kr_val normal(struct normal *n, kr_val schema, kr_val v, kr_str path, bool top);
+
+static kr_val member_schema(kr_val schema, kr_str name)
+{
+    kr_val s = kr_get(kr_get(schema, KR_S("properties")), name);
+
+    return s.kind == KR_NONE ? kr_get(schema, KR_S("additionalProperties")) : s;
+}
+
+/* apiVersion, kind and metadata of an object, which no schema has to name. */
+static bool of_every_object(kr_str name)
+{
+    return kr_str_is(name, "apiVersion") || kr_str_is(name, "kind") || kr_str_is(name, "metadata");
+}
+
+static kr_val normal_map(struct normal *n, kr_val schema, kr_val v, kr_str path, bool top)
+{
+    struct kr_mapb b = KR_MAPB(n->a);
+    bool keep = is_true(schema, KR_S("x-kubernetes-preserve-unknown-fields")),
+         object = top || is_true(schema, KR_S("x-kubernetes-embedded-resource"));
+
+    KR_MAP_EACH (p, v) {
+        kr_str name = kr_text(p->key);
+        kr_val s = member_schema(schema, name);
+        kr_str at = kr_fmt(n->a, KR_FMT "%s" KR_FMT, KR_ARG(path), path.n ? "." : "", KR_ARG(name));
+
+        if (object && of_every_object(name)) {
+            kr_mapb_put(&b, name, p->val);
+        } else if (s.kind == KR_MAP) {
+            if (p->val.kind != KR_NULL || is_true(s, KR_S("nullable")) ||
+                (n->applied && kr_get(s, KR_S("default")).kind == KR_NONE))
+                kr_mapb_put(&b, name, normal(n, s, p->val, at, false));
+        } else if (keep || s.kind == KR_BOOL) {
+            kr_mapb_put(&b, name, p->val);
+        } else if (n->fn) {
+            n->fn(n->arg, at);
+        }
+    }
+    v = kr_mapb_done(&b);
+    KR_MAP_EACH (p, kr_get(schema, KR_S("properties"))) {
+        kr_val def = kr_get(p->val, KR_S("default"));
+
+        if (def.kind != KR_NONE && kr_get(v, kr_text(p->key)).kind == KR_NONE)
+            v = kr_with_key(n->a, v, kr_text(p->key), normal(n, p->val, def, path, false));
+    }
+    return v;
+}
+
+static kr_val normal(struct normal *n, kr_val schema, kr_val v, kr_str path, bool top)
+{
+    struct kr_listb list = KR_LISTB(n->a);
+    kr_val items = kr_get(schema, KR_S("items"));
+    uint32_t i = 0;
+
+    if (v.kind == KR_MAP)
+        return normal_map(n, schema, v, path, top);
+    if (v.kind != KR_LIST || items.kind != KR_MAP)
+        return v;
+    KR_LIST_EACH (item, v)
+        kr_listb_add(
+            &list, normal(n, items, *item, kr_fmt(n->a, KR_FMT "[%u]", KR_ARG(path), i++), false));
+    return kr_listb_done(&list);
+}
+
+kr_val sandbox__schema_normal(struct kr_arena *a, kr_val schema, kr_val v, bool applied,
+                              sandbox_unknown_fn *fn, void *arg)
+{
+    struct normal n = {a, fn, arg, applied};
+
+    return schema.kind == KR_MAP ? normal(&n, schema, v, KR_S(""), true) : v;
+}
+
+/* --- validation ------------------------------------------------------------------------------- */
+
+struct check {
+    struct kr_arena *a;
+    struct kr_listb causes;
+};
+
+static void refuse(struct check *c, const char *reason, kr_str path, const char *fmt, ...)
+    KR_PRINTF(4, 5);
+static void refuse(struct check *c, const char *reason, kr_str path, const char *fmt, ...)
+{
+    char text[4096];
+    va_list args;
+
+    if (c->causes.n >= SANDBOX_CAUSES_MAX)
+        return;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    kr_listb_add(&c->causes, sandbox__cause(c->a, reason, kr_strdup(c->a, kr_str_c(text)),
+                                            path.n ? path : KR_S("<nil>")));
+}
+
+#define INVALID(c, path, ...)                                                                      \
+    refuse((c), "FieldValueInvalid", (path), "Invalid value: " __VA_ARGS__)
+
+/* The value as messages show it. */
+static kr_str shown(struct check *c, kr_val v)
+{
+    if (v.kind == KR_STRING || v.kind == KR_INT || v.kind == KR_BOOL || v.kind == KR_DOUBLE)
+        return kr_json_str(c->a, v);
+    return v.kind == KR_NULL
+               ? KR_S("null")
+               : kr_json_str(c->a, kr_string(kr_str_c(v.kind == KR_LIST ? "array" : "object")));
+}
+
+static const char *type_of(kr_val v)
+{
+    switch (v.kind) {
+    case KR_MAP:
+        return "object";
+    case KR_LIST:
+        return "array";
+    case KR_STRING:
+        return "string";
+    case KR_BOOL:
+        return "boolean";
+    case KR_INT:
+    case KR_UINT:
+        return "integer";
+    case KR_DOUBLE:
+        return "number";
+    default:
+        return "null";
+    }
+}
+
+static bool type_fits(kr_val schema, kr_str type, kr_val v)
+{
+    if (v.kind == KR_NULL)
+        return is_true(schema, KR_S("nullable"));
+    if (is_true(schema, KR_S("x-kubernetes-int-or-string")))
+        return v.kind == KR_INT || v.kind == KR_STRING;
+    if (type.n == 0)
+        return true;
+    if (kr_str_is(type, "number"))
+        return v.kind == KR_INT || v.kind == KR_UINT || v.kind == KR_DOUBLE;
+    if (kr_str_is(type, "integer") && v.kind == KR_DOUBLE)
+        return floor(v.d) == v.d;
+    return kr_str_eq(type, kr_str_c(type_of(v)));
+}
+
+static double number(kr_val v)
+{
+    return v.kind == KR_DOUBLE ? v.d : v.kind == KR_UINT ? (double)v.u : (double)v.i;
+}
+
+static bool is_number(kr_val v)
+{
+    return v.kind == KR_INT || v.kind == KR_UINT || v.kind == KR_DOUBLE;
+}
+
+static void check_number(struct check *c, kr_val schema, kr_val v, kr_str path)
+{
+    kr_val min = kr_get(schema, KR_S("minimum")), max = kr_get(schema, KR_S("maximum")),
+           of = kr_get(schema, KR_S("multipleOf"));
+    bool open_min = is_true(schema, KR_S("exclusiveMinimum")),
+         open_max = is_true(schema, KR_S("exclusiveMaximum"));
+
+    if (is_number(min) && (number(v) < number(min) || (open_min && number(v) == number(min))))
+        INVALID(c, path, KR_FMT ": " KR_FMT " in body should be greater than %s" KR_FMT,
+                KR_ARG(shown(c, v)), KR_ARG(path), open_min ? "" : "or equal to ",
+                KR_ARG(shown(c, min)));
+    if (is_number(max) && (number(v) > number(max) || (open_max && number(v) == number(max))))
+        INVALID(c, path, KR_FMT ": " KR_FMT " in body should be less than %s" KR_FMT,
+                KR_ARG(shown(c, v)), KR_ARG(path), open_max ? "" : "or equal to ",
+                KR_ARG(shown(c, max)));
+    if (is_number(of) && number(of) != 0 && fmod(number(v), number(of)) != 0)
+        INVALID(c, path, KR_FMT ": " KR_FMT " in body should be a multiple of " KR_FMT,
+                KR_ARG(shown(c, v)), KR_ARG(path), KR_ARG(shown(c, of)));
+}
+
+static int64_t limit(kr_val schema, const char *name)
+{
+    kr_val v = kr_get(schema, kr_str_c(name));
+
+    return v.kind == KR_INT ? v.i : v.kind == KR_DOUBLE ? (int64_t)v.d : -1;
+}
+
+static bool matches(kr_str text, kr_str pattern)
+{
+    char err[CEL__REGEX_ERR_MAX];
+    struct cel__regex *re = cel__regex_new(pattern.s, pattern.n, err);
+    bool found = re == NULL || cel__regex_find(re, text.s, text.n, 0, NULL, NULL);
+
+    cel__regex_free(re);
+    return found; /* a pattern that is none refuses nothing */
+}
+
+static void check_string(struct check *c, kr_val schema, kr_val v, kr_str path)
+{
+    int64_t n = (int64_t)kr_utf8_count(kr_text(v)), min = limit(schema, "minLength"),
+            max = limit(schema, "maxLength");
+    kr_str pattern = kr_at_str(schema, "pattern"), format = kr_at_str(schema, "format");
+    int64_t seconds;
+    uint32_t nanos;
+
+    if (max >= 0 && n > max)
+        refuse(c, "FieldValueTooLong", path, "Too long: may not be more than %" PRId64 " bytes",
+               max);
+    if (min >= 0 && n < min)
+        INVALID(c, path, KR_FMT ": " KR_FMT " in body should be at least %" PRId64 " chars long",
+                KR_ARG(shown(c, v)), KR_ARG(path), min);
+    if (pattern.n && !matches(kr_text(v), pattern))
+        INVALID(c, path, KR_FMT ": " KR_FMT " in body should match '" KR_FMT "'",
+                KR_ARG(shown(c, v)), KR_ARG(path), KR_ARG(pattern));
+    if (kr_str_is(format, "date-time") && !kr_time_parse(kr_text(v), &seconds, &nanos))
+        INVALID(c, path, KR_FMT ": " KR_FMT " in body must be of type date-time: " KR_FMT,
+                KR_ARG(shown(c, v)), KR_ARG(path), KR_ARG(shown(c, v)));
+}
+
+static void check_enum(struct check *c, kr_val schema, kr_val v, kr_str path)
+{
+    struct kr_buf b = KR_BUF_IN(c->a, 64 * 1024);
+    kr_val list = kr_get(schema, KR_S("enum"));
+
+    if (list.kind != KR_LIST)
+        return;
+    KR_LIST_EACH (one, list) {
+        if (kr_equal(*one, v))
+            return;
+        kr_buf_fmt(&b, "%s" KR_FMT, b.n ? ", " : "", KR_ARG(shown(c, *one)));
+    }
+    refuse(c, "FieldValueNotSupported", path,
+           "Unsupported value: " KR_FMT ": supported values: " KR_FMT, KR_ARG(shown(c, v)),
+           KR_ARG(kr_buf_view(&b)));
+}
+
+static void check(struct check *c, kr_val schema, kr_val old, kr_val v, kr_str path,
+                  uint32_t depth);
+
+static void check_size(struct check *c, kr_val schema, uint32_t n, kr_str path,
+                       const char *min_name, const char *max_name, const char *what)
+{
+    int64_t min = limit(schema, min_name), max = limit(schema, max_name);
+
+    if (max >= 0 && n > max)
+        refuse(c, "FieldValueTooMany", path, "Too many: %u: must have at most %" PRId64 " %s", n,
+               max, what);
+    if (min >= 0 && n < min)
+        INVALID(c, path, "%u: " KR_FMT " in body should have at least %" PRId64 " %s", n,
+                KR_ARG(path), min, what);
+}
+
+static void check_map(struct check *c, kr_val schema, kr_val old, kr_val v, kr_str path,
+                      uint32_t depth)
+{
+    bool object = path.n == 0 || is_true(schema, KR_S("x-kubernetes-embedded-resource"));
+
+    KR_LIST_EACH (name, kr_get(schema, KR_S("required"))) {
+        if (kr_get(v, kr_text(*name)).kind == KR_NONE)
+            refuse(c, "FieldValueRequired",
+                   kr_fmt(c->a, KR_FMT "%s" KR_FMT, KR_ARG(path), path.n ? "." : "",
+                          KR_ARG(kr_text(*name))),
+                   "Required value");
+    }
+    check_size(c, schema, v.n, path, "minProperties", "maxProperties", "items");
+    KR_MAP_EACH (p, v) {
+        kr_str name = kr_text(p->key);
+        kr_val s = member_schema(schema, name);
+
+        if (s.kind != KR_MAP || (object && of_every_object(name)))
+            continue;
+        check(c, s, kr_get(old, name), p->val,
+              kr_fmt(c->a, KR_FMT "%s" KR_FMT, KR_ARG(path), path.n ? "." : "", KR_ARG(name)),
+              depth);
+    }
+}
+
+/* The keys of an item of a list map, or the item of a set. */
+static kr_val identity(struct check *c, kr_val schema, kr_val item)
+{
+    struct kr_mapb b = KR_MAPB(c->a);
+    kr_val keys = kr_get(schema, KR_S("x-kubernetes-list-map-keys"));
+
+    if (keys.kind != KR_LIST)
+        return item;
+    KR_LIST_EACH (key, keys)
+        kr_mapb_put(&b, kr_text(*key), kr_get(item, kr_text(*key)));
+    return kr_mapb_done(&b);
+}
+
+static void check_list(struct check *c, kr_val schema, kr_val old, kr_val v, kr_str path,
+                       uint32_t depth)
+{
+    kr_val items = kr_get(schema, KR_S("items"));
+    kr_str kind = kr_at_str(schema, "x-kubernetes-list-type");
+    bool unique = kr_str_is(kind, "map") || kr_str_is(kind, "set");
+
+    check_size(c, schema, v.n, path, "minItems", "maxItems", "items");
+    for (uint32_t i = 0; i < v.n; i++) {
+        kr_str at = kr_fmt(c->a, KR_FMT "[%u]", KR_ARG(path), i);
+        kr_val was = KR_V_NONE, id = unique ? identity(c, schema, v.list[i]) : KR_V_NONE;
+
+        for (uint32_t k = 0; unique && k < i; k++) {
+            if (kr_equal(id, identity(c, schema, v.list[k]))) {
+                refuse(c, "FieldValueDuplicate", at, "Duplicate value: " KR_FMT,
+                       KR_ARG(kr_json_str(c->a, id)));
+                break;
+            }
+        }
+        for (uint32_t k = 0; unique && old.kind == KR_LIST && k < old.n; k++) {
+            if (kr_equal(id, identity(c, schema, old.list[k])))
+                was = old.list[k];
+        }
+        if (items.kind == KR_MAP)
+            check(c, items, was, v.list[i], at, depth);
+    }
+}
+
+/* --- rules in CEL ----------------------------------------------------------------------------- */
+
+/* The value `self` with names as CEL writes them is the value itself: our CEL reads maps. */
+static bool rule_holds(struct check *c, kr_val rule, kr_val old, kr_val v, struct kr_err *err)
+{
+    KR_AUTO(kr_arena) a = {0};
+    struct cel_env *env = cel_env_new(&a, CEL_LIB_STD | CEL_LIB_EXT | CEL_LIB_EXT_MORE |
+                                              CEL_LIB_K8S | CEL_LIB_K8S_MORE);
+    const struct cel_prog *prog;
+    kr_val slots[2] = {v, old}, out = KR_V_NONE;
+    struct cel_run run = {.slots = slots, .slots_n = KR_N(slots)};
+
+    cel_env_var(env, KR_S("self"), CEL_T_DYN, NULL);
+    cel_env_var(env, KR_S("oldSelf"), CEL_T_DYN, NULL);
+    if (cel_compile(&a, env, kr_at_str(rule, "rule"), &prog, err) < 0)
+        return false;
+    run.a = &a;
+    if (cel_eval(prog, &run, &out, err) < 0)
+        return false;
+    return kr_is_true(out);
+}
+
+static bool mentions_old(kr_str rule)
+{
+    return kr_str_find(rule, KR_S("oldSelf")) >= 0;
+}
+
+static void check_rules(struct check *c, kr_val schema, kr_val old, kr_val v, kr_str path)
+{
+    KR_LIST_EACH (rule, kr_get(schema, KR_S("x-kubernetes-validations"))) {
+        struct kr_err err = KR_ERR_NONE;
+        kr_str message = kr_at_str(*rule, "message"), text = kr_at_str(*rule, "rule");
+
+        if (mentions_old(text) && old.kind == KR_NONE)
+            continue;
+        if (rule_holds(c, *rule, old, v, &err))
+            continue;
+        if (err.code)
+            INVALID(c, path, KR_FMT ": %s evaluating rule: " KR_FMT, KR_ARG(shown(c, v)), err.text,
+                    KR_ARG(message.n ? message : text));
+        else if (message.n)
+            INVALID(c, path, KR_FMT ": " KR_FMT, KR_ARG(shown(c, v)), KR_ARG(message));
+        else
+            INVALID(c, path, KR_FMT ": failed rule: " KR_FMT, KR_ARG(shown(c, v)), KR_ARG(text));
+    }
+}
+
+static bool is_valid(struct check *c, kr_val schema, kr_val v, uint32_t depth)
+{
+    struct check inner = {.a = c->a, .causes = KR_LISTB(c->a)};
+
+    check(&inner, schema, KR_V_NONE, v, KR_S("x"), depth);
+    return inner.causes.n == 0;
+}
+
+/* How many of the alternatives hold. */
+static uint32_t valid_n(struct check *c, kr_val list, kr_val v, uint32_t depth)
+{
+    uint32_t n = 0;
+
+    KR_LIST_EACH (one, list)
+        n += is_valid(c, *one, v, depth);
+    return n;
+}
+
+static void check_alternatives(struct check *c, kr_val schema, kr_val v, kr_str path,
+                               uint32_t depth)
+{
+    kr_val any = kr_get(schema, KR_S("anyOf")), one = kr_get(schema, KR_S("oneOf")),
+           no = kr_get(schema, KR_S("not"));
+
+    if (any.n && valid_n(c, any, v, depth) == 0)
+        INVALID(c, path, KR_FMT ": " KR_FMT " in body must validate at least one schema (anyOf)",
+                KR_ARG(shown(c, v)), KR_ARG(path));
+    if (one.n && valid_n(c, one, v, depth) != 1)
+        INVALID(c, path,
+                KR_FMT ": " KR_FMT " in body must validate one and only one schema (oneOf)",
+                KR_ARG(shown(c, v)), KR_ARG(path));
+    if (no.kind == KR_MAP && is_valid(c, no, v, depth))
+        INVALID(c, path, KR_FMT ": " KR_FMT " in body must not validate the schema (not)",
+                KR_ARG(shown(c, v)), KR_ARG(path));
+    KR_LIST_EACH (s, kr_get(schema, KR_S("allOf")))
+        check(c, *s, KR_V_NONE, v, path, depth);
+}
+
+static void check(struct check *c, kr_val schema, kr_val old, kr_val v, kr_str path, uint32_t depth)
+{
+    kr_str type = kr_at_str(schema, "type");
+
+    if (depth >= DEPTH_MAX)
+        return refuse(c, "FieldValueInvalid", path, "nested too deep");
+    if (!type_fits(schema, type, v)) {
+        refuse(c, "FieldValueTypeInvalid", path,
+               "Invalid value: \"%s\": " KR_FMT " in body must be of type " KR_FMT ": \"%s\"",
+               type_of(v), KR_ARG(path), KR_ARG(type), type_of(v));
+        if (v.kind == KR_DOUBLE && kr_str_is(type, "integer")) /* the server's two validators */
+            refuse(c, "FieldValueInvalid", KR_S("<nil>"),
+                   "Invalid value: \"\": Checked value must be of type integer (default format) "
+                   "in " KR_FMT,
+                   KR_ARG(path));
+        check_enum(c, schema, v, path);
+        return;
+    }
+    if (v.kind == KR_NULL)
+        return;
+    check_enum(c, schema, v, path);
+    if (v.kind == KR_MAP)
+        check_map(c, schema, old, v, path, depth + 1);
+    else if (v.kind == KR_LIST)
+        check_list(c, schema, old, v, path, depth + 1);
+    else if (v.kind == KR_STRING)
+        check_string(c, schema, v, path);
+    else if (is_number(v))
+        check_number(c, schema, v, path);
+    check_alternatives(c, schema, v, path, depth + 1);
+    check_rules(c, schema, old, v, path);
+}
+
+kr_val sandbox__schema_causes(struct kr_arena *a, kr_val schema, kr_val old, kr_val v)
+{
+    struct check c = {.a = a, .causes = KR_LISTB(a)};
+
+    if (schema.kind == KR_MAP)
+        check(&c, schema, old, v, KR_S(""), 0);
+    return kr_listb_done(&c.causes);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* valid.c - the rules of built-in types that users break most. */
+#include "kube/sandbox/valid.h"
+
+#include "cel/base/json.h"
+#include "kube/sandbox/internal.h"
+
+#include "cel/base/banned.h"
+
+struct valid {
+    struct kr_arena *a;
+    struct kr_listb causes;
+};
+
+static void refuse(struct valid *c, const char *reason, kr_str field, kr_str message)
+{
+    kr_listb_add(&c->causes, sandbox__cause(c->a, reason, message, field));
+}
+
+static void required(struct valid *c, kr_str field, const char *more)
+{
+    refuse(c, "FieldValueRequired", field, kr_fmt(c->a, "Required value%s", more));
+}
+
+static kr_str under(struct valid *c, kr_str path, const char *name)
+{
+    return kr_fmt(c->a, KR_FMT ".%s", KR_ARG(path), name);
+}
+
+/* --- pods ------------------------------------------------------------------------------------- */
+
+static void check_container(struct valid *c, kr_val all, uint32_t i, kr_str path)
+{
+    kr_val name = kr_get(all.list[i], KR_S("name"));
+
+    if (kr_text(name).n == 0)
+        required(c, under(c, path, "name"), "");
+    for (uint32_t k = 0; kr_text(name).n && k < i; k++) {
+        if (kr_equal(kr_get(all.list[k], KR_S("name")), name)) {
+            refuse(c, "FieldValueDuplicate", under(c, path, "name"),
+                   kr_fmt(c->a, "Duplicate value: " KR_FMT, KR_ARG(kr_json_str(c->a, name))));
+            break;
+        }
+    }
+    if (kr_at_str(all.list[i], "image").n == 0)
+        required(c, under(c, path, "image"), "");
+}
+
+static void check_pod(struct valid *c, kr_val spec, kr_str path)
+{
+    static const char *const lists[] = {"containers", "initContainers"};
+
+    if (kr_get(spec, KR_S("containers")).n == 0)
+        required(c, under(c, path, "containers"), "");
+    for (size_t l = 0; l < KR_N(lists); l++) {
+        kr_val all = kr_get(spec, kr_str_c(lists[l]));
+
+        for (uint32_t i = 0; all.kind == KR_LIST && i < all.n; i++)
+            check_container(c, all, i, kr_fmt(c->a, KR_FMT ".%s[%u]", KR_ARG(path), lists[l], i));
+    }
+}
+
+/* --- workloads -------------------------------------------------------------------------------- */
+
+static bool has_labels(kr_val labels, kr_val wanted)
+{
+    KR_MAP_EACH (p, wanted) {
+        if (!kr_equal(kr_get(labels, kr_text(p->key)), p->val))
+            return false;
+    }
+    return true;
+}
+
+static void check_selector(struct valid *c, kr_val old, kr_val v)
+{
+    kr_val selector = kr_at(v, "spec.selector"), was = kr_at(old, "spec.selector"),
+           labels = kr_at(v, "spec.template.metadata.labels");
+
+    if (selector.kind != KR_MAP)
+        required(c, KR_S("spec.selector"), "");
+    else if (selector.n == 0)
+        refuse(c, "FieldValueInvalid", KR_S("spec.selector"),
+               KR_S("Invalid value: {}: empty selector is invalid for deployment"));
+    if (selector.kind != KR_MAP || !has_labels(labels, kr_get(selector, KR_S("matchLabels")))) {
+        refuse(c, "FieldValueInvalid", KR_S("spec.template.metadata.labels"),
+               kr_fmt(c->a,
+                      "Invalid value: " KR_FMT ": `selector` does not match template `labels`",
+                      KR_ARG(labels.kind == KR_MAP ? kr_json_str(c->a, labels) : KR_S("null"))));
+    }
+    if (was.kind == KR_MAP && !kr_equal(was, selector))
+        refuse(
+            c, "FieldValueInvalid", KR_S("spec.selector"),
+            kr_fmt(c->a, "Invalid value: " KR_FMT ": field is immutable",
+                   KR_ARG(selector.kind == KR_MAP ? kr_json_str(c->a, selector) : KR_S("null"))));
+}
+
+/* --- services --------------------------------------------------------------------------------- */
+
+static void check_port(struct valid *c, kr_val ports, uint32_t i, kr_str path)
+{
+    kr_val name = kr_get(ports.list[i], KR_S("name")), port = kr_get(ports.list[i], KR_S("port"));
+
+    if (ports.n > 1 && kr_text(name).n == 0)
+        required(c, under(c, path, "name"), "");
+    if (port.kind != KR_INT || port.i < 1 || port.i > 65535)
+        refuse(c, "FieldValueInvalid", under(c, path, "port"),
+               kr_fmt(c->a, "Invalid value: " KR_FMT ": must be between 1 and 65535, inclusive",
+                      KR_ARG(port.kind == KR_INT ? kr_json_str(c->a, port) : KR_S("0"))));
+    for (uint32_t k = 0; k < i; k++) {
+        if (kr_text(name).n && kr_equal(kr_get(ports.list[k], KR_S("name")), name)) {
+            refuse(c, "FieldValueDuplicate", under(c, path, "name"),
+                   kr_fmt(c->a, "Duplicate value: " KR_FMT, KR_ARG(kr_json_str(c->a, name))));
+            break;
+        }
+    }
+}
+
+static void check_service(struct valid *c, kr_val v)
+{
+    kr_val ports = kr_at(v, "spec.ports");
+    bool headless = kr_is_str(kr_at(v, "spec.clusterIP"), KR_S("None")) ||
+                    kr_is_str(kr_at(v, "spec.type"), KR_S("ExternalName"));
+
+    if (ports.n == 0 && !headless)
+        required(c, KR_S("spec.ports"), "");
+    for (uint32_t i = 0; ports.kind == KR_LIST && i < ports.n; i++)
+        check_port(c, ports, i, kr_fmt(c->a, "spec.ports[%u]", i));
+}
+
+kr_val sandbox_valid_causes(struct kr_arena *a, kr_str kind, kr_val old, kr_val next)
+{
+    static const char *const workloads[] = {"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"};
+    struct valid c = {a, KR_LISTB(a)};
+
+    for (size_t i = 0; i < KR_N(workloads); i++) {
+        if (!kr_str_eq(kind, kr_str_c(workloads[i])))
+            continue;
+        check_selector(&c, old, next);
+        check_pod(&c, kr_at(next, "spec.template.spec"), KR_S("spec.template.spec"));
+    }
+    if (kr_str_is(kind, "Job"))
+        check_pod(&c, kr_at(next, "spec.template.spec"), KR_S("spec.template.spec"));
+    else if (kr_str_is(kind, "Pod"))
+        check_pod(&c, kr_get(next, KR_S("spec")), KR_S("spec"));
+    else if (kr_str_is(kind, "Service"))
+        check_service(&c, next);
+    return kr_listb_done(&c.causes);
+}

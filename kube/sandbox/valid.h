@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* valid.h - the rules of built-in types that users break most: workloads without a selector, an image
+ * or a name, Services without ports.
+ *
+ * Pure; the list lives in a. The causes are {reason, message, field} with the server's words.
+ *
+ * Source: kubernetes pkg/apis/{core,apps}/validation.
+ */
+#ifndef SANDBOX_VALID_H
+#define SANDBOX_VALID_H
+
+#include "cel/base/val.h"
+
+/* What is wrong with next of that kind, which replaces old (KR_NONE: nothing). Empty: nothing is. */
+kr_val sandbox_valid_causes(struct kr_arena *a, kr_str kind, kr_val old, kr_val next);
+
+#endif

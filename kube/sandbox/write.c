@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* write.c - create, update, patch, apply, delete. Every write goes the same way:
+ *
+ *   body -> next value (by verb) -> part that the path may change -> managed fields -> filled in
+ *        -> checked -> stored (or, as a dry run, not)
+ *
+ * Nothing waits, so no write comes between the read of the old object and the storing of the new
+ * one: a patch never has to be repeated.
+ */
+#include <inttypes.h>
+
+#include "cel/base/json.h"
+#include "cel/base/yaml.h"
+#include "kube/sandbox/glue.h"
+#include "kube/sandbox/work.h"
+
+#include "cel/base/banned.h"
+
+/* One write on its way. */
+struct write {
+    struct sandbox_call *c;
+    struct sandbox_obj *old_obj; /* NULL: creation */
+    kr_val old;                  /* its value in the version of the request */
+    bool apply;                  /* server-side apply */
+};
+
+/* --- the body --------------------------------------------------------------------------------- */
+
+static int bad_request(struct sandbox_call *c, const char *text)
+{
+    return sandbox__fail(c, 400, "BadRequest", "%s", text);
+}
+
+/* Parses the body, JSON or YAML: 0, or the status of a refusal. */
+int sandbox__body(struct sandbox_call *c, kr_val *out)
+{
+    struct kr_err err = KR_ERR_NONE;
+    kr_str text = kr_str_trim(c->q->body);
+    kr_val docs;
+    int rc;
+
+    *out = KR_V_NONE;
+    if (text.n == 0)
+        return 0;
+    if (kr_str_find(c->q->content_type, KR_S("protobuf")) >= 0 ||
+        kr_str_find(c->q->content_type, KR_S("cbor")) >= 0)
+        return sandbox__fail(c, 415, "UnsupportedMediaType",
+                             "the sandbox takes JSON and YAML, not " KR_FMT
+                             " (kubectl: use apply or create -f)",
+                             KR_ARG(c->q->content_type));
+    if (text.s[0] == '{' || text.s[0] == '[') {
+        rc = kr_json_parse(c->a, text, out, &err);
+    } else {
+        rc = kr_yaml_parse(c->a, text, &docs, &err);
+        *out = rc == 0 ? kr_item(docs, 0) : KR_V_NONE;
+    }
+    if (rc < 0)
+        return sandbox__fail(c, 400, "BadRequest", "the object provided is unrecognized: %s",
+                             err.text);
+    return 0;
+}
+
+/* The kind that the target takes: its own, or that of a subresource. */
+static int check_kind(struct sandbox_call *c, kr_val v)
+{
+    kr_str api = sandbox__api_version(c->a, c->t.type, c->t.version->name), kind = c->t.type->kind,
+           has_api = kr_at_str(v, "apiVersion"), has_kind = kr_at_str(v, "kind");
+
+    if (v.kind != KR_MAP)
+        return bad_request(c, "the body of the request was empty or is no object");
+    if (kr_get(v, KR_S("metadata")).kind != KR_MAP && kr_get(v, KR_S("metadata")).kind != KR_NONE &&
+        kr_get(v, KR_S("metadata")).kind != KR_NULL)
+        return bad_request(c, "metadata is no object");
+    if (kr_str_is(c->t.sub, "scale"))
+        return 0;
+    if ((has_api.n == 0 || has_kind.n == 0) && !c->t.type->builtin)
+        return sandbox__fail(c, 400, "BadRequest", "Object 'Kind' is missing in '" KR_FMT "'",
+                             KR_ARG(c->q->body));
+    if (has_api.n && !kr_str_eq(api, has_api))
+        return sandbox__fail(c, 400, "BadRequest",
+                             "the API version in the data (" KR_FMT
+                             ") does not match the expected API version (" KR_FMT ")",
+                             KR_ARG(has_api), KR_ARG(api));
+    if (has_kind.n && !kr_str_eq(kind, has_kind))
+        return sandbox__fail(c, 400, "BadRequest",
+                             KR_FMT " in version \"" KR_FMT "\" cannot be handled as a " KR_FMT,
+                             KR_ARG(has_kind), KR_ARG(c->t.version->name), KR_ARG(kind));
+    return 0;
+}
+
+static kr_val with_kind(struct sandbox_call *c, kr_val v)
+{
+    v = kr_with_key(c->a, v, KR_S("apiVersion"),
+                    kr_string(sandbox__api_version(c->a, c->t.type, c->t.version->name)));
+    return kr_with_key(c->a, v, KR_S("kind"), kr_string(c->t.type->kind));
+}
+
+/* Names in the body and in the path must agree; the body's namespace may be left out. */
+static int check_names(struct sandbox_call *c, kr_val v)
+{
+    kr_str name = kr_at_str(v, "metadata.name"), ns = kr_at_str(v, "metadata.namespace");
+
+    if (ns.n && !kr_str_eq(ns, c->t.ns))
+        return bad_request(c, "the namespace of the provided object does not match the namespace "
+                              "sent on the request");
+    if (c->t.name.n && name.n && !kr_str_eq(name, c->t.name))
+        return sandbox__fail(c, 400, "BadRequest",
+                             "the name of the object (" KR_FMT
+                             ") does not match the name on the URL (" KR_FMT ")",
+                             KR_ARG(name), KR_ARG(c->t.name));
+    return 0;
+}
+
+/* --- what a path may change ------------------------------------------------------------------- */
+
+/* Of an object with a status subresource: the main path never changes the status, the status path
+ * nothing else (but managed fields and, of built-in types, no labels either). */
+static kr_val limited(struct write *w, kr_val v)
+{
+    struct sandbox_call *c = w->c;
+    bool status = kr_str_is(c->t.sub, "status");
+    kr_val next;
+
+    if (!c->t.version->status)
+        return v;
+    if (!status) {
+        if (w->old_obj == NULL && c->t.type->builtin && sandbox__is(c->t.type, "", "namespaces"))
+            return v;
+        return kr_with_key(c->a, v, KR_S("status"), kr_get(w->old, KR_S("status")));
+    }
+    next = kr_with_key(c->a, w->old, KR_S("status"), kr_get(v, KR_S("status")));
+    return kr_with(c->a, next, "metadata.managedFields", kr_at(v, "metadata.managedFields"));
+}
+
+/* Of /finalize of a Namespace. */
+static kr_val finalize_only(struct write *w, kr_val v)
+{
+    kr_val list = kr_at(v, "spec.finalizers");
+
+    return kr_with(w->c->a, w->old, "spec.finalizers", list.n ? list : KR_V_NONE);
+}
+
+/* --- storing ---------------------------------------------------------------------------------- */
+
+static int refuse_err(struct sandbox_call *c, const struct kr_err *err)
+{
+    return sandbox__fail(c, 413, "RequestEntityTooLarge", "%s", err->text);
+}
+
+static int show_value(struct sandbox_call *c, int status, kr_val v)
+{
+    if (kr_str_is(c->t.sub, "scale"))
+        v = sandbox__scale_of(c->a, &c->t, v);
+    return sandbox__answer_val(c, status, v);
+}
+
+/* Nothing but times of managed fields differs: then nothing is written. */
+static bool unchanged(struct sandbox_call *c, kr_val old, kr_val next)
+{
+    if (!sandbox__same_managed(kr_at(old, "metadata.managedFields"),
+                               kr_at(next, "metadata.managedFields")))
+        return false;
+    return kr_equal(kr_with(c->a, old, "metadata.managedFields", KR_V_NONE),
+                    kr_with(c->a, next, "metadata.managedFields", KR_V_NONE));
+}
+
+static int store(struct write *w, kr_val next)
+{
+    struct sandbox_call *c = w->c;
+    struct sandbox_obj *now = NULL;
+    struct kr_err err = KR_ERR_NONE;
+    int status = w->old_obj ? 200 : 201;
+
+    if (w->old_obj && unchanged(c, w->old, next))
+        return show_value(c, status, w->old);
+    if (sandbox__dry_run(c))
+        return show_value(c, status, next);
+    if (sandbox__commit(c->s, c->t.type, w->old_obj, next, false, &now, &err) < 0)
+        return refuse_err(c, &err);
+    if (kr_str_is(c->t.sub, "scale"))
+        status = show_value(c, status, sandbox__value(c->a, c->t.type, c->t.version, now));
+    else
+        sandbox__answer_obj(c, status, &c->t, now);
+    sandbox__obj_drop(now);
+    return status;
+}
+
+static int exists(struct sandbox_call *c, const struct sandbox_obj *now)
+{
+    return sandbox__fail(c, 409, "AlreadyExists", "%s" KR_FMT " \"" KR_FMT "\" already exists",
+                         now->terminating ? "object is being deleted: " : "",
+                         KR_ARG(sandbox__qualified(c->a, c->t.type)), KR_ARG(c->t.name));
+}
+
+/* From the value a client wants to the stored one. */
+static int finish(struct write *w, kr_val next)
+{
+    struct sandbox_call *c = w->c;
+    bool parts = kr_str_is(c->t.sub, "finalize");
+    const struct sandbox_obj *now;
+    int status;
+
+    if (!parts)
+        next = limited(w, next);
+    status = sandbox__checked(c, w->old, &next, w->apply);
+    if (status)
+        return status;
+    if (parts)
+        next = finalize_only(w, next);
+    next = sandbox__defaulted(c->s, c->a, c->t.type, next);
+    if (!w->apply)
+        next = sandbox__managed(c, w->old, next);
+    next = sandbox__filled(c->s, c->a, &c->t, w->old, next);
+    status = sandbox__admitted(c, w->old, next);
+    if (status)
+        return status;
+    now = w->old_obj ? NULL : sandbox__find(c->t.type, c->t.ns, c->t.name);
+    if (now)
+        return exists(c, now); /* what is wrong with the object is said before */
+    return store(w, next);
+}
+
+/* --- create ----------------------------------------------------------------------------------- */
+
+static kr_str random_name(struct sandbox_call *c, kr_str base)
+{
+    static const char letters[] = "bcdfghjklmnpqrstvwxz2456789";
+    uint64_t x = c->s->clock->ops->random(c->s->clock);
+    char text[5];
+
+    for (size_t i = 0; i < sizeof text; i++, x /= sizeof letters - 1)
+        text[i] = letters[x % (sizeof letters - 1)];
+    return kr_fmt(c->a, KR_FMT "%.5s", KR_ARG(kr_str_sub(base, 0, 58)), text);
+}
+
+/* A namespace that is not there, or is ending, takes nothing new. */
+static int check_namespace(struct sandbox_call *c, kr_str name)
+{
+    struct sandbox_obj *ns;
+
+    if (!c->t.type->namespaced)
+        return 0;
+    ns = sandbox__find(sandbox__type(c->s, KR_S(""), KR_S("namespaces")), KR_S(""), c->t.ns);
+    if (ns == NULL)
+        return sandbox__fail_at(c, 404, "NotFound", "namespaces", c->t.ns,
+                                "namespaces \"" KR_FMT "\" not found", KR_ARG(c->t.ns));
+    if (ns->terminating)
+        return sandbox__fail(c, 403, "Forbidden",
+                             KR_FMT " \"" KR_FMT "\" is forbidden: unable to create new content in "
+                                    "namespace " KR_FMT " because it is being terminated",
+                             KR_ARG(sandbox__qualified(c->a, c->t.type)), KR_ARG(name),
+                             KR_ARG(c->t.ns));
+    return 0;
+}
+
+/* A new object of that value; its name is in the target. */
+static int create_value(struct write *w, kr_val v)
+{
+    struct sandbox_call *c = w->c;
+    int status = check_namespace(c, c->t.name);
+
+    if (status)
+        return status;
+    if (c->t.type->terminating)
+        return sandbox__fail(c, 405, "MethodNotAllowed",
+                             "create not allowed while custom resource definition is terminating");
+    v = kr_with(c->a, v, "metadata.name", kr_string(c->t.name));
+    v = kr_with(c->a, v, "metadata.namespace",
+                c->t.type->namespaced ? kr_string(c->t.ns) : KR_V_NONE);
+    if (!w->apply)
+        v = kr_with(c->a, v, "metadata.managedFields", KR_V_NONE);
+    return finish(w, with_kind(c, v));
+}
+
+int sandbox__create(struct sandbox_call *c)
+{
+    struct write w = {.c = c};
+    kr_val v;
+    kr_str generate;
+    int status = sandbox__body(c, &v);
+
+    if (status == 0)
+        status = check_kind(c, v);
+    if (status == 0)
+        status = check_names(c, v);
+    if (status)
+        return status;
+    generate = kr_at_str(v, "metadata.generateName");
+    c->t.name = kr_at_str(v, "metadata.name");
+    if (c->t.name.n == 0 && generate.n)
+        c->t.name = random_name(c, generate);
+    if (kr_at_str(v, "metadata.resourceVersion").n)
+        return sandbox__fail(c, 500, "",
+                             "resourceVersion should not be set on objects to be created");
+    return create_value(&w, v);
+}
+
+/* --- update ----------------------------------------------------------------------------------- */
+
+static int conflict(struct sandbox_call *c, const char *text)
+{
+    return sandbox__fail(c, 409, "Conflict",
+                         "Operation cannot be fulfilled on " KR_FMT " \"" KR_FMT "\": %s",
+                         KR_ARG(sandbox__qualified(c->a, c->t.type)), KR_ARG(c->t.name), text);
+}
+
+static int precondition(struct sandbox_call *c, const char *what, kr_str wanted, kr_str has)
+{
+    return conflict(c, kr_cstr(c->a, kr_fmt(c->a,
+                                            "Precondition failed: %s in precondition: " KR_FMT
+                                            ", %s in object meta: " KR_FMT,
+                                            what, KR_ARG(wanted), what, KR_ARG(has))));
+}
+
+/* The version and uid that the body names must be the object's. */
+static int check_version(struct write *w, kr_val v)
+{
+    kr_str rv = kr_at_str(v, "metadata.resourceVersion"), uid = kr_at_str(v, "metadata.uid");
+
+    if (uid.n && !kr_str_eq(uid, kr_at_str(w->old, "metadata.uid")))
+        return precondition(w->c, "UID", uid, kr_at_str(w->old, "metadata.uid"));
+    if (rv.n && !kr_str_is(rv, "0") &&
+        !kr_str_eq(rv, kr_at_str(w->old, "metadata.resourceVersion")))
+        return conflict(w->c, "the object has been modified; please apply your changes to the "
+                              "latest version and try again");
+    return 0;
+}
+
+/* What /scale takes becomes a change of the object. */
+static int scaled(struct write *w, kr_val scale, kr_val *next)
+{
+    kr_val n = kr_at(scale, "spec.replicas");
+    int status = check_version(w, scale);
+
+    if (status)
+        return status;
+    if (n.kind != KR_INT && n.kind != KR_NONE)
+        return bad_request(w->c, "spec.replicas is no integer");
+    *next = sandbox__with_scale(w->c->a, &w->c->t, w->old, n.kind == KR_INT ? n.i : 0);
+    return 0;
+}
+
+static void find_old(struct write *w)
+{
+    struct sandbox_call *c = w->c;
+
+    w->old_obj = sandbox__find(c->t.type, c->t.ns, c->t.name);
+    if (w->old_obj)
+        w->old = sandbox__value(c->a, c->t.type, c->t.version, w->old_obj);
+}
+
+static bool may_create_by_update(const struct sandbox_type *t)
+{
+    return sandbox__is(t, "coordination.k8s.io", "leases") || sandbox__is(t, "", "endpoints") ||
+           sandbox__is(t, "", "services") || sandbox__is(t, "", "events") ||
+           sandbox__is(t, "rbac.authorization.k8s.io", "roles") ||
+           sandbox__is(t, "", "limitranges");
+}
+
+int sandbox__update(struct sandbox_call *c)
+{
+    struct write w = {.c = c};
+    kr_val v;
+    int status = sandbox__body(c, &v);
+
+    if (status == 0)
+        status = check_kind(c, v);
+    if (status == 0)
+        status = check_names(c, v);
+    if (status)
+        return status;
+    find_old(&w);
+    if (w.old_obj == NULL && c->t.sub.n == 0 && may_create_by_update(c->t.type))
+        return create_value(&w, v);
+    if (w.old_obj == NULL)
+        return sandbox__not_found(c);
+    if (kr_str_is(c->t.sub, "scale"))
+        status = scaled(&w, v, &v);
+    else
+        status = check_version(&w, v);
+    if (status)
+        return status;
+    if (!c->t.type->builtin && c->t.sub.n == 0 && kr_at_str(v, "metadata.resourceVersion").n == 0)
+        return sandbox__fail_field(c, "metadata.resourceVersion", "FieldValueInvalid",
+                                   "Invalid value: 0: must be specified for an update");
+    return finish(&w, with_kind(c, v));
+}
+
+/* --- patch ------------------------------------------------------------------------------------ */
+
+static int patch_scale(struct write *w)
+{
+    kr_val old = w->old, scale, next;
+    int status;
+
+    w->old = sandbox__scale_of(w->c->a, &w->c->t, old);
+    status = sandbox__patched(w->c, w->old, &scale);
+    w->old = old;
+    if (status == 0)
+        status = scaled(w, scale, &next);
+    return status ? status : finish(w, next);
+}
+
+static int apply(struct write *w)
+{
+    struct sandbox_call *c = w->c;
+    kr_val v, next;
+    int status = sandbox__body(c, &v);
+
+    w->apply = true;
+    if (sandbox__arg(c, "fieldManager").n == 0)
+        return sandbox__fail_field(c, "fieldManager", "FieldValueRequired",
+                                   "Required value: is required for apply patch");
+    if (status == 0)
+        status = check_kind(c, v);
+    if (status == 0)
+        status = check_names(c, v);
+    if (status)
+        return status;
+    if (w->old_obj == NULL && c->t.sub.n)
+        return sandbox__not_found(c);
+    if (w->old_obj) {
+        status = check_version(w, v);
+        if (status)
+            return status;
+    }
+    v = kr_with(c->a, v, "metadata.name", kr_string(c->t.name));
+    status = sandbox__applied(c, w->old, with_kind(c, v), &next);
+    if (status)
+        return status;
+    return w->old_obj ? finish(w, next) : create_value(w, next);
+}
+
+int sandbox__patch(struct sandbox_call *c)
+{
+    struct write w = {.c = c};
+    kr_val next;
+    int status;
+
+    status = sandbox__patch_type(c);
+    if (status)
+        return status;
+    find_old(&w);
+    if (kr_str_starts(c->q->content_type, KR_S("application/apply-patch")))
+        return apply(&w);
+    if (w.old_obj == NULL)
+        return sandbox__not_found(c);
+    if (kr_str_is(c->t.sub, "scale"))
+        return patch_scale(&w);
+    status = sandbox__patched(c, w.old, &next);
+    if (status == 0)
+        status = check_kind(c, next);
+    if (status == 0)
+        status = check_names(c, next);
+    if (status == 0)
+        status = check_version(&w, next);
+    return status ? status : finish(&w, with_kind(c, next));
+}
+
+/* --- delete ----------------------------------------------------------------------------------- */
+
+static int read_options(struct sandbox_call *c, enum sandbox_propagation *how, kr_val *options)
+{
+    kr_str policy;
+    int status = sandbox__body(c, options);
+
+    if (status)
+        return status;
+    if (options->kind != KR_NONE && options->kind != KR_MAP)
+        return bad_request(c, "the options are no object");
+    policy = kr_at_str(*options, "propagationPolicy");
+    if (policy.n == 0)
+        policy = sandbox__arg(c, "propagationPolicy");
+    *how = SANDBOX_BACKGROUND;
+    if (kr_str_is(policy, "Foreground"))
+        *how = SANDBOX_FOREGROUND;
+    else if (kr_str_is(policy, "Orphan") || kr_is_true(kr_get(*options, KR_S("orphanDependents"))))
+        *how = SANDBOX_ORPHAN;
+    else if (policy.n && !kr_str_is(policy, "Background"))
+        return sandbox__fail(c, 422, "Invalid",
+                             "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: "
+                             "Unsupported value: \"" KR_FMT
+                             "\": supported values: \"Background\", \"Foreground\", \"Orphan\"",
+                             KR_ARG(policy));
+    return 0;
+}
+
+static int success(struct sandbox_call *c, kr_str uid)
+{
+    kr_val v = kr_map_sorted(NULL, 0);
+
+    v = kr_with(c->a, v, "kind", KR_V_STR("Status"));
+    v = kr_with(c->a, v, "apiVersion", KR_V_STR("v1"));
+    v = kr_with(c->a, v, "metadata", kr_map_sorted(NULL, 0));
+    v = kr_with(c->a, v, "status", KR_V_STR("Success"));
+    v = kr_with(c->a, v, "details.name", kr_string(c->t.name));
+    if (c->t.type->group.n)
+        v = kr_with(c->a, v, "details.group", kr_string(c->t.type->group));
+    v = kr_with(c->a, v, "details.kind", kr_string(c->t.type->resource));
+    v = kr_with(c->a, v, "details.uid", kr_string(uid));
+    return sandbox__answer(c, 200, v);
+}
+
+/* Types whose deletion answers what was deleted. */
+static bool shows_deleted(const struct sandbox_type *t)
+{
+    static const char *const names[] = {
+        "persistentvolumeclaims", "persistentvolumes", "podtemplates", "pods",
+        "resourcequotas",         "serviceaccounts",   "services"};
+
+    for (size_t i = 0; i < KR_N(names); i++) {
+        if (sandbox__is(t, "", names[i]))
+            return true;
+    }
+    return false;
+}
+
+int sandbox__delete(struct sandbox_call *c)
+{
+    struct write w = {.c = c};
+    enum sandbox_propagation how;
+    kr_val options, wanted;
+    struct sandbox_obj *now;
+    bool removed;
+    int status = read_options(c, &how, &options);
+
+    find_old(&w);
+    if (status)
+        return status;
+    if (w.old_obj == NULL)
+        return sandbox__not_found(c);
+    wanted = kr_at(options, "preconditions");
+    wanted = kr_with(c->a, kr_map_sorted(NULL, 0), "metadata",
+                     wanted.kind == KR_MAP ? wanted : kr_map_sorted(NULL, 0));
+    if (kr_at_str(wanted, "metadata.uid").n || kr_at_str(wanted, "metadata.resourceVersion").n)
+        status = check_version(&w, wanted);
+    if (status == 0)
+        status = sandbox__admitted(c, w.old, KR_V_NONE);
+    if (status)
+        return status;
+    if (sandbox__dry_run(c) || kr_is_str(kr_item(kr_get(options, KR_S("dryRun")), 0), KR_S("All")))
+        return success(c, kr_at_str(w.old, "metadata.uid"));
+    now = sandbox__delete_obj(c->s, c->t.type, w.old_obj, how, &removed);
+    if (removed && !shows_deleted(c->t.type))
+        status = success(c, kr_at_str(w.old, "metadata.uid"));
+    else
+        status = sandbox__answer_obj(c, 200, &c->t, now);
+    sandbox__obj_drop(now);
+    return status;
+}
+
+int sandbox__delete_all(struct sandbox_call *c)
+{
+    struct sandbox_filter filter = {0};
+    enum sandbox_propagation how;
+    kr_val options;
+    struct kr_listb items = KR_LISTB(c->a);
+    struct sandbox_obj **list = kr_new_n(c->a, struct sandbox_obj *, c->t.type->objects.n + 1);
+    uint32_t n = 0;
+    int status = read_options(c, &how, &options);
+
+    if (status == 0)
+        status = sandbox__filter_read(c, c->a, &filter);
+    if (status)
+        return status;
+    for (struct sandbox_node *at = sandbox__tree_seek(&c->t.type->objects, KR_S("")); at;
+         at = sandbox__node_next(at)) {
+        if (sandbox__filter_match(&filter, c->t.type, sandbox__node_obj(at)))
+            list[n++] = sandbox__obj_hold(sandbox__node_obj(at));
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        struct sandbox_obj *now = sandbox__tree_get(&c->t.type->objects, sandbox__obj_key(list[i]));
+        bool removed;
+
+        kr_listb_add(&items, sandbox__value(c->a, c->t.type, c->t.version, list[i]));
+        if (now && !sandbox__dry_run(c))
+            sandbox__obj_drop(sandbox__delete_obj(c->s, c->t.type, now, how, &removed));
+        sandbox__obj_drop(list[i]);
+    }
+    return sandbox__answer(
+        c, 200,
+        sandbox__formed_list(c, kr_listb_done(&items),
+                             kr_with(c->a, kr_map_sorted(NULL, 0), "resourceVersion",
+                                     kr_string(kr_fmt(c->a, "%" PRIu64, c->s->version)))));
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests: what one of them answers, and what a watch tells of it. */
+#include "tests/sandbox/client.h"
+
+#include <string.h>
+
+#define MAPS "/api/v1/namespaces/default/configmaps"
+#define A "{\"metadata\":{\"name\":\"a\",\"labels\":{\"x\":\"1\"}},\"data\":{\"k\":\"v\"}}"
+
+TEST(sandbox, an_object_is_created_shown_and_deleted)
+{
+    struct client c;
+
+    client_open(&c, NULL);
+    assert_int_equal(client_do(&c, "GET", MAPS "/a", NULL), 404);
+    assert_true(kr_str_is(client_at(&c, "message"), "configmaps \"a\" not found"));
+    assert_int_equal(client_do(&c, "POST", MAPS, A), 201);
+    assert_int_equal(client_do(&c, "POST", MAPS, A), 409);
+    assert_true(kr_str_is(client_at(&c, "reason"), "AlreadyExists"));
+    assert_int_equal(client_do(&c, "GET", MAPS "/a", NULL), 200);
+    assert_true(kr_str_is(client_at(&c, "data.k"), "v"));
+    assert_true(kr_str_is(client_at(&c, "kind"), "ConfigMap"));
+    assert_int_equal(client_do(&c, "DELETE", MAPS "/a", NULL), 200);
+    assert_true(kr_str_is(client_at(&c, "status"), "Success"));
+    assert_int_equal(client_do(&c, "GET", MAPS "/a", NULL), 404);
+    client_close(&c);
+}
+
+TEST(sandbox, a_dry_run_stores_nothing_and_a_name_is_generated)
+{
+    struct client c;
+
+    client_open(&c, NULL);
+    assert_int_equal(client_do(&c, "POST", MAPS "?dryRun=All", A), 201);
+    assert_int_equal(client_do(&c, "GET", MAPS "/a", NULL), 404);
+    assert_int_equal(client_do(&c, "POST", MAPS, "{\"metadata\":{\"generateName\":\"g-\"}}"), 201);
+    assert_int_equal(client_at(&c, "metadata.name").n, strlen("g-") + 5);
+    client_close(&c);
+}
+
+TEST(sandbox, an_update_of_an_old_version_is_a_conflict)
+{
+    struct client c;
+
+    client_open(&c, NULL);
+    client_do(&c, "POST", MAPS, A);
+    assert_int_equal(client_patch(&c, "merge", MAPS "/a", "{\"data\":{\"k\":\"w\",\"n\":\"1\"}}"),
+                     200);
+    assert_int_equal(
+        client_patch(&c, "merge", MAPS "/a",
+                     "{\"metadata\":{\"resourceVersion\":\"7\"},\"data\":{\"k\":\"z\"}}"),
+        409);
+    assert_int_equal(
+        client_patch(&c, "json", MAPS "/a", "[{\"op\":\"remove\",\"path\":\"/data/n\"}]"), 200);
+    assert_true(kr_at(c.body, "data.n").kind == KR_NONE);
+    assert_true(kr_str_is(client_at(&c, "data.k"), "w"));
+    client_close(&c);
+}
+
+TEST(sandbox, a_patch_that_changes_nothing_gives_no_version)
+{
+    struct client c;
+    uint64_t before;
+
+    client_open(&c, NULL);
+    client_do(&c, "POST", MAPS, A);
+    before = sandbox_version(c.s);
+    assert_int_equal(client_patch(&c, "merge", MAPS "/a", "{\"data\":{\"k\":\"v\"}}"), 200);
+    assert_int_equal(sandbox_version(c.s), before);
+    client_close(&c);
+}
+
+TEST(sandbox, two_appliers_conflict_unless_forced)
+{
+    static const char mine[] =
+        "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"data\":{\"k\":\"1\"}}",
+                      other[] =
+                          "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"data\":{\"k\":\"2\"}}";
+    struct client c;
+
+    client_open(&c, NULL);
+    assert_int_equal(client_patch(&c, "apply", MAPS "/a?fieldManager=me", mine), 201);
+    assert_int_equal(client_patch(&c, "apply", MAPS "/a?fieldManager=you", other), 409);
+    EXPECT_TEXT(kr_cstr(&c.a, client_at(&c, "message")),
+                "Apply failed with 1 conflict: conflict with \"me\": .data.k");
+    assert_int_equal(client_patch(&c, "apply", MAPS "/a?fieldManager=you&force=true", other), 200);
+    assert_int_equal(kr_at(c.body, "metadata.managedFields").n, 1);
+    assert_true(kr_str_is(kr_at_str(kr_item(kr_at(c.body, "metadata.managedFields"), 0), "manager"),
+                          "you"));
+    client_close(&c);
+}
+
+TEST(sandbox, what_an_applier_no_longer_says_goes)
+{
+    struct client c;
+
+    client_open(&c, NULL);
+    client_patch(
+        &c, "apply", MAPS "/a?fieldManager=me",
+        "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"data\":{\"k\":\"1\",\"l\":\"2\"}}");
+    client_patch(&c, "apply", MAPS "/a?fieldManager=me",
+                 "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"data\":{\"l\":\"2\"}}");
+    assert_true(kr_at(c.body, "data.k").kind == KR_NONE);
+    assert_true(kr_str_is(client_at(&c, "data.l"), "2"));
+    client_close(&c);
+}
+
+TEST(sandbox, a_watch_tells_what_happens_to_what_it_selects)
+{
+    struct client c;
+    struct sandbox_watch *all, *some;
+
+    client_open(&c, NULL);
+    all = client_watch(&c, MAPS "?watch=true&fieldSelector=metadata.name%3Da");
+    some = client_watch(&c, MAPS "?watch=1&labelSelector=x%3D1");
+    client_do(&c, "POST", MAPS, A);
+    client_do(&c, "POST", MAPS, "{\"metadata\":{\"name\":\"b\"}}");
+    assert_string_equal(client_events(&c, all), "ADDED a");
+    client_patch(&c, "merge", MAPS "/a", "{\"metadata\":{\"labels\":{\"x\":\"2\"}}}");
+    client_do(&c, "DELETE", MAPS "/a", NULL);
+    assert_string_equal(client_events(&c, all), "MODIFIED a, DELETED a");
+    assert_string_equal(client_events(&c, some), "ADDED a, DELETED a");
+    assert_string_equal(client_events(&c, some), "");
+    sandbox_watch_close(all);
+    sandbox_watch_close(some);
+    client_close(&c);
+}
+
+TEST(sandbox, a_streaming_list_ends_in_a_bookmark)
+{
+    struct client c;
+    struct sandbox_watch *w;
+
+    client_open(&c, &(struct sandbox_opts){.bare = true});
+    client_do(&c, "POST", MAPS, A);
+    w = client_watch(&c, MAPS "?watch=1&sendInitialEvents=true&allowWatchBookmarks=true"
+                              "&resourceVersionMatch=NotOlderThan");
+    assert_string_equal(client_events(&c, w), "ADDED a, BOOKMARK ");
+    sandbox_watch_close(w);
+    client_close(&c);
+}
+
+TEST(sandbox, a_watch_ends_at_its_time)
+{
+    struct client c;
+    struct sandbox_watch *w;
+    KR_AUTO(kr_buf) out = KR_BUF(1024);
+
+    client_open(&c, NULL);
+    w = client_watch(&c, "/api/v1/secrets?watch=1&timeoutSeconds=5");
+    assert_true(sandbox_watch_read(w, &out, 100));
+    vclock_advance(&c.clock, 5000);
+    assert_false(sandbox_watch_read(w, &out, 100));
+    sandbox_watch_close(w);
+    client_close(&c);
+}
+
+TEST(sandbox, a_version_that_was_forgotten_is_gone)
+{
+    struct client c;
+    struct sandbox_watch *w;
+
+    client_open(&c, NULL);
+    w = client_watch(&c, MAPS "?watch=1&labelSelector=x");
+    client_do(&c, "POST", MAPS, A);
+    sandbox_compact(c.s);
+    assert_string_equal(client_events(&c, w), "ERROR Expired");
+    sandbox_watch_close(w);
+    assert_int_equal(client_do(&c, "GET", MAPS "?watch=1&resourceVersion=3", NULL), 410);
+    assert_int_equal(client_do(&c, "GET", MAPS "?resourceVersion=99999999", NULL), 504);
+    client_close(&c);
+}
+
+TEST(sandbox, pages_show_the_state_of_the_first)
+{
+    struct client c;
+    const char *path;
+
+    client_open(&c, &(struct sandbox_opts){.bare = true});
+    for (char name = 'a'; name <= 'd'; name++)
+        client_do(&c, "POST", MAPS,
+                  kr_cstr(&c.a, kr_fmt(&c.a, "{\"metadata\":{\"name\":\"%c\"}}", name)));
+    client_do(&c, "GET", MAPS "?limit=2", NULL);
+    assert_int_equal(kr_at(c.body, "items").n, 2);
+    assert_int_equal(kr_at(c.body, "metadata.remainingItemCount").i, 2);
+    path = kr_cstr(&c.a, kr_fmt(&c.a, MAPS "?limit=9&continue=" KR_FMT,
+                                KR_ARG(client_at(&c, "metadata.continue"))));
+    client_do(&c, "DELETE", MAPS "/c", NULL);
+    client_do(&c, "POST", MAPS, "{\"metadata\":{\"name\":\"e\"}}");
+    assert_int_equal(client_do(&c, "GET", path, NULL), 200);
+    assert_int_equal(kr_at(c.body, "items").n, 2);
+    assert_true(kr_str_is(kr_at_str(kr_item(kr_at(c.body, "items"), 0), "metadata.name"), "c"));
+    sandbox_compact(c.s);
+    assert_int_equal(client_do(&c, "GET", path, NULL), 410);
+    client_close(&c);
+}
+
+TEST(sandbox, a_body_too_large_or_too_deep_is_refused)
+{
+    struct client c;
+    char *large = kr_alloc(SANDBOX_BODY_MAX + 2), deep[2 * 200 + 1];
+
+    client_open(&c, NULL);
+    memset(large, ' ', SANDBOX_BODY_MAX + 1);
+    assert_int_equal(client_do(&c, "POST", MAPS, large), 413);
+    memset(deep, '[', 200);
+    memset(deep + 200, ']', 200);
+    deep[400] = 0;
+    assert_int_equal(client_do(&c, "POST", MAPS, deep), 400);
+    kr_free(large);
+    client_close(&c);
+}
+
+TEST(sandbox, what_is_not_served_is_not_found)
+{
+    struct client c;
+
+    client_open(&c, NULL);
+    assert_int_equal(client_do(&c, "GET", "/apis/no.such/v1/things", NULL), 404);
+    assert_int_equal(client_do(&c, "GET", "/api/v1/nothing", NULL), 404);
+    assert_int_equal(client_do(&c, "PUT", MAPS, A), 405);
+    assert_int_equal(client_do(&c, "POST", "/api/v1/namespaces/no/configmaps", A), 404);
+    assert_int_equal(client_do(&c, "GET", "/healthz", NULL), 200);
+    assert_int_equal(client_do(&c, "GET", "/openapi/v3/apis/apps/v1", NULL), 200);
+    client_close(&c);
+}
+
+TEST(sandbox, scale_changes_the_replicas)
+{
+#define WEB "/apis/apps/v1/namespaces/default/deployments"
+    static const char web[] =
+        "{\"metadata\":{\"name\":\"web\"},\"spec\":{\"selector\":{\"matchLabels\":"
+        "{\"a\":\"b\"}},\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}},"
+        "\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i:1\"}]}}}}";
+    struct client c;
+
+    client_open(&c, NULL);
+    assert_int_equal(client_do(&c, "POST", WEB, web), 201);
+    assert_int_equal(kr_at(c.body, "spec.replicas").i, 1);
+    assert_int_equal(client_patch(&c, "merge", WEB "/web/scale", "{\"spec\":{\"replicas\":3}}"),
+                     200);
+    assert_true(kr_str_is(client_at(&c, "kind"), "Scale"));
+    client_do(&c, "GET", WEB "/web", NULL);
+    assert_int_equal(kr_at(c.body, "spec.replicas").i, 3);
+    assert_int_equal(kr_at(c.body, "metadata.generation").i, 2);
+    client_close(&c);
+}
+
+int main(void)
+{
+    return RUN(T(sandbox, an_object_is_created_shown_and_deleted),
+               T(sandbox, a_dry_run_stores_nothing_and_a_name_is_generated),
+               T(sandbox, an_update_of_an_old_version_is_a_conflict),
+               T(sandbox, a_patch_that_changes_nothing_gives_no_version),
+               T(sandbox, two_appliers_conflict_unless_forced),
+               T(sandbox, what_an_applier_no_longer_says_goes),
+               T(sandbox, a_watch_tells_what_happens_to_what_it_selects),
+               T(sandbox, a_streaming_list_ends_in_a_bookmark),
+               T(sandbox, a_watch_ends_at_its_time),
+               T(sandbox, a_version_that_was_forgotten_is_gone),
+               T(sandbox, pages_show_the_state_of_the_first),
+               T(sandbox, a_body_too_large_or_too_deep_is_refused),
+               T(sandbox, what_is_not_served_is_not_found), T(sandbox, scale_changes_the_replicas));
+}

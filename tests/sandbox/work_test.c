@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the sandbox does beside requests: definitions, owners, namespaces, stand-ins; and its file. */
+#include "tests/sandbox/client.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define MAPS "/api/v1/namespaces/default/configmaps"
+#define CRDS "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+#define SHOPS "/apis/example.io/v1/namespaces/default/shops"
+
+static const char crd[] =
+    "apiVersion: apiextensions.k8s.io/v1\n"
+    "kind: CustomResourceDefinition\n"
+    "metadata: {name: shops.example.io}\n"
+    "spec:\n"
+    "  group: example.io\n"
+    "  scope: Namespaced\n"
+    "  names: {plural: shops, kind: Shop}\n"
+    "  versions:\n"
+    "  - name: v1\n"
+    "    served: true\n"
+    "    storage: true\n"
+    "    subresources: {status: {}}\n"
+    "    schema:\n"
+    "      openAPIV3Schema:\n"
+    "        type: object\n"
+    "        properties:\n"
+    "          spec:\n"
+    "            type: object\n"
+    "            required: [size]\n"
+    "            properties:\n"
+    "              size: {type: integer, minimum: 1}\n"
+    "              name: {type: string, default: corner}\n"
+    "          status: {type: object, x-kubernetes-preserve-unknown-fields: true}\n";
+
+static void define(struct client *c)
+{
+    assert_int_equal(client_do(c, "POST", CRDS, crd), 201);
+    assert_int_equal(client_do(c, "GET", SHOPS, NULL), 404);
+    vclock_run(&c->clock);
+    assert_int_equal(client_do(c, "GET", SHOPS, NULL), 200);
+}
+
+static int shop(struct client *c, const char *spec)
+{
+    return client_do(c, "POST", SHOPS,
+                     kr_cstr(&c->a, kr_fmt(&c->a,
+                                           "apiVersion: example.io/v1\nkind: Shop\n"
+                                           "metadata: {name: s}\nspec: %s\nstatus: {x: 1}\n",
+                                           spec)));
+}
+
+TEST(work, a_definition_is_established_and_its_schema_holds)
+{
+    struct client c;
+
+    client_open(&c, &(struct sandbox_opts){.bare = true});
+    define(&c);
+    assert_int_equal(shop(&c, "{size: 0}"), 422);
+    assert_true(kr_str_is(client_at(&c, "reason"), "Invalid"));
+    assert_int_equal(shop(&c, "{}"), 422);
+    assert_int_equal(shop(&c, "{size: 2, unknown: 1}"), 201);
+    assert_true(kr_str_is(client_at(&c, "spec.name"), "corner"));
+    assert_true(kr_at(c.body, "spec.unknown").kind == KR_NONE);
+    assert_true(kr_at(c.body, "status").kind == KR_NONE); /* has a path of its own */
+    assert_int_equal(client_patch(&c, "merge", SHOPS "/s/status",
+                                  "{\"status\":{\"x\":1},\"spec\":{\"size\":9}}"),
+                     200);
+    assert_int_equal(kr_at(c.body, "status.x").i, 1);
+    assert_int_equal(kr_at(c.body, "spec.size").i, 2);
+    assert_int_equal(kr_at(c.body, "metadata.generation").i, 1);
+    client_close(&c);
+}
+
+TEST(work, a_definition_takes_its_objects_along)
+{
+    struct client c;
+    struct sandbox_watch *w;
+
+    client_open(&c, &(struct sandbox_opts){.bare = true});
+    define(&c);
+    shop(&c, "{size: 1}");
+    w = client_watch(&c, SHOPS "?watch=1&resourceVersion=0");
+    assert_int_equal(client_do(&c, "DELETE", CRDS "/shops.example.io", NULL), 200);
+    assert_int_equal(shop(&c, "{size: 1}"), 405);
+    EXPECT_TEXT(kr_cstr(&c.a, client_at(&c, "message")),
+                "create not allowed while custom resource definition is terminating");
+    vclock_run(&c.clock);
+    assert_int_equal(client_do(&c, "GET", CRDS "/shops.example.io", NULL), 404);
+    assert_int_equal(client_do(&c, "GET", SHOPS, NULL), 404);
+    sandbox_watch_close(w);
+    define(&c); /* and it may come again */
+    client_close(&c);
+}
+
+/* A ConfigMap "owner", and "child" that names it. */
+static void own(struct client *c)
+{
+    client_do(c, "POST", MAPS, "{\"metadata\":{\"name\":\"owner\"}}");
+    client_do(
+        c, "POST", MAPS,
+        kr_cstr(&c->a, kr_fmt(&c->a,
+                              "{\"metadata\":{\"name\":\"child\",\"ownerReferences\":[{"
+                              "\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"name\":\"owner\","
+                              "\"uid\":\"" KR_FMT "\",\"blockOwnerDeletion\":true}]}}",
+                              KR_ARG(client_at(c, "metadata.uid")))));
+    vclock_run(&c->clock);
+    assert_int_equal(client_do(c, "GET", MAPS "/child", NULL), 200);
+}
+
+TEST(work, dependents_go_with_their_owner)
+{
+    struct client c;
+
+    client_open(&c, NULL);
+    own(&c);
+    client_do(&c, "DELETE", MAPS "/owner", NULL);
+    assert_int_equal(client_do(&c, "GET", MAPS "/owner", NULL), 404);
+    vclock_run(&c.clock);
+    assert_int_equal(client_do(&c, "GET", MAPS "/child", NULL), 404);
+    client_close(&c);
+}
+
+TEST(work, in_the_foreground_the_owner_waits)
+{
+    struct client c;
+
+    client_open(&c, NULL);
+    own(&c);
+    client_patch(&c, "merge", MAPS "/child", "{\"metadata\":{\"finalizers\":[\"a.b/c\"]}}");
+    client_do(&c, "DELETE", MAPS "/owner?propagationPolicy=Foreground", NULL);
+    vclock_run(&c.clock);
+    assert_int_equal(client_do(&c, "GET", MAPS "/owner", NULL), 200);
+    client_patch(&c, "merge", MAPS "/child", "{\"metadata\":{\"finalizers\":null}}");
+    vclock_run(&c.clock);
+    assert_int_equal(client_do(&c, "GET", MAPS "/child", NULL), 404);
+    assert_int_equal(client_do(&c, "GET", MAPS "/owner", NULL), 404);
+    client_close(&c);
+}
+
+TEST(work, orphans_stay_without_reference)
+{
+    struct client c;
+
+    client_open(&c, NULL);
+    own(&c);
+    client_do(&c, "DELETE", MAPS "/owner", "{\"propagationPolicy\":\"Orphan\"}");
+    vclock_run(&c.clock);
+    assert_int_equal(client_do(&c, "GET", MAPS "/owner", NULL), 404);
+    assert_int_equal(client_do(&c, "GET", MAPS "/child", NULL), 200);
+    assert_int_equal(kr_at(c.body, "metadata.ownerReferences").n, 0);
+    client_close(&c);
+}
+
+TEST(work, a_bare_server_collects_nothing)
+{
+    struct client c;
+
+    client_open(&c, &(struct sandbox_opts){.bare = true});
+    own(&c);
+    client_do(&c, "DELETE", MAPS "/owner", NULL);
+    vclock_advance(&c.clock, 60000);
+    assert_int_equal(client_do(&c, "GET", MAPS "/child", NULL), 200);
+    client_close(&c);
+}
+
+TEST(work, a_namespace_ends_when_it_is_empty)
+{
+    struct client c;
+
+    client_open(&c, NULL);
+    client_do(&c, "POST", "/api/v1/namespaces", "{\"metadata\":{\"name\":\"n\"}}");
+    client_do(&c, "POST", "/api/v1/namespaces/n/configmaps",
+              "{\"metadata\":{\"name\":\"a\",\"finalizers\":[\"a.b/c\"]}}");
+    client_do(&c, "DELETE", "/api/v1/namespaces/n", NULL);
+    assert_true(kr_str_is(client_at(&c, "status.phase"), "Terminating"));
+    vclock_run(&c.clock);
+    assert_int_equal(
+        client_do(&c, "POST", "/api/v1/namespaces/n/configmaps", "{\"metadata\":{\"name\":\"b\"}}"),
+        403);
+    assert_int_equal(client_do(&c, "GET", "/api/v1/namespaces/n", NULL), 200);
+    client_patch(&c, "merge", "/api/v1/namespaces/n/configmaps/a",
+                 "{\"metadata\":{\"finalizers\":null}}");
+    vclock_run(&c.clock);
+    assert_int_equal(client_do(&c, "GET", "/api/v1/namespaces/n", NULL), 404);
+    client_close(&c);
+}
+
+TEST(work, a_workload_becomes_ready_after_a_while)
+{
+#define WEB "/apis/apps/v1/namespaces/default/deployments"
+    static const char web[] =
+        "{\"metadata\":{\"name\":\"web\"},\"spec\":{\"replicas\":2,\"selector\":{"
+        "\"matchLabels\":{\"a\":\"b\"}},\"template\":{\"metadata\":{\"labels\":{"
+        "\"a\":\"b\"}},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}";
+    struct client c;
+
+    client_open(&c, &(struct sandbox_opts){.ready_after_ms = 1000});
+    assert_int_equal(client_do(&c, "POST", WEB, web), 201);
+    vclock_advance(&c.clock, 999);
+    client_do(&c, "GET", WEB "/web", NULL);
+    assert_true(kr_at(c.body, "status.readyReplicas").kind == KR_NONE);
+    vclock_advance(&c.clock, 1);
+    client_do(&c, "GET", WEB "/web", NULL);
+    assert_int_equal(kr_at(c.body, "status.readyReplicas").i, 2);
+    client_close(&c);
+}
+
+TEST(work, what_was_saved_comes_back)
+{
+    const char *path = "sandbox_work_test.save";
+    struct kr_err err = KR_ERR_NONE;
+    struct client c, d;
+    uint64_t version;
+
+    client_open(&c, &(struct sandbox_opts){.bare = true});
+    define(&c);
+    shop(&c, "{size: 3}");
+    version = sandbox_version(c.s);
+    EXPECT_OK(sandbox_save(c.s, path, &err), &err);
+    client_open(&d, &(struct sandbox_opts){.bare = true});
+    EXPECT_OK(sandbox_load(d.s, path, &err), &err);
+    vclock_run(&d.clock);
+    assert_int_equal(sandbox_version(d.s), version);
+    assert_int_equal(client_do(&d, "GET", SHOPS "/s", NULL), 200);
+    assert_int_equal(kr_at(d.body, "spec.size").i, 3);
+    assert_int_equal(sandbox_objects_n(d.s), sandbox_objects_n(c.s));
+    client_close(&c);
+    client_close(&d);
+    unlink(path);
+}
+
+TEST(work, a_file_that_was_cut_is_refused)
+{
+    const char *path = "sandbox_work_test.cut";
+    struct kr_err err = KR_ERR_NONE;
+    struct client c;
+
+    client_open(&c, NULL);
+    assert_int_equal(sandbox_load(c.s, path, &err), 1);
+    EXPECT_OK(sandbox_save(c.s, path, &err), &err);
+    assert_int_equal(truncate(path, 200), 0);
+    assert_true(sandbox_load(c.s, path, &err) < 0);
+    client_close(&c);
+    unlink(path);
+}
+
+int main(void)
+{
+    return RUN(T(work, a_definition_is_established_and_its_schema_holds),
+               T(work, a_definition_takes_its_objects_along),
+               T(work, dependents_go_with_their_owner), T(work, in_the_foreground_the_owner_waits),
+               T(work, orphans_stay_without_reference), T(work, a_bare_server_collects_nothing),
+               T(work, a_namespace_ends_when_it_is_empty),
+               T(work, a_workload_becomes_ready_after_a_while), T(work, what_was_saved_comes_back),
+               T(work, a_file_that_was_cut_is_refused));
+}
