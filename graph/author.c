@@ -66,12 +66,12 @@ static void made_add(struct inst_step *s, struct made *m, const struct graph_exp
 static void run_one(struct inst_step *s, const kr_val *slots, const struct graph_expr *e,
                     struct made *m)
 {
-    struct cel_run r = {.slots = slots, .slots_n = s->slots_n, .a = s->a};
+    enum cel_fail fail;
     struct kr_err err = KR_ERR_NONE;
     kr_val v = KR_V_NONE;
 
-    if (cel_eval(e->prog, &r, &v, &err) < 0) {
-        if (r.fail == CEL_FAIL_PENDING)
+    if (inst__run(s, e->prog, slots, s->slots_n, &v, &fail, &err) < 0) {
+        if (fail == CEL_FAIL_PENDING)
             m->incomplete = true;
         else
             broken(s, m, e, kr_strdup(s->a, kr_err_str(&err)));

@@ -17,8 +17,12 @@
  *     ^                                                              |
  *     +---- a minute after a write nothing is held ------------------+
  *
- * While an echo is held, what it reads may go on moving: then it was not our write that moved it.
- * GRAPH_MOVES_MAX moves without a write of ours are taken for proof, and the echo is let go.
+ * A child may also be moved by somebody else in a field that is not ours, its status say. That is an
+ * input like any other, or it is the answer of a controller to our last write, which nobody can tell
+ * from outside. So such an echo is tried: it is held for GRAPH_TRY_MS, then for twice as long, at
+ * last for a minute. What moves by itself has moved GRAPH_MOVES_MAX times by then although we wrote
+ * nothing: the echo is let go, and its like are not held any more. What answers us stands still, and
+ * ends at one write a minute.
  *
  * Memory is taken by the object that is fought over, and given back a minute after the last write.
  */
@@ -74,6 +78,7 @@ void inst__root_new(struct graph_inst *inst)
     uint16_t salt = (uint16_t)inst__str_digest(inst->part_of);
 
     inst->roots++;
+    inst->moved = false;
     inst->root = (uint16_t)(salt + 40503u * inst->roots);
     if (inst->root == 0)
         inst->root = 1;
@@ -82,14 +87,17 @@ void inst__root_new(struct graph_inst *inst)
 void graph_inst_echo(struct graph_inst *inst, const struct graph_inst *writer)
 {
     inst->root_next = writer->root;
+    inst->moved_next = writer->moved;
 }
 
 void inst__root_external(struct graph_inst *inst)
 {
-    if (inst->root_next)
+    if (inst->root_next) {
+        inst->moved = inst->moved_next || (inst->moved && inst->root == inst->root_next);
         inst->root = inst->root_next;
-    else
+    } else {
         inst__root_new(inst);
+    }
     inst->root_next = 0;
     inst->edited = false;
 }
@@ -127,10 +135,10 @@ bool inst__fight_holds(struct inst_step *s, const struct inst_item *item)
 {
     const struct inst_fight *f = find(s->inst, item->ref);
 
-    if (!f || !f->open || s->env->now_ms >= f->last_ms + GRAPH_FIGHT_MS || !counts(s->inst, item) ||
+    if (!f || !f->open || s->env->now_ms >= f->last_ms + f->pause_ms || !counts(s->inst, item) ||
         (f->alone && !is_fight(item)))
         return false;
-    inst__wake(s, f->last_ms + GRAPH_FIGHT_MS);
+    inst__wake(s, f->last_ms + f->pause_ms);
     return true;
 }
 
@@ -159,6 +167,33 @@ static void name_cause(struct inst_step *s, struct inst_fight *f, const struct i
     }
 }
 
+/* How long the next write that counts is held. */
+static uint32_t pause_after(const struct inst_fight *f, bool tried)
+{
+    if (!tried)
+        return GRAPH_FIGHT_MS;
+    if (!f->pause_ms)
+        return GRAPH_TRY_MS;
+    return 2 * f->pause_ms < GRAPH_FIGHT_MS ? 2 * f->pause_ms : GRAPH_FIGHT_MS;
+}
+
+static void count_write(struct inst_step *s, struct inst_fight *f, const struct inst_item *item)
+{
+    bool tried = s->inst->moved && !is_fight(item);
+
+    if (!f->open && s->env->now_ms >= f->since_ms + GRAPH_FIGHT_MS) {
+        f->since_ms = s->env->now_ms;
+        f->n = 0;
+    }
+    f->last_ms = s->env->now_ms;
+    f->moves = 0;
+    if (++f->n < GRAPH_FIGHTS_MAX || (f->alone && !is_fight(item)))
+        return;
+    f->open = true;
+    f->pause_ms = pause_after(f, tried);
+    f->next_wall_s = s->env->wall_s + (f->pause_ms + 999) / 1000;
+}
+
 void inst__fight_sent(struct inst_step *s, struct inst_item *item, kr_str why)
 {
     struct graph_inst *inst = s->inst;
@@ -167,14 +202,7 @@ void inst__fight_sent(struct inst_step *s, struct inst_item *item, kr_str why)
     if (counts(inst, item)) {
         f = find_or_add(inst, item->ref);
         name_cause(s, f, item, why);
-        if (!f->open && s->env->now_ms >= f->since_ms + GRAPH_FIGHT_MS) {
-            f->since_ms = s->env->now_ms;
-            f->n = 0;
-        }
-        f->last_ms = s->env->now_ms;
-        f->moves = 0;
-        f->next_wall_s = s->env->wall_s + GRAPH_FIGHT_MS / 1000;
-        f->open = (++f->n >= GRAPH_FIGHTS_MAX && !(f->alone && !is_fight(item))) || f->open;
+        count_write(s, f, item);
     }
     item->fought = false;
     item->root = inst->root;
@@ -224,13 +252,17 @@ kr_str inst__fight_text(struct inst_step *s, uint32_t at)
     const struct inst_item *item = item_of(s->inst, f->ref, &rank);
     kr_ref ref = item && item->seen ? item->seen->ref : (kr_ref){.name = KR_S("its object")};
     size_t n = kr_time_text(f->next_wall_s, 0, time);
+    kr_str often = KR_S("once a minute");
 
     if (!f->open || !item)
         return KR_S("");
+    if (f->pause_ms < GRAPH_FIGHT_MS)
+        often = kr_fmt(s->a, "every %u s at most", (f->pause_ms + 999) / 1000);
     return kr_fmt(s->a,
-                  "node \"" KR_FMT "\": %s " KR_FMT " " KR_FMT "%s" KR_FMT
-                  ": it is written once a minute, next at " KR_FMT,
+                  "node \"" KR_FMT "\": %s " KR_FMT " " KR_FMT "%s" KR_FMT ": it is written " KR_FMT
+                  ", next at " KR_FMT,
                   KR_ARG(s->inst->rev->nodes[rank].id), f->text ? f->text : "",
                   KR_ARG(s->inst->rev->nodes[rank].gvk.kind), KR_ARG(ref.namespace),
-                  ref.namespace.n ? "/" : "", KR_ARG(ref.name), KR_ARG(((kr_str){time, n})));
+                  ref.namespace.n ? "/" : "", KR_ARG(ref.name), KR_ARG(often),
+                  KR_ARG(((kr_str){time, n})));
 }

@@ -20,6 +20,8 @@
 
 #include "cel/base/banned.h"
 
+enum { REV_CHUNK_MAX = 16 * 1024 }; /* what a revision leaves unused of its memory at most */
+
 /* --- kinds ---------------------------------------------------------------------------------- */
 
 static kr_str gvk_text(struct build *b, kr_gvk k)
@@ -107,10 +109,10 @@ static bool is_crd(kr_gvk k)
 /* A CRD's own schema is recursive: expressions are found without it, and only in its metadata. */
 static void find_in_crd(struct build *b, struct build_unit *u)
 {
-    kr_str old =
-        graph__words(b->d, "failed to parse schemaless resource " KR_FMT, KR_ARG(u->r->id));
+    const struct graph_words *old =
+        graph__words(b->d, "failed to parse schemaless resource %s", u->r->id, KR_S(""));
 
-    graph__find_any(&u->finds, u->r->object);
+    graph__find_any(&u->finds, u->object);
     b->d->words = old;
     for (uint32_t i = 0; i < u->finds.n; i++) {
         const struct graph_found *f = &u->finds.items[i];
@@ -130,40 +132,39 @@ static void find_in_crd(struct build *b, struct build_unit *u)
 static void find_expressions(struct build *b, struct build_unit *u)
 {
     bool external = u->r->external.kind != KR_NONE;
-    kr_str old = b->d->words;
+    const struct graph_words *old = b->d->words;
 
     if (!external && is_crd(u->gvk)) {
         find_in_crd(b, u);
         return;
     }
     if (external)
-        graph__words(b->d, "failed to parse external ref resource " KR_FMT, KR_ARG(u->r->id));
+        graph__words(b->d, "failed to parse external ref resource %s", u->r->id, KR_S(""));
     else
-        graph__words(b->d, "failed to extract CEL expressions from schema for resource " KR_FMT,
-                     KR_ARG(u->r->id));
+        graph__words(b->d, "failed to extract CEL expressions from schema for resource %s",
+                     u->r->id, KR_S(""));
     if (external || !u->kind)
-        graph__find_any(&u->finds, u->r->object);
+        graph__find_any(&u->finds, u->object);
     else
-        graph__find(&u->finds, u->r->object, u->kind->schema);
+        graph__find(&u->finds, u->object, u->kind->schema);
     b->d->words = old;
 }
 
-static void take_finds(struct build *b, struct build_unit *u, const char *root)
+struct build_expr build__found(kr_str document, const struct graph_found *f)
+{
+    return (struct build_expr){.path = document,
+                               .below = f->path_text,
+                               .cel = f->cel,
+                               .source = f->text,
+                               .whole = f->standalone};
+}
+
+static void take_finds(struct build *b, struct build_unit *u, kr_str document)
 {
     u->sites = kr_new_n(b->a, struct build_expr, u->finds.n);
     u->sites_n = u->finds.n;
-    for (uint32_t i = 0; i < u->finds.n; i++) {
-        const struct graph_found *f = &u->finds.items[i];
-
-        u->sites[i] = (struct build_expr){
-            .path =
-                kr_fmt(b->a, "spec.resources[%u].%s%s" KR_FMT, u->r->index, root,
-                       f->path_text.n && f->path_text.s[0] == '[' ? "" : ".", KR_ARG(f->path_text)),
-            .cel = f->cel,
-            .source = f->text,
-            .whole = f->standalone,
-        };
-    }
+    for (uint32_t i = 0; i < u->finds.n; i++)
+        u->sites[i] = build__found(document, &u->finds.items[i]);
 }
 
 void build__unwrap(struct build *b, kr_str text, kr_str path, struct build_expr *out)
@@ -173,7 +174,7 @@ void build__unwrap(struct build *b, kr_str text, kr_str path, struct build_expr 
 
     *out = (struct build_expr){.path = path, .source = text, .whole = true};
     if (graph__unwrap(b->a, text, &out->cel, &err) == 0) {
-        out->source = out->cel;
+        out->source = out->cel = kr_strdup(b->ra, out->cel);
         return;
     }
     x = build__bad(b, out, GRAPH_R_SYNTAX, &err);
@@ -188,7 +189,8 @@ void build__unwrap(struct build *b, kr_str text, kr_str path, struct build_expr 
 static struct build_expr *unwrap_list(struct build *b, const struct build_unit *u, kr_val list,
                                       const char *what, uint32_t *n)
 {
-    kr_str old = graph__words(b->d, "failed to parse %s expressions", what);
+    const struct graph_words *old =
+        graph__words(b->d, "failed to parse %s expressions", kr_str_c(what), KR_S(""));
     struct build_expr *out;
 
     *n = list.kind == KR_LIST ? list.n : 0;
@@ -202,7 +204,7 @@ static struct build_expr *unwrap_list(struct build *b, const struct build_unit *
 
 static void unwrap_all(struct build *b, struct build_unit *u)
 {
-    kr_str old = b->d->words;
+    const struct graph_words *old = b->d->words;
 
     u->ready = unwrap_list(b, u, u->r->ready, "readyWhen", &u->ready_n);
     u->include = unwrap_list(b, u, u->r->include, "includeWhen", &u->include_n);
@@ -211,8 +213,8 @@ static void unwrap_all(struct build *b, struct build_unit *u)
     for (uint32_t i = 0; i < u->r->dims_n; i++) {
         graph__words(b->d,
                      "failed to parse forEach dimensions: invalid forEach expression for "
-                     "dimension " KR_FMT,
-                     KR_ARG(graph__go_quote(b->a, u->r->dims[i].name)));
+                     "dimension %q",
+                     u->r->dims[i].name, KR_S(""));
         build__unwrap(b, u->r->dims[i].text,
                       kr_fmt(b->a, "spec.resources[%u].forEach[%u]." KR_FMT, u->r->index, i,
                              KR_ARG(u->r->dims[i].name)),
@@ -237,9 +239,8 @@ static void fail_kind(struct build *b, const struct build_unit *u)
         graph__diag_warn(b->d, x);
 }
 
-static void build_object(struct build *b, struct build_unit *u, const char *root)
+static void build_object(struct build *b, struct build_unit *u)
 {
-    b->d->base = kr_fmt(b->a, "spec.resources[%u].%s", u->r->index, root);
     if (!graph__check_structure(u->r->id, u->r->object, &u->gvk, b->d)) {
         u->broken = u->r->object.kind != KR_MAP;
     } else {
@@ -254,25 +255,28 @@ static void build_object(struct build *b, struct build_unit *u, const char *root
         check_scope(b, u);
     }
     find_expressions(b, u);
-    b->d->base = KR_S("");
 }
 
 static void build_unit(struct build *b, struct build_unit *u)
 {
-    const char *root = u->r->external.kind != KR_NONE ? "externalRef" : "template";
+    kr_str document = kr_fmt(b->a, "spec.resources[%u].%s", u->r->index,
+                             u->r->external.kind != KR_NONE ? "externalRef" : "template");
 
-    u->finds = (struct graph_finds){.a = b->a, .d = b->d};
+    u->finds = (struct graph_finds){.a = b->a, .keep = b->ra, .d = b->d};
+    u->object = kr_copy(b->ra, u->r->object);
+    b->d->base = document;
     if (!u->broken && !u->r->broken)
-        build_object(b, u, root);
-    take_finds(b, u, root);
+        build_object(b, u);
+    b->d->base = KR_S("");
+    take_finds(b, u, document);
     unwrap_all(b, u);
 }
 
 static void build_units(struct build *b)
 {
     for (uint32_t i = 0; i < b->n; i++) {
-        kr_str old = graph__words(b->d, "failed to build resource " KR_FMT,
-                                  KR_ARG(graph__go_quote(b->a, b->units[i].r->id)));
+        const struct graph_words *old =
+            graph__words(b->d, "failed to build resource %q", b->units[i].r->id, KR_S(""));
 
         build_unit(b, &b->units[i]);
         b->d->words = old;
@@ -285,8 +289,8 @@ static void check_combinations(struct build *b)
 {
     for (uint32_t i = 0; i < b->n; i++) {
         struct build_unit *u = &b->units[i];
-        kr_str old = graph__words(b->d, "failed to build resource " KR_FMT,
-                                  KR_ARG(graph__go_quote(b->a, b->rgd.resources[i].id)));
+        const struct graph_words *old =
+            graph__words(b->d, "failed to build resource %q", b->rgd.resources[i].id, KR_S(""));
 
         u->r = &b->rgd.resources[i];
         if (!kr_map_get(&b->index, u->r->id))
@@ -300,16 +304,17 @@ static void check_combinations(struct build *b)
 static void build_first(struct build *b)
 {
     uint32_t dims_max = b->src->dimensions_max ? b->src->dimensions_max : GRAPH_DIMENSIONS_MAX;
-    kr_str old = graph__words(b->d, "failed to validate resourcegraphdefinition");
+    const struct graph_words *old =
+        graph__words(b->d, "failed to validate resourcegraphdefinition", KR_S(""), KR_S(""));
 
     graph__rgd_read(b->src->spec, &b->rgd, b->d);
     graph__check_names(&b->rgd, dims_max, b->d);
     b->d->words = old;
     graph__check_admission(&b->rgd, b->d);
     graph__words(b->d,
-                 "failed to build resourcegraphdefinition " KR_FMT
-                 ": failed to build OpenAPI schema for instance",
-                 KR_ARG(graph__go_quote(b->a, b->src->name)));
+                 "failed to build resourcegraphdefinition %q: failed to build OpenAPI schema for "
+                 "instance",
+                 b->src->name, KR_S(""));
     b->spec_schema = graph__simpleschema(b->rgd.spec, b->rgd.types, b->d);
     b->d->words = old;
     if (b->src->only_namespace.n && b->rgd.cluster)
@@ -327,11 +332,12 @@ static int build_rest(struct build *b, struct kr_err *err)
 
     build_units(b);
     b->base = cel_env_new(b->a, CEL_LIB_ALL);
+    cel_env_share(b->base, b->ra);
     build__edges(b);
     build__env(b);
     b->reads = kr_new_n(b->a, struct graph_readset, b->n + 1);
     for (uint32_t r = 0; r <= b->n; r++)
-        graph__reads_init(&b->reads[r], b->ra, GRAPH_TASKS_N(b->n));
+        graph__reads_init(&b->reads[r], b->a, GRAPH_TASKS_N(b->n));
     specs = kr_new_n(b->ra, struct graph_node_spec, b->n);
     build__compile(b, specs);
     build__conditions_extract(b);
@@ -353,6 +359,7 @@ int graph_build(const struct graph_source *src, const struct cel_kinds *kinds, s
     b.rev->refs = 1;
     b.rev->impl = b.impl = KR_ALLOC(struct graph_rev_impl);
     b.ra = &b.impl->arena;
+    b.ra->chunk_max = REV_CHUNK_MAX;
     build_first(&b);
     *needs_n = b.needs_n = find_needs(&b, needs);
     if (b.needs_n && b.d->errors_n == 0)
@@ -360,6 +367,8 @@ int graph_build(const struct graph_source *src, const struct cel_kinds *kinds, s
     else
         rc = build_rest(&b, err);
     kr_map_fini(&b.index);
+    kr_map_fini(&b.bits);
+    kr_arena_fini(&b.tmp);
     if (rc != 0) {
         graph_rev_drop(b.rev);
         return rc;

@@ -28,6 +28,7 @@ struct build_unit {
     const struct cel_kind *kind;    /* NULL: not known, which has been said: all reads are dyn */
     const struct cel_type *type;    /* of one object */
     const struct cel_type *visible; /* as other nodes see it: the object, or a list of it */
+    kr_val object; /* the revision's copy of r->object: what is found borrows from it */
     struct graph_finds finds;
     uint32_t sites_n, include_n, ready_n, dims_n;
     struct build_expr *sites, *include, *ready, *dims; /* sites: one a find */
@@ -40,8 +41,9 @@ struct build_unit {
 
 /* An expression of the definition, where it stands and what it refers to. */
 struct build_expr {
-    kr_str path;          /* inside the RGD */
-    kr_str cel;           /* the program's text */
+    kr_str path;          /* inside the RGD: of the expression, or of the document it is in, */
+    kr_str below;         /* where it stands there; see build__path */
+    kr_str cel;           /* the program's text, in the revision */
     kr_str source;        /* as the user wrote it */
     bool whole;           /* source is cel; else a string template of which cel was made */
     bool broken;          /* has been reported */
@@ -59,10 +61,12 @@ struct build {
     struct graph_diags *d; /* what is wrong */
     struct kr_arena *a;    /* scratch */
     struct kr_arena *ra;   /* of the revision */
+    struct kr_arena tmp;   /* of one expression */
     struct graph_rgd rgd;
     uint32_t n;               /* resources */
     struct build_unit *units; /* by index */
     struct kr_map index;      /* id -> unit + 1 */
+    struct kr_map bits;       /* words of a bit set -> the one in the revision that has them */
     struct graph_dag dag;
     const uint32_t *order; /* index by rank */
     kr_val spec_schema, status_schema;
@@ -81,6 +85,8 @@ struct build {
 
 /* The expression of a string that must be nothing else; broken when it is not, which is said. */
 void build__unwrap(struct build *b, kr_str text, kr_str path, struct build_expr *out);
+/* A find of the document at that path. */
+struct build_expr build__found(kr_str document, const struct graph_found *f);
 
 /* --- build_refs.c ----------------------------------------------------------------------------- */
 
@@ -102,19 +108,24 @@ void build__check_omit(struct build *b, const struct build_unit *u);
 void build__env(struct build *b);
 /* Pass 9: programs of all resources; specs are by rank. */
 void build__compile(struct build *b, struct graph_node_spec *specs);
-/* Compiles e. False: it is broken, which has been said behind the words given. */
+/* Compiles e. False: it is broken, which has been said behind the words, in which name and other
+ * stand as in graph__words. */
 bool build__program(struct build *b, struct build_expr *e, const struct cel_env *env,
-                    const struct cel_prog **out, const char *words, ...) KR_PRINTF(5, 6);
+                    const struct cel_prog **out, const char *words, kr_str name, kr_str other);
 /* Records what a program of the main environment reads, for one task. */
 void build__record_reads(struct build *b, const struct cel_prog *p, uint32_t task);
+/* The revision's copy of a bit set: equal ones are one. */
+const struct kr_bits *build__bits(struct build *b, const struct kr_bits *bits);
 /* Bits by index to bits by rank, in the revision. */
 const struct kr_bits *build__nodes_by_rank(struct build *b, const struct kr_bits *by_index);
-/* A find becomes a site of the revision. */
+/* A find becomes a site of the revision, in which its texts are already. */
 void build__site_of(struct build *b, const struct graph_found *f, const struct kr_bits *nodes,
                     const struct cel_prog *p, struct graph_site *out);
 
 /* --- build_diag.c ----------------------------------------------------------------------------- */
 
+/* Where e is in the RGD; lives in the arena of the findings. */
+kr_str build__path(const struct build *b, const struct build_expr *e);
 /* An error in e, which is broken now. err has kro's words. Returns the finding. */
 struct graph_diag *build__bad(struct build *b, struct build_expr *e, enum graph_rule rule,
                               const struct kr_err *err);

@@ -226,13 +226,12 @@ static void bad_type(struct build *b, struct build_expr *e, const struct cel_typ
 
 static void compile(struct build *b, struct build_expr *e, struct graph_expr *out)
 {
-    kr_str quoted = graph__go_quote(b->a, e->cel);
-    kr_str old = graph__words(b->d, "condition " KR_FMT, KR_ARG(quoted));
+    const struct graph_words *old = graph__words(b->d, "condition %q", e->cel, KR_S(""));
 
     check_refs(b, e);
     b->d->words = old;
-    if (!build__program(b, e, b->env, &out->prog, "failed to type-check condition " KR_FMT,
-                        KR_ARG(quoted)))
+    if (!build__program(b, e, b->env, &out->prog, "failed to type-check condition %q", e->cel,
+                        KR_S("")))
         return;
     if (!gives_conditions(cel_prog_type(out->prog))) {
         bad_type(b, e, cel_prog_type(out->prog));
@@ -240,7 +239,7 @@ static void compile(struct build *b, struct build_expr *e, struct graph_expr *ou
     }
     build__record_reads(b, out->prog, GRAPH_TASK_STATUS(b->n));
     b->impl->conditions_look_up = b->impl->conditions_look_up || looks_up(b, out->prog);
-    out->text = kr_strdup(b->ra, e->cel);
+    out->text = cel_prog_text(out->prog);
     out->nodes = build__nodes_by_rank(b, &e->nodes);
 }
 
@@ -248,7 +247,8 @@ static void compile(struct build *b, struct build_expr *e, struct graph_expr *ou
 
 static void read_entry(struct build *b, uint32_t i, struct entry *out)
 {
-    kr_str old = graph__words(b->d, "invalid conditions block");
+    const struct graph_words *old =
+        graph__words(b->d, "invalid conditions block", KR_S(""), KR_S(""));
     struct kr_err parse = KR_ERR_NONE;
 
     build__unwrap(b, kr_text(b->rgd.conditions.list[i]), entry_path(b, i), &out->e);
@@ -309,7 +309,8 @@ void build__conditions_extract(struct build *b)
 void build__conditions(struct build *b)
 {
     uint32_t n = b->rgd.conditions.kind == KR_LIST ? b->rgd.conditions.n : 0;
-    kr_str old = graph__words(b->d, "failed to build instance conditions");
+    const struct graph_words *old =
+        graph__words(b->d, "failed to build instance conditions", KR_S(""), KR_S(""));
 
     if (n && !b->broken_conditions)
         build_all(b, n);

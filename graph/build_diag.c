@@ -8,10 +8,18 @@
 
 #include "cel/base/banned.h"
 
+kr_str build__path(const struct build *b, const struct build_expr *e)
+{
+    if (e->below.n == 0)
+        return e->path;
+    return kr_fmt(b->d->a, KR_FMT "%s" KR_FMT, KR_ARG(e->path), e->below.s[0] == '[' ? "" : ".",
+                  KR_ARG(e->below));
+}
+
 struct graph_diag *build__bad(struct build *b, struct build_expr *e, enum graph_rule rule,
                               const struct kr_err *err)
 {
-    struct graph_diag *x = graph__diag_err(b->d, rule, e->path, err);
+    struct graph_diag *x = graph__diag_err(b->d, rule, build__path(b, e), err);
 
     e->broken = true;
     x->source = kr_strdup(b->d->a, e->source);

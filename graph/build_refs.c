@@ -43,22 +43,48 @@ struct refs {
     bool each;
 };
 
+static void bad_inspect(struct build *b, struct build_expr *e)
+{
+    struct kr_err err = KR_ERR_NONE;
+    struct cel_inspection in;
+
+    if (cel_inspect(b->a, b->base, e->cel, &in, &err) < 0)
+        kr_wrap(&err, "failed to inspect expression");
+    build__bad_syntax(b, e, &err);
+}
+
+static void bad_ident(struct build *b, struct build_expr *e, const struct graph_resource *with,
+                      kr_str name)
+{
+    struct kr_err err = KR_ERR_NONE;
+
+    kr_fail(&err, KR_E_INPUT, "references unknown identifiers: [" KR_FMT "]", KR_ARG(name));
+    build__bad_name(b, e, with, name, &err);
+}
+
+static void refuse_use(struct build *b, struct build_expr *e, const char *why)
+{
+    struct kr_err err = KR_ERR_NONE;
+
+    kr_fail(&err, KR_E_INPUT, "%s", why);
+    build__bad(b, e, GRAPH_R_INVALID_EXPRESSION, &err);
+}
+
 /* Finds what e refers to (e->nodes, out). with: the resource whose iterators are admitted, or NULL.
  * False: e is broken, which has been said behind b->d->words. */
 static bool refs_of(struct build *b, struct build_expr *e, const struct graph_resource *with,
                     struct refs *out)
 {
-    struct kr_err err = KR_ERR_NONE;
     struct cel_inspection in;
     bool runtime = false;
     uint32_t at = 0;
 
     *out = (struct refs){0};
+    kr_arena_reset(&b->tmp);
     kr_bits_init(&e->nodes, b->a, b->n + 1);
     kr_bits_init(&out->iterators, b->a, with ? with->dims_n : 0);
-    if (cel_inspect(b->a, b->base, e->cel, &in, &err) < 0) {
-        kr_wrap(&err, "failed to inspect expression");
-        build__bad_syntax(b, e, &err);
+    if (cel_inspect(&b->tmp, b->base, e->cel, &in, NULL) < 0) {
+        bad_inspect(b, e);
         return false;
     }
     out->list = kr_new_n(b->a, uint32_t, in.idents_n);
@@ -81,18 +107,14 @@ static bool refs_of(struct build *b, struct build_expr *e, const struct graph_re
             kr_bits_set(&out->iterators, at);
             break;
         case ID_UNKNOWN:
-            kr_fail(&err, KR_E_INPUT, "references unknown identifiers: [" KR_FMT "]",
-                    KR_ARG(in.idents[i]));
-            build__bad_name(b, e, with, in.idents[i], &err);
+            bad_ident(b, e, with, in.idents[i]);
             return false;
         }
     }
     if (runtime)
-        kr_fail(&err, KR_E_INPUT, "runtime is only available in status.conditions expressions");
+        refuse_use(b, e, "runtime is only available in status.conditions expressions");
     else if (in.uses_omit && !b->src->omit)
-        kr_fail(&err, KR_E_INPUT, "omit() requires the CELOmitFunction feature gate to be enabled");
-    if (err.code < 0)
-        build__bad(b, e, GRAPH_R_INVALID_EXPRESSION, &err);
+        refuse_use(b, e, "omit() requires the CELOmitFunction feature gate to be enabled");
     else if (in.functions_n)
         build__bad_function(b, e, &in);
     return !e->broken;
@@ -152,7 +174,8 @@ static void check_identity(struct build *b, const struct build_unit *u, const st
 
 static void template_refs(struct build *b, struct build_unit *u)
 {
-    kr_str old = graph__words(b->d, "failed to extract dependencies");
+    const struct graph_words *old =
+        graph__words(b->d, "failed to extract dependencies", KR_S(""), KR_S(""));
     bool whole = true; /* is the identity readable? */
     struct kr_bits used;
 
@@ -174,34 +197,35 @@ static void template_refs(struct build *b, struct build_unit *u)
 static void dim_refs(struct build *b, struct build_unit *u)
 {
     for (uint32_t i = 0; i < u->dims_n; i++) {
-        kr_str quoted = graph__go_quote(b->a, u->r->dims[i].name);
-        kr_str old = b->d->words;
+        const struct graph_words *old = b->d->words;
         KR_AUTO(kr_buf) names = KR_BUF(KR_ERR_MAX);
         struct kr_err err = KR_ERR_NONE;
         struct refs refs;
 
         if (u->dims[i].broken)
             continue;
-        graph__words(b->d, "failed to extract dependencies from forEach iterator " KR_FMT,
-                     KR_ARG(quoted));
+        graph__words(b->d, "failed to extract dependencies from forEach iterator %q",
+                     u->r->dims[i].name, KR_S(""));
         refs_of_unit(b, u, &u->dims[i], u->r, &refs);
         b->d->words = old;
         kr_bits_each (k, &refs.iterators)
             kr_buf_fmt(&names, "%s" KR_FMT, names.n ? " " : "", KR_ARG(u->r->dims[k].name));
         if (names.n == 0 || u->dims[i].broken)
             continue;
-        kr_fail(
-            &err, KR_E_INPUT,
-            "node " KR_FMT ": forEach iterator " KR_FMT " cannot reference other iterators [" KR_FMT
-            "] - forEach iterators are independent (cartesian product)",
-            KR_ARG(graph__go_quote(b->a, u->r->id)), KR_ARG(quoted), KR_ARG(kr_buf_view(&names)));
+        kr_fail(&err, KR_E_INPUT,
+                "node " KR_FMT ": forEach iterator " KR_FMT
+                " cannot reference other iterators [" KR_FMT
+                "] - forEach iterators are independent (cartesian product)",
+                KR_ARG(graph__go_quote(b->a, u->r->id)),
+                KR_ARG(graph__go_quote(b->a, u->r->dims[i].name)), KR_ARG(kr_buf_view(&names)));
         build__bad(b, &u->dims[i], GRAPH_R_INVALID_EXPRESSION, &err);
     }
 }
 
 static void include_refs(struct build *b, struct build_unit *u)
 {
-    kr_str old = graph__words(b->d, "failed to extract dependencies from includeWhen");
+    const struct graph_words *old =
+        graph__words(b->d, "failed to extract dependencies from includeWhen", KR_S(""), KR_S(""));
 
     for (uint32_t i = 0; i < u->include_n; i++) {
         struct refs refs;
@@ -216,7 +240,7 @@ static void include_refs(struct build *b, struct build_unit *u)
 static void bad_edge(struct build *b, const struct build_edge *edge, const struct kr_err *err,
                      const char *text)
 {
-    struct graph_diag *x = graph__diag_err(b->d, GRAPH_R_CYCLE, edge->from->path, err);
+    struct graph_diag *x = graph__diag_err(b->d, GRAPH_R_CYCLE, build__path(b, edge->from), err);
     int64_t at = cel_find_name(edge->from->cel, b->units[edge->to].r->id);
 
     x->source = kr_strdup(b->d->a, edge->from->source);
@@ -258,8 +282,8 @@ static void unit_edges(struct build *b, struct build_unit *u)
     dim_refs(b, u);
     include_refs(b, u);
     if (u->each) {
-        struct graph_diag *x =
-            graph__diag(b->d, GRAPH_R_UNKNOWN_NAME, u->each->path, "node each does not exist");
+        struct graph_diag *x = graph__diag(b->d, GRAPH_R_UNKNOWN_NAME, build__path(b, u->each),
+                                           "node each does not exist");
         int64_t at = cel_find_name(u->each->cel, KR_S("each"));
 
         graph__diag_text(b->d, x, "`each` stands in readyWhen of a collection only");
@@ -280,7 +304,8 @@ static void unit_edges(struct build *b, struct build_unit *u)
 void build__edges(struct build *b)
 {
     kr_str *ids = kr_new_n(b->a, kr_str, b->n);
-    kr_str old = graph__words(b->d, "failed to build dependency graph");
+    const struct graph_words *old =
+        graph__words(b->d, "failed to build dependency graph", KR_S(""), KR_S(""));
 
     for (uint32_t i = 0; i < b->n; i++)
         ids[i] = b->units[i].r->id;
@@ -295,23 +320,30 @@ void build__edges(struct build *b)
 
 /* --- pass 7: omit() in an identity ------------------------------------------------------------ */
 
+static void bad_omit(struct build *b, const struct build_unit *u, const struct graph_found *f,
+                     struct build_expr *e)
+{
+    struct kr_err err = KR_ERR_NONE;
+
+    kr_fail(&err, KR_E_INPUT,
+            "resource " KR_FMT ": omit() cannot be used at path " KR_FMT
+            " \xe2\x80\x94 the field is required and must resolve to a concrete value",
+            KR_ARG(graph__go_quote(b->a, u->r->id)), KR_ARG(graph__go_quote(b->a, f->path_text)));
+    build__bad(b, e, GRAPH_R_INVALID_EXPRESSION, &err);
+}
+
 void build__check_omit(struct build *b, const struct build_unit *u)
 {
     for (uint32_t i = 0; i < u->sites_n; i++) {
         const struct graph_found *f = &u->finds.items[i];
-        struct kr_err err = KR_ERR_NONE;
         struct cel_inspection in;
 
         if (u->sites[i].broken || !build__at_identity(u, f) ||
             (kr_str_is(f->path[1].name, "namespace") && !b->rgd.cluster))
             continue;
-        if (cel_inspect(b->a, b->base, f->cel, &in, NULL) < 0 || !in.uses_omit)
-            continue;
-        kr_fail(&err, KR_E_INPUT,
-                "resource " KR_FMT ": omit() cannot be used at path " KR_FMT
-                " \xe2\x80\x94 the field is required and must resolve to a concrete value",
-                KR_ARG(graph__go_quote(b->a, u->r->id)),
-                KR_ARG(graph__go_quote(b->a, f->path_text)));
-        build__bad(b, &u->sites[i], GRAPH_R_INVALID_EXPRESSION, &err);
+        /* Without the word there is no call: an expression is not parsed for nothing. */
+        if (kr_str_find(f->cel, KR_S("omit")) >= 0 &&
+            cel_inspect(b->a, b->base, f->cel, &in, NULL) == 0 && in.uses_omit)
+            bad_omit(b, u, f, &u->sites[i]);
     }
 }

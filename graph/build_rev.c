@@ -41,28 +41,48 @@ static kr_str kinds_text(struct build *b)
  * the instance's author: only then is there something to roll. */
 static void keep_progress(struct build *b, const struct build_unit *u)
 {
-    static const char *const status[] = {
-        "observedGeneration",     "replicas",        "updatedReplicas", "availableReplicas",
-        "readyReplicas",          "currentRevision", "updateRevision",  "desiredNumberScheduled",
-        "updatedNumberScheduled", "numberAvailable",
+#define LIT(s)                                                                                     \
+    {                                                                                              \
+        "" s, sizeof(s) - 1                                                                        \
+    }
+    static const kr_str paths[][2] = {
+        {LIT("status"), LIT("observedGeneration")},
+        {LIT("status"), LIT("replicas")},
+        {LIT("status"), LIT("updatedReplicas")},
+        {LIT("status"), LIT("availableReplicas")},
+        {LIT("status"), LIT("readyReplicas")},
+        {LIT("status"), LIT("currentRevision")},
+        {LIT("status"), LIT("updateRevision")},
+        {LIT("status"), LIT("desiredNumberScheduled")},
+        {LIT("status"), LIT("updatedNumberScheduled")},
+        {LIT("status"), LIT("numberAvailable")},
+        {LIT("spec"), LIT("replicas")},
+        {LIT("spec"), LIT("updateStrategy")},
     };
-    static const char *const spec[] = {"replicas", "updateStrategy"};
+#undef LIT
 
     if (!u->kind || !graph__is_workload(u->gvk) || u->r->external.kind != KR_NONE ||
         b->dag.deps_n[u->r->index] == 0)
         return;
-    for (size_t i = 0; i < KR_N(status); i++) {
-        const kr_str path[] = {KR_S("status"), kr_str_c(status[i])};
-
-        if (cel_schema_at(u->kind->schema, path, 2))
-            graph__reads_keep(&b->reads[u->rank], path, 2);
+    for (size_t i = 0; i < KR_N(paths); i++) {
+        if (cel_schema_at(u->kind->schema, paths[i], 2))
+            graph__reads_keep(&b->reads[u->rank], paths[i], 2);
     }
-    for (size_t i = 0; i < KR_N(spec); i++) {
-        const kr_str path[] = {KR_S("spec"), kr_str_c(spec[i])};
+}
 
-        if (cel_schema_at(u->kind->schema, path, 2))
-            graph__reads_keep(&b->reads[u->rank], path, 2);
+/* The reads of one object go into the revision: their names are in its programs already. */
+static const struct graph_read *keep_reads(struct build *b, const struct graph_readset *s,
+                                           const struct kr_bits **readers)
+{
+    struct graph_read *reads = kr_new_n(b->ra, struct graph_read, s->n);
+    struct kr_bits *tasks = kr_new_n(b->ra, struct kr_bits, s->n);
+
+    for (uint32_t i = 0; i < s->n; i++) {
+        reads[i] = s->reads[i];
+        tasks[i] = *build__bits(b, &s->tasks[i]);
     }
+    *readers = tasks;
+    return reads;
 }
 
 static void finish_spec(struct build *b, struct build_unit *u, struct graph_node_spec *spec)
@@ -70,20 +90,19 @@ static void finish_spec(struct build *b, struct build_unit *u, struct graph_node
     uint32_t *deps = kr_new_n(b->ra, uint32_t, b->dag.deps_n[u->r->index]);
 
     keep_progress(b, u);
-    spec->template = kr_copy(b->ra, u->r->object);
+    spec->template = u->object;
     spec->deps = deps;
     spec->deps_n = b->dag.deps_n[u->r->index];
     for (uint32_t i = 0; i < spec->deps_n; i++)
         deps[i] = b->units[b->dag.deps[u->r->index][i]].rank;
-    spec->readers = b->reads[u->rank].tasks;
-    spec->readers_exist = b->reads[u->rank].any;
-    kr_bits_set(&spec->readers_exist, GRAPH_TASK_READY(u->rank));
+    kr_bits_set(&b->reads[u->rank].any, GRAPH_TASK_READY(u->rank));
+    spec->readers_exist = *build__bits(b, &b->reads[u->rank].any);
     if (!u->kind)
         return; /* deferred */
     spec->status_dropped = u->kind->has_status;
     spec->builtin = u->kind->builtin;
     if (u->r->external.kind == KR_NONE)
-        graph__rules_of(b->ra, u->r->object, u->kind->schema, spec);
+        graph__rules_of(b->ra, u->object, u->kind->schema, spec);
 }
 
 static void finish_nodes(struct build *b, struct graph_node_spec *specs)
@@ -111,7 +130,7 @@ static void finish_nodes(struct build *b, struct graph_node_spec *specs)
             .order = orders[u->r->index],
             .index = u->r->index,
             .reads_n = b->reads[r].n,
-            .reads = b->reads[r].reads,
+            .reads = keep_reads(b, &b->reads[r], &specs[r].readers),
             .spec = &specs[r],
         };
     }
@@ -129,9 +148,8 @@ static void finish_parent(struct build *b)
     b->impl->parent_schema_reads_n = s->n;
     for (uint32_t i = 0; i < needs_n; i++)
         graph__reads_add(s, NULL, needs[i].names, needs[i].n, GRAPH_TASK_STATUS(b->n));
-    b->rev->parent_reads = s->reads;
+    b->rev->parent_reads = keep_reads(b, s, &b->impl->parent_readers);
     b->rev->parent_reads_n = s->n;
-    b->impl->parent_readers = s->tasks;
 }
 
 static void finish_status(struct build *b)
@@ -164,7 +182,6 @@ static void finish_status(struct build *b)
     }
     b->rev->order_status = kr_listb_done(&order);
     b->rev->resources_status = kr_listb_done(&resources);
-    b->impl->status = kr_copy(b->ra, b->rgd.status);
 }
 
 int build__finish(struct build *b, struct graph_node_spec *specs, struct kr_err *err)

@@ -106,9 +106,8 @@ static void compile_status(struct build *b, const struct graph_found *f, struct 
     const struct cel_prog *p;
     kr_val schema;
 
-    if (!build__program(
-            b, e, b->env, &p, "failed to type-check status expression " KR_FMT " at path " KR_FMT,
-            KR_ARG(graph__go_quote(b->a, f->text)), KR_ARG(graph__go_quote(b->a, f->path_text))))
+    if (!build__program(b, e, b->env, &p, "failed to type-check status expression %q at path %q",
+                        f->text, f->path_text))
         return;
     schema = cel_type_to_openapi(b->a, cel_prog_type(p), &err);
     if (schema.kind == KR_NONE) {
@@ -124,10 +123,11 @@ static void compile_status(struct build *b, const struct graph_found *f, struct 
 
 static void find_status(struct build *b)
 {
-    kr_str old = graph__words(b->d, "failed to extract CEL expressions from status");
+    const struct graph_words *old =
+        graph__words(b->d, "failed to extract CEL expressions from status", KR_S(""), KR_S(""));
 
     b->d->base = KR_S("spec.schema.status");
-    graph__find_any(&b->status, b->rgd.status);
+    graph__find_any(&b->status, b->impl->status);
     b->d->base = KR_S("");
     b->d->words = old;
     fail_plain(b);
@@ -135,13 +135,8 @@ static void find_status(struct build *b)
     for (uint32_t i = 0; i < b->status.n; i++) {
         const struct graph_found *f = &b->status.items[i];
 
-        b->status_exprs[i] = (struct build_expr){.path = status_path(b, f->path_text),
-                                                 .cel = f->cel,
-                                                 .source = f->text,
-                                                 .whole = f->standalone};
-        graph__words(b->d, "status field " KR_FMT " expression " KR_FMT,
-                     KR_ARG(graph__go_quote(b->a, f->path_text)),
-                     KR_ARG(graph__go_quote(b->a, f->text)));
+        b->status_exprs[i] = build__found(KR_S("spec.schema.status"), f);
+        graph__words(b->d, "status field %q expression %q", f->path_text, f->text);
         check_status_refs(b, &b->status_exprs[i]);
         b->d->words = old;
     }
@@ -165,10 +160,12 @@ static void check_refers(struct build *b, struct build_expr *e, const struct gra
 
 void build__status(struct build *b)
 {
-    kr_str old = graph__words(b->d, "failed to build instance status schema");
+    const struct graph_words *old =
+        graph__words(b->d, "failed to build instance status schema", KR_S(""), KR_S(""));
     struct graph_site *sites;
 
-    b->status = (struct graph_finds){.a = b->a, .d = b->d};
+    b->status = (struct graph_finds){.a = b->a, .keep = b->ra, .d = b->d};
+    b->impl->status = kr_copy(b->ra, b->rgd.status);
     if (b->rgd.status.kind == KR_MAP)
         find_status(b);
     sites = kr_new_n(b->ra, struct graph_site, b->status.n);

@@ -6,11 +6,13 @@
  */
 #include "graph/build.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "cel/base/buf.h"
+
 #include "cel/base/banned.h"
+
+enum { TYPE_NAME_MAX = 64 * 1024 }; /* bytes of the name of a field's type */
 
 /* --- pass 8: the environment ---------------------------------------------------------------- */
 
@@ -134,50 +136,81 @@ void build__record_reads(struct build *b, const struct cel_prog *p, uint32_t tas
     }
 }
 
-/* Bits by index to bits by rank, in the revision. */
-const struct kr_bits *build__nodes_by_rank(struct build *b, const struct kr_bits *by_index)
+const struct kr_bits *build__bits(struct build *b, const struct kr_bits *bits)
 {
-    struct kr_bits *out = kr_new(b->ra, struct kr_bits);
+    kr_str key = {(const char *)kr_bits_cdata(bits), kr_bits_words_n(bits->n) * sizeof(uint64_t)};
+    struct kr_bits *out = kr_map_get(&b->bits, key);
 
-    kr_bits_init(out, b->ra, b->n + 1);
-    kr_bits_each (i, by_index)
-        kr_bits_set(out, i < b->n ? b->units[i].rank : b->n);
+    if (out && out->n == bits->n)
+        return out;
+    out = kr_new(b->ra, struct kr_bits);
+    kr_bits_init(out, b->ra, bits->n);
+    if (key.n)
+        memcpy(kr_bits_data(out), key.s, key.n);
+    kr_map_put(&b->bits, key, out);
     return out;
 }
 
-/* Where the schema of a template's field is, and what its type is called. */
-static const struct cel_type *expected_type(struct build *b, const struct build_unit *u,
-                                            const struct graph_found *f)
+/* Bits by index to bits by rank, in the revision. */
+const struct kr_bits *build__nodes_by_rank(struct build *b, const struct kr_bits *by_index)
+{
+    struct kr_bits ranks;
+
+    kr_bits_init(&ranks, b->a, b->n + 1);
+    kr_bits_each (i, by_index)
+        kr_bits_set(&ranks, i < b->n ? b->units[i].rank : b->n);
+    return build__bits(b, &ranks);
+}
+
+static void add_part(struct kr_buf *name, const char *part, kr_str member)
+{
+    if (name)
+        kr_buf_fmt(name, "%s" KR_FMT, part, KR_ARG(member));
+}
+
+/* The schema of a template's field; NULL: none is known. *name: what its type is called, when name is
+ * not NULL. */
+static const struct cel_schema *field_schema(struct build *b, const struct build_unit *u,
+                                             const struct graph_found *f, struct kr_buf *name)
 {
     const struct cel_schema *s = schema_of(u), *next;
-    kr_str name = kr_fmt(b->a, "__type_" KR_FMT, KR_ARG(u->r->id));
 
-    if (!s)
-        return CEL_T_DYN;
-
-    for (uint32_t i = 0; i < f->path_n; i++) {
+    if (name)
+        kr_buf_fmt(name, "__type_" KR_FMT, KR_ARG(u->r->id));
+    for (uint32_t i = 0; s && i < f->path_n; i++) {
         bool item = !f->path[i].name.s;
 
         if (!item && f->path[i].name.n == 0)
             continue; /* kro passes over empty names */
         if (!item && !cel_schema_member(s, f->path[i].name) && s->type == CEL_S_ARRAY) {
             s = cel_schema_at(s, &KR_S("[]"), 1);
-            name = kr_fmt(b->a, KR_FMT ".@idx", KR_ARG(name));
+            add_part(name, ".@idx", KR_S(""));
             if (!s)
-                return CEL_T_DYN;
+                return NULL;
         }
         next = item ? cel_schema_at(s, &KR_S("[]"), 1) : cel_schema_member(s, f->path[i].name);
-        if (!next)
-            return CEL_T_DYN;
         if (item)
-            name = kr_fmt(b->a, KR_FMT ".@idx", KR_ARG(name));
-        else if (cel_schema_field(s, f->path[i].name))
-            name = kr_fmt(b->a, KR_FMT "." KR_FMT, KR_ARG(name), KR_ARG(f->path[i].name));
+            add_part(name, ".@idx", KR_S(""));
+        else if (name && cel_schema_field(s, f->path[i].name))
+            add_part(name, ".", f->path[i].name);
         else
-            name = kr_fmt(b->a, KR_FMT ".@elem", KR_ARG(name));
+            add_part(name, ".@elem", KR_S(""));
         s = next;
     }
-    return cel_type_of_schema(b->a, s, name);
+    return s;
+}
+
+static const struct cel_type *expected_type(struct build *b, const struct build_unit *u,
+                                            const struct graph_found *f)
+{
+    const struct cel_schema *s = field_schema(b, u, f, NULL);
+    KR_AUTO(kr_buf) name = KR_BUF(TYPE_NAME_MAX);
+
+    if (!s)
+        return CEL_T_DYN;
+    if (s->type == CEL_S_OBJECT || s->type == CEL_S_ARRAY) /* the only ones with a name */
+        field_schema(b, u, f, &name);
+    return cel_type_of_schema(b->a, s, kr_strdup(b->a, kr_buf_view(&name)));
 }
 
 /* What turns a value of one type into one of the other; NULL: nothing simple. */
@@ -196,19 +229,17 @@ static const char *conversion(kr_str got, kr_str want)
     return NULL;
 }
 
-static void check_type(struct build *b, const struct build_unit *u, const struct graph_found *f,
-                       struct build_expr *e, const struct cel_prog *p)
+static void bad_field_type(struct build *b, const struct build_unit *u, const struct graph_found *f,
+                           struct build_expr *e, const struct cel_type *got,
+                           const struct cel_type *want)
 {
-    const struct cel_type *got = cel_prog_type(p), *want = expected_type(b, u, f);
-    kr_str got_text, want_text;
+    kr_str got_text = cel_type_print(b->a, got), want_text = cel_type_print(b->a, want);
     struct kr_err err = KR_ERR_NONE;
     struct graph_diag *x;
     const char *by;
 
-    if (cel_type_assignable(got, want) || cel_type_compatible(got, want, &err) >= 0)
+    if (cel_type_compatible(got, want, &err) >= 0)
         return;
-    got_text = cel_type_print(b->a, got);
-    want_text = cel_type_print(b->a, want);
     kr_wrap(&err,
             "type mismatch in resource " KR_FMT " at path " KR_FMT ": expression " KR_FMT
             " returns type " KR_FMT " but expected " KR_FMT,
@@ -225,42 +256,48 @@ static void check_type(struct build *b, const struct build_unit *u, const struct
         x->suggestion = kr_fmt(b->d->a, "convert it: %s(" KR_FMT ")", by, KR_ARG(f->cel));
 }
 
+static void check_type(struct build *b, const struct build_unit *u, const struct graph_found *f,
+                       struct build_expr *e, const struct cel_prog *p)
+{
+    const struct cel_type *got = cel_prog_type(p), *want = expected_type(b, u, f);
+
+    if (!cel_type_assignable(got, want) && cel_type_compatible(got, want, NULL) < 0)
+        bad_field_type(b, u, f, e, got, want);
+}
+
 /* A find becomes a site of the revision. */
 void build__site_of(struct build *b, const struct graph_found *f, const struct kr_bits *nodes,
                     const struct cel_prog *p, struct graph_site *out)
 {
-    struct graph_step *path = kr_new_n(b->ra, struct graph_step, f->path_n);
-
-    for (uint32_t i = 0; i < f->path_n; i++) {
-        path[i] = f->path[i];
-        if (path[i].name.s)
-            path[i].name = kr_strdup(b->ra, path[i].name);
-    }
     *out = (struct graph_site){.prog = p,
-                               .text = kr_strdup(b->ra, f->text),
+                               .text = f->text,
                                .path_n = f->path_n,
-                               .path = path,
-                               .path_text = kr_strdup(b->ra, f->path_text),
+                               .path = f->path,
                                .standalone = f->standalone,
                                .nodes = build__nodes_by_rank(b, nodes)};
 }
 
-bool build__program(struct build *b, struct build_expr *e, const struct cel_env *env,
-                    const struct cel_prog **out, const char *words, ...)
+/* Compiles e again, for the reason. */
+static void bad_program(struct build *b, struct build_expr *e, const struct cel_env *env,
+                        const char *words, kr_str name, kr_str other)
 {
+    const struct graph_words *old = graph__words(b->d, words, name, other);
     struct kr_err err = KR_ERR_NONE;
-    char text[KR_ERR_MAX];
-    va_list ap;
+    const struct cel_prog *p;
 
+    if (cel_compile(b->a, env, e->cel, &p, &err) < 0)
+        build__bad_types(b, e, env, &err);
+    b->d->words = old;
+}
+
+bool build__program(struct build *b, struct build_expr *e, const struct cel_env *env,
+                    const struct cel_prog **out, const char *words, kr_str name, kr_str other)
+{
     if (e->broken)
         return false;
-    if (cel_compile(b->ra, env, e->cel, out, &err) == 0)
+    if (cel_compile(b->ra, env, e->cel, out, NULL) == 0)
         return true;
-    va_start(ap, words);
-    vsnprintf(text, sizeof(text), words, ap);
-    va_end(ap);
-    kr_wrap(&err, "%s", text);
-    build__bad_types(b, e, env, &err);
+    bad_program(b, e, env, words, name, other);
     return false;
 }
 
@@ -274,9 +311,8 @@ static void compile_sites(struct build *b, struct build_unit *u, const struct ce
         const struct cel_prog *p;
 
         if (!build__program(b, &u->sites[i], env, &p,
-                            "failed to compile template expression " KR_FMT " at path " KR_FMT,
-                            KR_ARG(graph__go_quote(b->a, f->text)),
-                            KR_ARG(graph__go_quote(b->a, f->path_text))))
+                            "failed to compile template expression %q at path %q", f->text,
+                            f->path_text))
             continue;
         if (u->r->external.kind == KR_NONE)
             check_type(b, u, f, &u->sites[i], p);
@@ -309,33 +345,41 @@ static bool reads_unknown(const struct build *b, const struct build_unit *u,
     return b->rgd.broken_spec && kr_bits_has(&e->nodes, b->n);
 }
 
-static bool compile_condition(struct build *b, const struct build_unit *u,
-                              const struct cel_env *env, struct build_expr *e, const char *what,
-                              const struct cel_prog **out)
+static void bad_condition(struct build *b, const struct build_unit *u, struct build_expr *e,
+                          const char *what, const struct cel_type *t)
 {
-    kr_str id = graph__go_quote(b->a, u->r->id), text = graph__go_quote(b->a, e->cel), type;
+    kr_str type = graph__go_quote(b->a, cel_type_print(b->a, t));
     struct kr_err err = KR_ERR_NONE;
     struct graph_diag *x;
 
-    if (!build__program(b, e, env, out,
-                        "failed to type-check %s expression " KR_FMT " in resource " KR_FMT, what,
-                        KR_ARG(text), KR_ARG(id)))
-        return false;
-    if (is_condition_type(cel_prog_type(*out)) ||
-        (cel_type_is_dyn(cel_prog_type(*out)) &&
-         reads_unknown(b, strcmp(what, "readyWhen") == 0 ? u : NULL, e)))
-        return true;
-    type = graph__go_quote(b->a, cel_type_print(b->a, cel_prog_type(*out)));
     kr_fail(&err, KR_E_INPUT,
             "%s expression " KR_FMT " in resource " KR_FMT
             " must return bool or optional_type(bool), but returns " KR_FMT,
-            what, KR_ARG(text), KR_ARG(id), KR_ARG(type));
+            what, KR_ARG(graph__go_quote(b->a, e->cel)), KR_ARG(graph__go_quote(b->a, u->r->id)),
+            KR_ARG(type));
     x = build__bad(b, e, GRAPH_R_WRONG_TYPE, &err);
     graph__diag_text(b->d, x, "the expression has type " KR_FMT, KR_ARG(type));
     graph__diag_at(x, x->source, 0);
     x->expected = KR_S("bool or optional_type(bool)");
-    if (cel_type_is_dyn(cel_prog_type(*out)))
+    if (cel_type_is_dyn(t))
         x->suggestion = kr_fmt(b->d->a, "compare it: " KR_FMT " == true", KR_ARG(e->cel));
+}
+
+static bool compile_condition(struct build *b, const struct build_unit *u,
+                              const struct cel_env *env, struct build_expr *e, const char *what,
+                              const struct cel_prog **out)
+{
+    bool ready = strcmp(what, "readyWhen") == 0;
+
+    if (!build__program(b, e, env, out,
+                        ready ? "failed to type-check readyWhen expression %q in resource %q"
+                              : "failed to type-check includeWhen expression %q in resource %q",
+                        e->cel, u->r->id))
+        return false;
+    if (is_condition_type(cel_prog_type(*out)) ||
+        (cel_type_is_dyn(cel_prog_type(*out)) && reads_unknown(b, ready ? u : NULL, e)))
+        return true;
+    bad_condition(b, u, e, what, cel_prog_type(*out));
     return false;
 }
 
@@ -347,7 +391,7 @@ static void compile_include(struct build *b, struct build_unit *u, struct graph_
         if (!compile_condition(b, u, b->env, &u->include[i], "includeWhen", &exprs[i].prog))
             continue;
         build__record_reads(b, exprs[i].prog, GRAPH_TASK(u->rank));
-        exprs[i].text = kr_strdup(b->ra, u->include[i].cel);
+        exprs[i].text = cel_prog_text(exprs[i].prog);
         exprs[i].nodes = build__nodes_by_rank(b, &u->include[i].nodes);
     }
     spec->include = exprs;
@@ -371,8 +415,7 @@ static void bad_ready_name(struct build *b, struct build_expr *e, kr_str var, kr
 static void check_ready_refs(struct build *b, const struct build_unit *u, kr_str var, kr_str list,
                              struct build_expr *e)
 {
-    kr_str old = graph__words(b->d, "resource " KR_FMT " readyWhen",
-                              KR_ARG(graph__go_quote(b->a, u->r->id)));
+    const struct graph_words *old = graph__words(b->d, "resource %q readyWhen", u->r->id, KR_S(""));
     KR_AUTO(kr_buf) unknown = KR_BUF(KR_ERR_MAX);
     struct kr_err err = KR_ERR_NONE;
     struct cel_inspection in = {0};
@@ -424,7 +467,7 @@ static void compile_ready(struct build *b, struct build_unit *u, struct graph_no
         for (uint32_t k = 0; k < n; k++)
             graph__reads_add(&b->reads[u->rank], schema_of(u), reads[k].names, reads[k].names_n,
                              GRAPH_TASK_READY(u->rank));
-        exprs[i].text = kr_strdup(b->ra, u->ready[i].cel);
+        exprs[i].text = cel_prog_text(exprs[i].prog);
     }
     spec->ready = exprs;
     spec->ready_n = u->ready_n;
@@ -441,8 +484,8 @@ static const struct cel_type *item_type(struct build *b, struct build_unit *u, u
     struct kr_err err = KR_ERR_NONE;
     struct graph_diag *x;
 
-    if (!build__program(b, e, b->env, prog, "node " KR_FMT ": forEach iterator " KR_FMT, KR_ARG(id),
-                        KR_ARG(name)))
+    if (!build__program(b, e, b->env, prog, "node %q: forEach iterator %q", u->r->id,
+                        u->r->dims[i].name))
         return CEL_T_DYN;
     if (cel_type_is_list(cel_prog_type(*prog), &item))
         return item;
@@ -471,7 +514,7 @@ static void compile_dim(struct build *b, struct build_unit *u, uint32_t i, struc
     if (u->dims[i].broken)
         return;
     build__record_reads(b, out->prog, GRAPH_TASK(u->rank));
-    out->text = kr_strdup(b->ra, u->dims[i].cel);
+    out->text = cel_prog_text(out->prog);
     out->name = kr_strdup(b->ra, name);
     out->nodes = build__nodes_by_rank(b, &u->dims[i].nodes);
 }
@@ -523,8 +566,8 @@ void build__compile(struct build *b, struct graph_node_spec *specs)
 {
     for (uint32_t i = 0; i < b->n; i++) {
         struct build_unit *u = &b->units[i];
-        kr_str old = graph__words(b->d, "failed to validate resource " KR_FMT,
-                                  KR_ARG(graph__go_quote(b->a, u->r->id)));
+        const struct graph_words *old =
+            graph__words(b->d, "failed to validate resource %q", u->r->id, KR_S(""));
 
         compile_unit(b, u, &specs[u->rank]);
         b->d->words = old;

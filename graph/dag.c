@@ -21,6 +21,8 @@ void graph__dag_init(struct graph_dag *d, struct kr_arena *a, const kr_str *ids,
     d->deps = kr_new_n(a, uint32_t *, n);
     d->deps_n = kr_new_n(a, uint32_t, n);
     d->deps_cap = kr_new_n(a, uint32_t, n);
+    d->stack = kr_new_n(a, uint32_t, 2 * (n + 1));
+    kr_bits_init(&d->used, a, n);
 }
 
 int graph__dag_add(struct graph_dag *d, uint32_t i, uint32_t j, struct kr_err *err)
@@ -40,6 +42,7 @@ int graph__dag_add(struct graph_dag *d, uint32_t i, uint32_t j, struct kr_err *e
         d->deps[i] = grown;
         d->deps_cap[i] = cap;
     }
+    kr_bits_set(&d->used, j);
     d->deps[i][d->deps_n[i]++] = j;
     return 0;
 }
@@ -65,10 +68,11 @@ static int fail_cycle(const struct graph_dag *d, const uint32_t *stack, uint32_t
 int graph__dag_cycle(struct graph_dag *d, uint32_t i, struct kr_err *err)
 {
     struct kr_bits seen;
-    uint32_t *stack = kr_new_n(d->a, uint32_t, d->n + 1);
-    uint32_t *next = kr_new_n(d->a, uint32_t, d->n + 1);
+    uint32_t *stack = d->stack, *next = d->stack + d->n + 1;
     uint32_t depth = 1;
 
+    if (!kr_bits_has(&d->used, i))
+        return 0; /* nothing leads to i */
     kr_bits_init(&seen, d->a, d->n);
     stack[0] = i;
     next[0] = 0;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* def.h - the inside of one definition, shared by the files of the definition machine.
  *
- *   def.c         life, events, the states in order, revisions
+ *   def.c         the states in order, and the end
+ *   def_events.c  life; what reaches it is recorded
+ *   def_revisions.c  its GraphRevisions: finalizer, adoption, retention, the next one
  *   def_crd.c     the generated CRD: ownership, changes, establishment; its shape in a sidecar
  *   def_status.c  conditions of the definition and of its revision, when they are written
  */
@@ -126,6 +128,33 @@ struct graph_action *def__write(struct graph_def *def, struct def_write *w,
                                 enum graph_action_kind kind, struct graph_plan *plan);
 kr_ref def__ref(const char *group, const char *resource, kr_str name);
 kr_str def__label(kr_val object, kr_str key);
+
+extern const struct kr_sm_state def__states[DEF_STATES_N];
+void def__set_text(char **to, kr_str text); /* an owned text is replaced; text may be the old one */
+int64_t def__int_at(kr_val v, const char *path); /* 0: none */
+bool def__has_finalizer(kr_val object);
+bool def__is_terminating(kr_val object);
+void def__reject(struct graph_def *def, kr_str text); /* the definition is wrong: text says why */
+
+/* --- def_events.c ----------------------------------------------------------------------------- */
+
+/* The next try waits; refused: for an event, as a retry alone cannot help. */
+void def__write_failed(struct def_write *w, bool refused, kr_str message, uint64_t now_ms);
+/* The newest revision that is not going; NULL: none. */
+struct def_revision *def__highest_live(struct graph_def *def);
+
+/* --- def_revisions.c -------------------------------------------------------------------------- */
+
+/* Puts our finalizer on an object, or takes it off. */
+void def__put_finalizer(struct graph_def *def, struct def_object *o, kr_ref ref, bool on,
+                        const struct graph_env *env, struct graph_plan *plan);
+/* Finalizers and owners of all revisions. */
+void def__tend_revisions(struct graph_def *def, const struct graph_env *env,
+                         struct graph_plan *plan);
+/* Deletes the oldest of too many. */
+void def__retain(struct graph_def *def, const struct graph_env *env, struct graph_plan *plan);
+/* Creates the next revision, or waits for the answer. */
+bool def__issue(struct graph_def *def, const struct graph_env *env, struct graph_plan *plan);
 
 /* --- def_crd.c -------------------------------------------------------------------------------- */
 

@@ -16,6 +16,8 @@
 
 #include "cel/base/banned.h"
 
+enum { WORDS_MAX = 4 * GRAPH_DIAG_TEXT_MAX }; /* bytes of a message with all words in front */
+
 static const struct {
     const char *id, *help;
 } rules[] = {
@@ -71,6 +73,49 @@ static struct graph_diag *add(struct graph_diags *d)
     return &d->items[d->n++];
 }
 
+/* --- words in front ---------------------------------------------------------------------------- */
+
+static void print_words(struct kr_arena *a, const struct graph_words *w, struct kr_buf *out)
+{
+    const kr_str *name = w->names;
+    kr_str cut;
+
+    if (w->outer)
+        print_words(a, w->outer, out);
+    for (const char *s = w->text; *s; s++) {
+        if (*s != '%') {
+            kr_buf_chr(out, *s);
+            continue;
+        }
+        s++;
+        cut = kr_str_sub(*name++, 0, KR_ERR_MAX);
+        kr_buf_str(out, *s == 'q' ? graph__go_quote(a, cut) : cut);
+    }
+    kr_buf_add(out, ": ", 2);
+}
+
+static kr_str said_behind(const struct graph_diags *d, kr_str text)
+{
+    KR_AUTO(kr_buf) b = KR_BUF(WORDS_MAX);
+
+    print_words(d->a, d->words, &b);
+    kr_buf_str(&b, text);
+    return kr_strdup(d->a, kr_buf_view(&b));
+}
+
+const struct graph_words *graph__words(struct graph_diags *d, const char *text, kr_str name,
+                                       kr_str other)
+{
+    const struct graph_words *outer = d->words;
+    struct graph_words *w = kr_new(d->a, struct graph_words);
+
+    *w = (struct graph_words){.outer = outer, .text = text, .names = {name, other}};
+    d->words = w;
+    return outer;
+}
+
+/* --- a finding ---------------------------------------------------------------------------------- */
+
 struct graph_diag *graph__diag(struct graph_diags *d, enum graph_rule rule, kr_str below,
                                const char *fmt, ...)
 {
@@ -91,8 +136,7 @@ struct graph_diag *graph__diag(struct graph_diags *d, enum graph_rule rule, kr_s
     vsnprintf(kr_buf_room(&b, (size_t)n + 1), (size_t)n + 1, fmt, ap);
     va_end(ap);
     x->text = kr_strdup(d->a, (kr_str){b.s, (size_t)n});
-    x->message =
-        d->words.n ? kr_fmt(d->a, KR_FMT ": " KR_FMT, KR_ARG(d->words), KR_ARG(x->text)) : x->text;
+    x->message = d->words ? said_behind(d, x->text) : x->text;
     return x;
 }
 
@@ -124,20 +168,6 @@ void graph__diag_text(struct graph_diags *d, struct graph_diag *x, const char *f
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     x->text = kr_strdup(d->a, kr_str_c(text));
-}
-
-kr_str graph__words(struct graph_diags *d, const char *fmt, ...)
-{
-    char text[KR_ERR_MAX];
-    kr_str old = d->words;
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    d->words =
-        old.n ? kr_fmt(d->a, KR_FMT ": %s", KR_ARG(old), text) : kr_strdup(d->a, kr_str_c(text));
-    return old;
 }
 
 /* --- what helps ------------------------------------------------------------------------------- */

@@ -69,6 +69,8 @@ struct graph_diag {
     kr_gvk gvk;                  /* UNKNOWN_KIND */
 };
 
+struct graph_words; /* internal.h */
+
 /* Findings of one definition in the order of kro's passes. Zero with an arena is a valid start. Texts
  * live in the arena, or in the spec that was compiled. */
 struct graph_diags {
@@ -78,8 +80,8 @@ struct graph_diags {
     uint32_t errors_n; /* those that are no warnings, left out ones too */
     struct graph_diag *items;
 
-    kr_str words; /* in front of each message: "failed to build resource \"a\"" */
-    kr_str base;  /* in front of each path */
+    const struct graph_words *words; /* in front of each message */
+    kr_str base;                     /* in front of each path */
     uint32_t cap;
     struct graph_diag spare; /* what is left out is written here */
 };

@@ -12,14 +12,36 @@
 
 #include "cel/base/banned.h"
 
+int inst__run(struct inst_step *s, const struct cel_prog *prog, const kr_val *slots,
+              uint32_t slots_n, kr_val *out, enum cel_fail *fail, struct kr_err *err)
+{
+    uint64_t left = s->steps < GRAPH_STEP_STEPS_MAX ? GRAPH_STEP_STEPS_MAX - s->steps : 1;
+    bool last = left < GRAPH_EXPR_STEPS_MAX;
+    struct cel_run r = {.slots = slots,
+                        .slots_n = slots_n,
+                        .a = s->a,
+                        .cost_max = last ? left : GRAPH_EXPR_STEPS_MAX,
+                        .bytes_max = GRAPH_EXPR_BYTES_MAX};
+    int rc = cel_eval(prog, &r, out, err);
+
+    s->inst->counts.expressions++;
+    s->steps += r.cost;
+    *fail = r.fail;
+    if (rc < 0 && r.fail == CEL_FAIL_LIMIT && last && r.cost > left)
+        return kr_fail(err, KR_E_LIMIT,
+                       "evaluation cost limit exceeded: the expressions of one step of the "
+                       "instance take more than %d steps",
+                       GRAPH_STEP_STEPS_MAX);
+    return rc;
+}
+
 static int run(struct inst_step *s, const struct cel_prog *prog, const kr_val *slots,
                uint32_t slots_n, kr_val *out, struct kr_err *err)
 {
-    struct cel_run r = {.slots = slots, .slots_n = slots_n, .a = s->a};
+    enum cel_fail fail;
 
-    s->inst->counts.expressions++;
-    if (cel_eval(prog, &r, out, err) < 0)
-        return r.fail == CEL_FAIL_PENDING ? INST_EVAL_PENDING : KR_E_EVAL;
+    if (inst__run(s, prog, slots, slots_n, out, &fail, err) < 0)
+        return fail == CEL_FAIL_PENDING ? INST_EVAL_PENDING : KR_E_EVAL;
     return 0;
 }
 
@@ -97,14 +119,28 @@ static int include_one(struct inst_step *s, const struct graph_expr *e, struct k
     }
 }
 
-int inst__eval_include(struct inst_step *s, uint32_t rank, struct kr_err *err)
+static bool reads_one_of(const struct graph_expr *e, const struct kr_bits *nodes)
+{
+    if (!e->nodes || !nodes)
+        return false;
+    kr_bits_each (r, nodes) {
+        if (kr_bits_has(e->nodes, r))
+            return true;
+    }
+    return false;
+}
+
+int inst__eval_include(struct inst_step *s, uint32_t rank, const struct kr_bits *unsettled,
+                       struct kr_err *err)
 {
     const struct graph_node_spec *spec = s->inst->rev->nodes[rank].spec;
 
     if (spec->include_n)
         s->inst->counts.conditions++;
     for (uint32_t i = 0; i < spec->include_n; i++) {
-        int rc = include_one(s, &spec->include[i], err);
+        int rc = reads_one_of(&spec->include[i], unsettled)
+                     ? INST_EVAL_WAITS
+                     : include_one(s, &spec->include[i], err);
 
         if (rc != 0)
             return rc;
@@ -493,7 +529,8 @@ kr_val inst__eval_status(struct inst_step *s, kr_val wire, bool keep, kr_str *er
                 v = KR_V_OMIT;
         }
         if (rc < 0)
-            *error = kr_fmt(s->a, "status." KR_FMT ": " KR_FMT, KR_ARG(site->path_text),
+            *error = kr_fmt(s->a, "status." KR_FMT ": " KR_FMT,
+                            KR_ARG(graph__path_print(s->a, site->path, site->path_n)),
                             KR_ARG(kr_err_str(&err)));
         status = graph__path_set(s->a, status, site->path, site->path_n, v);
     }

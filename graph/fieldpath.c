@@ -10,7 +10,11 @@
  */
 #include "graph/internal.h"
 
+#include "cel/base/buf.h"
+
 #include "cel/base/banned.h"
+
+enum { INDEX_DIGITS = 10 }; /* of a uint32_t */
 
 kr_str graph__path_join(struct kr_arena *a, kr_str path, kr_str name)
 {
@@ -23,15 +27,25 @@ kr_str graph__path_join(struct kr_arena *a, kr_str path, kr_str name)
 
 kr_str graph__path_print(struct kr_arena *a, const struct graph_step *path, uint32_t n)
 {
-    kr_str out = KR_S("");
+    size_t room = 1;
 
+    for (uint32_t i = 0; i < n; i++)
+        room += path[i].name.s ? path[i].name.n + sizeof("[\"\"]") : INDEX_DIGITS + sizeof("[]");
+    KR_AUTO(kr_buf) b = KR_BUF(room);
     for (uint32_t i = 0; i < n; i++) {
-        if (path[i].name.s)
-            out = graph__path_join(a, out, path[i].name);
-        else
-            out = kr_fmt(a, KR_FMT "[%u]", KR_ARG(out), path[i].index);
+        kr_str name = path[i].name;
+
+        if (!name.s) {
+            kr_buf_fmt(&b, "[%u]", path[i].index);
+        } else if (name.n == 0 || kr_str_chr(name, '.') >= 0) {
+            kr_buf_fmt(&b, "[\"" KR_FMT "\"]", KR_ARG(name));
+        } else {
+            if (b.n)
+                kr_buf_chr(&b, '.');
+            kr_buf_str(&b, name);
+        }
     }
-    return out;
+    return n ? kr_strdup(a, kr_buf_view(&b)) : KR_S("");
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */

@@ -17,7 +17,7 @@
  *   crd.c plural.c revision.c                           the generated CRD; hash, name, numbering
  *   inst.c sweep.c eval.c applyset.c status.c author.c step.c step_delete.c          the instance machine
  *   collection.c selector.c                             its forEach and its label selectors
- *   def.c                                               the definition machine
+ *   def.c def_events.c def_revisions.c def_crd.c def_status.c                    the definition machine
  *   conditions.c plan.c                                 condition engine; actions and their print
  *   readers.c                                           which expression reads a path, for people
  */
@@ -33,15 +33,21 @@ enum {
     GRAPH_NODES_MAX = 1000,            /* resources of one RGD */
     GRAPH_DEPTH_MAX = 100,             /* nesting of a template */
     GRAPH_EXPRESSIONS_MAX = 20 * 1000, /* of one RGD */
-    GRAPH_COLLECTION_MAX = 1000,  /* items of one collection; kro's --rgd-max-collection-size */
-    GRAPH_DIMENSIONS_MAX = 10,    /* of one forEach; kro's default */
-    GRAPH_AUTHOR_CONDS_MAX = 256, /* author conditions of one instance */
+    GRAPH_COLLECTION_MAX = 1000, /* items of one collection; kro's --rgd-max-collection-size */
+    GRAPH_DIMENSIONS_MAX = 10,   /* of one forEach; kro's default */
+    /* What expressions may take, so that one instance cannot hold up the others: steps as
+     * cel_run.cost counts them (some 10 ns each) and bytes made. */
+    GRAPH_EXPR_STEPS_MAX = 10 * 1000 * 1000,  /* of one expression */
+    GRAPH_STEP_STEPS_MAX = 20 * 1000 * 1000,  /* of all that one step of an instance evaluates */
+    GRAPH_EXPR_BYTES_MAX = 64 * 1024 * 1024, /* of one expression */
+    GRAPH_AUTHOR_CONDS_MAX = 256,            /* author conditions of one instance */
     GRAPH_STATUS_MIN_MS = 1000, /* between two status writes of an instance that only tell a wait */
     GRAPH_WAVE_STATUS_MS = 5000,        /* a deletion wave that lasts longer gets a status write */
     GRAPH_ROLL_MAX_MS = 10 * 60 * 1000, /* then a roll counts as done */
     GRAPH_DEBOUNCE_MAX_MS = 24 * 60 * 60 * 1000,
     GRAPH_FIGHTS_MAX = 10, /* writes of one object that come back to us, a minute; then one */
     GRAPH_FIGHT_MS = 60 * 1000,
+    GRAPH_TRY_MS = 1000,      /* first hold of a write that may be an answer to our last; doubles */
     GRAPH_MOVES_MAX = 10,     /* moves of an input while its reader is held: not our doing */
     GRAPH_RETRY_MIN_MS = 200, /* back-off after a failed write, doubling */
     GRAPH_RETRY_MAX_MS = 60 * 1000,
@@ -57,9 +63,12 @@ struct graph_roll {
     uint64_t debounce_ms;
     uint32_t max_concurrent; /* instances of the definition that roll at once; 0: all */
     bool pause;
+    bool asked; /* some annotation is there, readable or not: Events are wanted */
 };
 /* Reads the annotations kroc.run/roll-*: what is not there, or not readable, stays as it is. */
 void graph_roll_read(kr_val annotations, struct graph_roll *roll);
+/* Those of them that cannot be read and count as absent, and why; lives in a; empty: none. */
+kr_str graph_roll_ignored(kr_val annotations, struct kr_arena *a);
 bool graph_roll_eq(const struct graph_roll *x, const struct graph_roll *y);
 
 /* --- time and identity given to every step ---------------------------------------------------- */
@@ -77,8 +86,10 @@ struct graph_env {
     uint32_t collection_max; /* --rgd-max-collection-size; 0: GRAPH_COLLECTION_MAX */
     bool omit;               /* feature gate CELOmitFunction */
     struct graph_roll roll;  /* of the instance's definition */
-    uint32_t rolling;        /* other instances of it that roll now */
+    uint32_t rolling;        /* other instances of it that roll now, or GRAPH_ROLLING_UNKNOWN */
 };
+/* Not all of them have made their first step yet: no place is given. */
+#define GRAPH_ROLLING_UNKNOWN UINT32_MAX
 
 /* --- revision --------------------------------------------------------------------------------- */
 
@@ -141,12 +152,13 @@ int32_t graph_rev_rank(const struct graph_rev *r, kr_str id);
 int32_t graph_rev_rank_of_label(const struct graph_rev *r, kr_str label);
 
 /* Where in the definition `node` (an id; empty: the status) reads "other.spec.x", for people: found in
- * the texts of the expressions. Of the status, path may also be "status.x": what makes it. Writes at most max; returns how many. Borrowed from r. */
+ * the texts of the expressions. Of the status, path may also be "status.x": what makes it. Writes at most max; returns how many. Places live
+ * in a, texts are borrowed from r. */
 struct graph_reader {
     kr_str place; /* "spec.replicas", "includeWhen" */
     kr_str text;  /* the expression as written */
 };
-uint32_t graph_rev_readers(const struct graph_rev *r, kr_str node, kr_str path,
+uint32_t graph_rev_readers(const struct graph_rev *r, struct kr_arena *a, kr_str node, kr_str path,
                            struct graph_reader *out, uint32_t max);
 
 enum { GRAPH_NEEDS = 1 }; /* graph_build: kinds are missing */
@@ -339,7 +351,11 @@ void graph_inst_step(struct graph_inst *inst, const struct graph_env *env, struc
 /* Is a roll of it under way; and does it wait for one of others to end (env.rolling)? As of the last
  * step: whoever counts looks before and after. */
 bool graph_inst_rolls(const struct graph_inst *inst);
+/* Has it made its first step, so that graph_inst_rolls also tells of what a former process began? */
+bool graph_inst_roll_known(const struct graph_inst *inst);
 bool graph_inst_roll_waits(const struct graph_inst *inst);
+/* Does its annotation or its definition's say anything of rolls? */
+bool graph_inst_roll_asked(const struct graph_inst *inst);
 /* env.roll or env.rolling is another now: a step looks whether that changes something. */
 void graph_inst_roll_look(struct graph_inst *inst);
 /* Counts of evaluations so far, by kind, for tests and metrics. */

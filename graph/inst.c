@@ -280,6 +280,11 @@ void inst__stray_del(struct graph_inst *inst, uint32_t at)
     kr_free(stray->error);
     memmove(stray, stray + 1, sizeof(*stray) * (inst->strays_n - at - 1));
     inst->strays_n--;
+    if (inst->strays_n > 0)
+        return;
+    kr_free(inst->strays); /* each child of a start is one, until its node claims it */
+    inst->strays = NULL;
+    inst->strays_cap = 0;
 }
 
 /* The item wishes for nothing any more; its object becomes a stray. */
@@ -789,10 +794,11 @@ void graph_inst_parent(struct graph_inst *inst, struct kr_rec *rec, const struct
 
 /* --- children and external objects ------------------------------------------------------------ */
 
-/* A new record of an object that readers see: the tasks that read a leaf whose value differs. Returns
- * whether the node's own readyWhen is among them. */
+/* A new record of an object that readers see: the tasks that read a leaf whose value differs.
+ * *moved (may be NULL) is set if there is one. Returns whether the node's own readyWhen is among
+ * them. */
 static bool mark_leaves(struct graph_inst *inst, uint32_t rank, const struct kr_rec *old,
-                        const struct kr_rec *now, const struct kr_bits *changed)
+                        const struct kr_rec *now, const struct kr_bits *changed, bool *moved)
 {
     const struct graph_node *node = node_of(inst, rank);
     bool ready = false;
@@ -803,17 +809,20 @@ static bool mark_leaves(struct graph_inst *inst, uint32_t rank, const struct kr_
         if (same_path(old, now, &node->reads[i]))
             continue;
         dirty_readers(inst, &node->spec->readers[i], rank, i);
+        if (moved)
+            *moved = true;
         ready |= kr_bits_has(&node->spec->readers[i], GRAPH_TASK_READY(rank));
     }
     return ready;
 }
 
-/* The object of an item is now `rec` (NULL: gone). */
-static void item_seen(struct graph_inst *inst, uint32_t rank, struct inst_item *item,
+/* The object of an item is now `rec` (NULL: gone). Returns whether something that is read of it has
+ * another value. */
+static bool item_seen(struct graph_inst *inst, uint32_t rank, struct inst_item *item,
                       struct kr_rec *rec, const struct kr_bits *changed)
 {
     struct kr_rec *old = item->seen;
-    bool by_us = item->deleting;
+    bool by_us = item->deleting, moved = false;
 
     item->seen = kr_rec_hold(rec);
     item->deleting = false;
@@ -826,7 +835,8 @@ static void item_seen(struct graph_inst *inst, uint32_t rank, struct inst_item *
         changed = NULL;
     }
     if (old && rec) {
-        if (inst->nodes[rank].state != INST_RESOLVED || mark_leaves(inst, rank, old, rec, changed))
+        if (inst->nodes[rank].state != INST_RESOLVED ||
+            mark_leaves(inst, rank, old, rec, changed, &moved))
             item->checked = INST_UNCHECKED;
         inst->roll.look |= inst->nodes[rank].rolling;
         if (old->terminating != rec->terminating) {
@@ -840,6 +850,7 @@ static void item_seen(struct graph_inst *inst, uint32_t rank, struct inst_item *
         }
     }
     kr_rec_drop(old);
+    return moved;
 }
 
 static struct inst_item *item_find(struct graph_inst *inst, uint64_t ref, uint32_t *rank)
@@ -892,8 +903,8 @@ void graph_inst_child(struct graph_inst *inst, struct kr_rec *old, struct kr_rec
         return; /* an older object of that name: the response to our apply was faster */
     if (!now && item->token && old && old->version_u > item->gone_u)
         item->gone_u = old->version_u;
-    if (now || item->seen)
-        item_seen(inst, rank, item, now, changed);
+    if ((now || item->seen) && item_seen(inst, rank, item, now, changed) && !item->token)
+        inst->moved = true; /* the answer to a write of ours would have shown it before */
 }
 
 void graph_inst_external(struct graph_inst *inst, uint32_t rank, struct kr_rec *rec,
@@ -915,7 +926,7 @@ void graph_inst_external(struct graph_inst *inst, uint32_t rank, struct kr_rec *
         inst->status_dirty = true;
     }
     if (rec || node->one.seen)
-        item_seen(inst, rank, &node->one, rec, changed);
+        (void)item_seen(inst, rank, &node->one, rec, changed);
 }
 
 /* As the server's keys are ordered: a namespace that begins like another comes where '/' puts it. */
@@ -988,7 +999,7 @@ static void found_seen(struct graph_inst *inst, uint32_t rank, kr_ref ref, struc
         if (!kr_str_eq(old->uid, rec->uid))
             inst__appeared(inst, rank);
         else if (inst->nodes[rank].state == INST_RESOLVED)
-            mark_leaves(inst, rank, old, rec, changed);
+            mark_leaves(inst, rank, old, rec, changed, NULL);
         kr_rec_drop(old);
         return;
     }
@@ -1198,7 +1209,7 @@ static void apply_answered(struct graph_inst *inst, uint32_t rank, struct inst_i
     inst__item_ok(item, rec, item->sent);
     item->blind = 0;
     if (!item->seen || is_newer(rec, item->seen))
-        item_seen(inst, rank, item, rec, NULL);
+        (void)item_seen(inst, rank, item, rec, NULL);
     if (!pair_is_ok(item, item->seen))
         inst__dirty(inst, GRAPH_TASK(rank));
 }

@@ -160,6 +160,8 @@ struct inst_roll {
     uint64_t since_ms;          /* a roll is under way since; 0: none is */
     bool waits;                 /* for the end of another instance's */
     bool look;                  /* something of a rolling node has changed */
+    bool known;                 /* what a former process has begun was looked for */
+    bool asked;                 /* as graph_inst_roll_asked */
     uint8_t told;               /* why changes are held, as it was told */
 };
 
@@ -169,6 +171,7 @@ struct inst_fight {
     uint64_t since_ms, last_ms; /* of the counted writes */
     int64_t next_wall_s;        /* when the next one may be */
     uint32_t n;                 /* counted since since_ms */
+    uint32_t pause_ms;          /* from one write to the next, while open */
     uint8_t moves;              /* of its wish while it is held */
     bool open;                  /* writes are slowed */
     bool alone;                 /* its inputs move without our writes: echoes are none */
@@ -211,6 +214,8 @@ struct graph_inst {
     uint32_t fights_n;
     uint32_t roots;           /* made so far */
     uint16_t root, root_next; /* what came in last from outside; of the next external event */
+    bool moved,
+        moved_next; /* since then somebody else moved what is read of a child; as the root */
 
     uint64_t seq; /* last token */
     struct inst_write labeller, applyset, status, finalizer;
@@ -262,7 +267,8 @@ struct inst_step {
     uint32_t intents_n, intents_cap;
     struct inst_inventory wire; /* what the parent's annotations list */
     bool wire_read;
-    kr_val labels; /* of children, but node-id; made once a step */
+    kr_val labels;  /* of children, but node-id; made once a step */
+    uint64_t steps; /* that its expressions took so far: GRAPH_STEP_STEPS_MAX */
     struct graph_roll roll;
 };
 
@@ -297,7 +303,13 @@ bool inst__unanswered(const struct graph_inst *inst, uint32_t rank);
 bool inst__in_flight(const struct graph_inst *inst); /* any request for a child */
 
 /* eval.c */
-KR_MUST int inst__eval_include(struct inst_step *s, uint32_t rank, struct kr_err *err);
+/* Evaluates within the limits of an expression and of the step. As cel_eval; *fail: why it failed. */
+KR_MUST int inst__run(struct inst_step *s, const struct cel_prog *prog, const kr_val *slots,
+                      uint32_t slots_n, kr_val *out, enum cel_fail *fail, struct kr_err *err);
+/* unsettled: nodes whose value may not be looked at now (NULL: none): WAITS at the first expression
+ * that reads one. */
+KR_MUST int inst__eval_include(struct inst_step *s, uint32_t rank, const struct kr_bits *unsettled,
+                               struct kr_err *err);
 KR_MUST int inst__eval_template(struct inst_step *s, uint32_t rank, kr_val *out,
                                 struct kr_err *err);
 /* The lists of forEach, one a dimension, in the step's arena. */

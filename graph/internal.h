@@ -20,11 +20,10 @@
 struct graph_site {
     const struct cel_prog *prog; /* of the whole string: "a${x}b" is one program */
     kr_str text; /* as the user wrote it, for messages: 'a${x}b' or the bare expression */
-    uint32_t path_n;
     const struct graph_step *path; /* from the document's root */
-    kr_str path_text;              /* "spec.template.spec.containers[0].image" */
-    bool standalone;               /* the string is one ${...}: the value keeps its type */
     const struct kr_bits *nodes;   /* ranks whose objects it reads (bit n: the instance) */
+    uint32_t path_n;
+    bool standalone; /* the string is one ${...}: the value keeps its type */
 };
 struct graph_step { /* one step of a field path */
     kr_str name;    /* member; .s NULL: a list item */
@@ -41,8 +40,6 @@ struct graph_expr { /* an entry of readyWhen, includeWhen, forEach */
 
 struct graph_node_spec {
     kr_val template; /* or the externalRef as an object with apiVersion, kind, metadata */
-    const struct cel_schema
-        *schema_unused; /* always NULL at run time: schemas are dropped after compile */
     uint32_t sites_n;
     const struct graph_site *sites;
     uint32_t include_n;
@@ -120,8 +117,16 @@ void graph__diag_nearest(struct graph_diags *d, struct graph_diag *x, kr_str nea
 /* expected: "one of a, b, c" */
 void graph__diag_names(struct graph_diags *d, struct graph_diag *x, const char *what,
                        const kr_str *names, uint32_t n);
+/* Words in front of messages: 'failed to build resource "a"'. They are made into text when something is
+ * wrong, which is seldom. */
+struct graph_words {
+    const struct graph_words *outer; /* in front of these */
+    const char *text;                /* "%s" stands for the next name, "%q" for it in quotes */
+    kr_str names[2];                 /* borrowed until the words are put back */
+};
 /* Adds words in front of the messages to come; returns those before, to be put back. */
-kr_str graph__words(struct graph_diags *d, const char *fmt, ...) KR_PRINTF(2, 3);
+const struct graph_words *graph__words(struct graph_diags *d, const char *text, kr_str name,
+                                       kr_str other);
 kr_str graph__diag_path(const struct graph_diags *d, kr_str below);
 
 /* --- template.c, fieldpath.c --- */
@@ -250,7 +255,8 @@ struct graph_found {
     bool standalone;
 };
 struct graph_finds {
-    struct kr_arena *a;
+    struct kr_arena *a;    /* scratch */
+    struct kr_arena *keep; /* paths, and programs of string templates go here; NULL: a */
     struct graph_diags *d; /* what does not fit goes here */
     struct graph_found *items;
     uint32_t n, cap;
@@ -290,6 +296,8 @@ struct graph_dag {
     uint32_t **deps;   /* deps[i]: what i depends on, in order of addition */
     uint32_t *deps_n;
     uint32_t *deps_cap;
+    struct kr_bits used; /* what others depend on, or did */
+    uint32_t *stack;     /* of a search */
 };
 void graph__dag_init(struct graph_dag *d, struct kr_arena *a, const kr_str *ids, uint32_t n);
 /* i depends on j. Returns 0 or KR_E_INPUT: self reference. A second time is passed over. */
@@ -308,18 +316,18 @@ struct graph_readset {
     struct kr_arena *a;
     uint32_t tasks_n;
     uint32_t n, cap;
+    uint32_t *slots; /* 2 * cap, by hash of the path: number of the read + 1; 0: free */
     struct graph_read *reads;
     struct kr_bits *tasks; /* one a read */
     struct kr_bits any;    /* all of them together */
 };
 void graph__reads_init(struct graph_readset *s, struct kr_arena *a, uint32_t tasks_n);
-/* task reads names; what lies below a list (schema tells) is cut at the list. schema may be NULL. */
+/* task reads names, which are borrowed; what lies below a list (schema tells) is cut at the list.
+ * schema may be NULL. */
 void graph__reads_add(struct graph_readset *s, const struct cel_schema *schema, const kr_str *names,
                       uint32_t n, uint32_t task);
-/* names are kept in the records, for no task. */
+/* names (borrowed) are kept in the records, for no task. */
 void graph__reads_keep(struct graph_readset *s, const kr_str *names, uint32_t n);
-/* The read at an equal path, or -1. */
-int64_t graph__reads_find(const struct graph_readset *s, const kr_str *names, uint32_t n);
 /* Normals and key defaults of the leaves that a template sets; they live in a. */
 void graph__rules_of(struct kr_arena *a, kr_val template, const struct cel_schema *schema,
                      struct graph_node_spec *out);

@@ -10,6 +10,7 @@
 
 struct search {
     const struct graph_rev *rev;
+    struct kr_arena *a;
     kr_str path, id; /* "settings.data.x" and "settings" */
     uint32_t rank;   /* of id; nodes_n: the instance */
     bool literal;
@@ -52,7 +53,8 @@ static void look(struct search *s, kr_str place, kr_str text, const struct kr_bi
 static void look_sites(struct search *s, const struct graph_site *sites, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
-        look(s, sites[i].path_text, sites[i].text, sites[i].nodes);
+        look(s, graph__path_print(s->a, sites[i].path, sites[i].path_n), sites[i].text,
+             sites[i].nodes);
 }
 
 static void look_exprs(struct search *s, kr_str place, const struct graph_expr *exprs, uint32_t n)
@@ -85,7 +87,7 @@ static void look_makers(struct search *s)
 
     for (uint32_t i = 0; i < impl->status_sites_n && s->n < s->max; i++) {
         const struct graph_site *site = &impl->status_sites[i];
-        kr_str place = site->path_text;
+        kr_str place = graph__path_print(s->a, site->path, site->path_n);
 
         if (kr_str_starts(place, member) &&
             (place.n == member.n || place.s[member.n] == '.' || place.s[member.n] == '['))
@@ -93,10 +95,10 @@ static void look_makers(struct search *s)
     }
 }
 
-uint32_t graph_rev_readers(const struct graph_rev *r, kr_str node, kr_str path,
+uint32_t graph_rev_readers(const struct graph_rev *r, struct kr_arena *a, kr_str node, kr_str path,
                            struct graph_reader *out, uint32_t max)
 {
-    struct search s = {.rev = r, .path = path, .literal = true, .out = out, .max = max};
+    struct search s = {.rev = r, .a = a, .path = path, .literal = true, .out = out, .max = max};
     int32_t rank, reader = node.n ? graph_rev_rank(r, node) : -1;
     size_t n = 0;
 

@@ -21,19 +21,34 @@ void graph__reads_init(struct graph_readset *s, struct kr_arena *a, uint32_t tas
     kr_bits_init(&s->any, a, tasks_n);
 }
 
-int64_t graph__reads_find(const struct graph_readset *s, const kr_str *names, uint32_t n)
+static bool same_read(const struct graph_read *r, const kr_str *names, uint32_t n)
 {
-    for (uint32_t i = 0; i < s->n; i++) {
-        uint32_t k = 0;
-
-        if (s->reads[i].n != n)
-            continue;
-        while (k < n && kr_str_eq(s->reads[i].names[k], names[k]))
-            k++;
-        if (k == n)
-            return i;
+    if (r->n != n)
+        return false;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!kr_str_eq(r->names[i], names[i]))
+            return false;
     }
-    return -1;
+    return true;
+}
+
+static uint32_t hash_of(const kr_str *names, uint32_t n)
+{
+    uint64_t h = n;
+
+    for (uint32_t i = 0; i < n; i++)
+        h = h * 31 + kr_str_hash(names[i]);
+    return (uint32_t)h;
+}
+
+/* The slot of that path: of its read, or free. */
+static uint32_t *slot_of(const struct graph_readset *s, const kr_str *names, uint32_t n)
+{
+    uint32_t mask = 2 * s->cap - 1, at = hash_of(names, n) & mask;
+
+    while (s->slots[at] && !same_read(&s->reads[s->slots[at] - 1], names, n))
+        at = (at + 1) & mask;
+    return &s->slots[at];
 }
 
 static void grow(struct graph_readset *s)
@@ -49,6 +64,9 @@ static void grow(struct graph_readset *s)
     s->reads = reads;
     s->tasks = tasks;
     s->cap = cap;
+    s->slots = kr_new_n(s->a, uint32_t, 2 * cap);
+    for (uint32_t i = 0; i < s->n; i++)
+        *slot_of(s, reads[i].names, reads[i].n) = i + 1;
 }
 
 /* How many names lead to a list at most: the list is read as a whole. */
@@ -64,19 +82,17 @@ static uint32_t cut(const struct cel_schema *schema, const kr_str *names, uint32
 
 static uint32_t find_or_make(struct graph_readset *s, const kr_str *names, uint32_t n)
 {
-    int64_t at = graph__reads_find(s, names, n);
-    kr_str *copy;
+    uint32_t *slot;
 
-    if (at >= 0)
-        return (uint32_t)at;
-    copy = kr_new_n(s->a, kr_str, n);
     if (s->n == s->cap)
         grow(s);
-    for (uint32_t i = 0; i < n; i++)
-        copy[i] = kr_strdup(s->a, names[i]);
-    s->reads[s->n] = (struct graph_read){.n = n, .names = copy};
+    slot = slot_of(s, names, n);
+    if (*slot)
+        return *slot - 1;
+    s->reads[s->n] = (struct graph_read){.n = n, .names = names};
     kr_bits_init(&s->tasks[s->n], s->a, s->tasks_n);
-    return s->n++;
+    *slot = ++s->n;
+    return s->n - 1;
 }
 
 void graph__reads_add(struct graph_readset *s, const struct cel_schema *schema, const kr_str *names,

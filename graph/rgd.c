@@ -235,7 +235,10 @@ void graph__rgd_read(kr_val spec, struct graph_rgd *out, struct graph_diags *d)
     bool readable;
 
     *out = (struct graph_rgd){.group = KR_S(GRAPH_GROUP)};
-    readable = take(d, spec, "schema", KR_MAP, KR_S("spec"), &schema);
+    readable = spec.kind == KR_MAP || spec.kind == KR_NONE || spec.kind == KR_NULL;
+    if (!readable)
+        wrong(d, KR_S("spec"), KR_MAP, spec);
+    readable = take(d, spec, "schema", KR_MAP, KR_S("spec"), &schema) && readable;
     take(d, spec, "resources", KR_LIST, KR_S("spec"), &list);
     read_schema(d, schema, out);
     if (!readable)

@@ -9,6 +9,10 @@
  *                                                                              |
  *     patched nodes ready (readyWhen; else by kstatus' rules), or ten minutes  v  the place is free
  *
+ * What a former process has begun is looked for in the first step of an instance: a child that is
+ * there and not done counts as rolling, ten minutes at most from then on. Until all instances of a
+ * definition have looked, no place is given (GRAPH_ROLLING_UNKNOWN).
+ *
  * The debounce ends when nothing more came for that long, or at ten times that since the first
  * change. Places are counted by the reactor, for all instances of a definition.
  *
@@ -19,6 +23,8 @@
 #include "cel/base/time.h"
 
 #include "cel/base/banned.h"
+
+enum { VALUE_SHOWN_MAX = 64 }; /* bytes of a value in a message */
 
 /* --- annotations ------------------------------------------------------------------------------ */
 
@@ -31,28 +37,69 @@ static bool is_word(kr_str v, const char *word)
     return i == v.n && !word[i];
 }
 
+/* The values; -1: not readable. */
+static int64_t debounce_of(kr_str v)
+{
+    int64_t ns;
+
+    if (!v.n || !kr_duration_parse(v, &ns) || ns < 0)
+        return -1;
+    return ns / 1000000 < GRAPH_DEBOUNCE_MAX_MS ? ns / 1000000 : GRAPH_DEBOUNCE_MAX_MS;
+}
+
+static int64_t max_of(kr_str v)
+{
+    int64_t n;
+
+    return kr_str_i64(v, &n) && n >= 0 && n <= INT32_MAX ? n : -1;
+}
+
+static int pause_of(kr_str v)
+{
+    return is_word(v, "true") ? 1 : is_word(v, "false") ? 0 : -1;
+}
+
 void graph_roll_read(kr_val annotations, struct graph_roll *roll)
 {
     kr_str debounce = kr_text(kr_get(annotations, KR_S(GRAPH_ANNO_ROLL_DEBOUNCE))),
            max = kr_text(kr_get(annotations, KR_S(GRAPH_ANNO_ROLL_MAX))),
            pause = kr_text(kr_get(annotations, KR_S(GRAPH_ANNO_ROLL_PAUSE)));
-    int64_t n;
 
-    if (debounce.n && kr_duration_parse(debounce, &n) && n >= 0)
-        roll->debounce_ms = (uint64_t)n / 1000000 < GRAPH_DEBOUNCE_MAX_MS ? (uint64_t)n / 1000000
-                                                                          : GRAPH_DEBOUNCE_MAX_MS;
-    if (kr_str_i64(max, &n) && n >= 0 && n <= INT32_MAX)
-        roll->max_concurrent = (uint32_t)n;
-    if (is_word(pause, "true"))
-        roll->pause = true;
-    else if (is_word(pause, "false"))
-        roll->pause = false;
+    if (debounce_of(debounce) >= 0)
+        roll->debounce_ms = (uint64_t)debounce_of(debounce);
+    if (max_of(max) >= 0)
+        roll->max_concurrent = (uint32_t)max_of(max);
+    if (pause_of(pause) >= 0)
+        roll->pause = pause_of(pause);
+    roll->asked |= debounce.n || max.n || pause.n;
+}
+
+kr_str graph_roll_ignored(kr_val annotations, struct kr_arena *a)
+{
+    static const struct {
+        const char *key, *wanted;
+    } all[] = {{GRAPH_ANNO_ROLL_DEBOUNCE, "a duration such as 30s"},
+               {GRAPH_ANNO_ROLL_MAX, "a number from 0 on"},
+               {GRAPH_ANNO_ROLL_PAUSE, "true or false"}};
+    kr_str text = KR_S("");
+
+    for (size_t i = 0; i < KR_N(all); i++) {
+        kr_str v = kr_text(kr_get(annotations, kr_str_c(all[i].key)));
+        bool ok[] = {debounce_of(v) >= 0, max_of(v) >= 0, pause_of(v) >= 0};
+
+        if (v.n && !ok[i])
+            text = kr_fmt(a, KR_FMT "%s%s is ignored: " KR_FMT " is not %s", KR_ARG(text),
+                          text.n ? "; " : "", all[i].key,
+                          KR_ARG(graph__go_quote(a, kr_str_sub(v, 0, VALUE_SHOWN_MAX))),
+                          all[i].wanted);
+    }
+    return text;
 }
 
 bool graph_roll_eq(const struct graph_roll *x, const struct graph_roll *y)
 {
     return x->debounce_ms == y->debounce_ms && x->max_concurrent == y->max_concurrent &&
-           x->pause == y->pause;
+           x->pause == y->pause && x->asked == y->asked;
 }
 
 void inst__roll_begin(struct inst_step *s)
@@ -60,6 +107,7 @@ void inst__roll_begin(struct inst_step *s)
     s->roll = s->env->roll;
     graph_roll_read(kr_at(s->inst->parent->root, "metadata.annotations"), &s->roll);
     s->inst->roll.waits = false;
+    s->inst->roll.asked = s->roll.asked;
 }
 
 /* --- holding ---------------------------------------------------------------------------------- */
@@ -191,12 +239,48 @@ static bool object_done(const struct graph_node *node, const struct kr_rec *rec)
                                                     : daemon_set_done(rec->root);
 }
 
+/* Of a node that waits for an input no item knows its objects yet, but their labels tell. What
+ * readyWhen says of them is not known either. */
+static bool is_unfinished_stray(const struct inst_step *s, uint32_t rank)
+{
+    const struct graph_node *node = &s->inst->rev->nodes[rank];
+
+    for (uint32_t i = 0; i < s->inst->strays_n; i++) {
+        const struct kr_rec *rec = s->inst->strays[i].rec;
+
+        if (graph_rev_rank_of_label(s->inst->rev, rec->node_id) == (int32_t)rank &&
+            (node->spec->ready_n || !object_done(node, rec)))
+            return true;
+    }
+    return false;
+}
+
+/* Is a child of the node there that is not done? */
+static bool is_unfinished(const struct inst_step *s, uint32_t rank)
+{
+    const struct inst_node *node = &s->inst->nodes[rank];
+    bool there = false;
+
+    if (node->state == INST_NEW)
+        return is_unfinished_stray(s, rank);
+    if (inst__is_external(s->inst, rank) || node->state != INST_RESOLVED)
+        return false;
+    for (uint32_t k = 0; k < node->items_n; k++) {
+        const struct kr_rec *rec = node->items[k].seen;
+
+        if (rec && !object_done(&s->inst->rev->nodes[rank], rec))
+            return true;
+        there |= rec != NULL;
+    }
+    return there && node->ready != INST_READY;
+}
+
 static bool node_done(const struct inst_step *s, uint32_t rank)
 {
     const struct inst_node *node = &s->inst->nodes[rank];
 
-    if (node->state != INST_RESOLVED)
-        return true; /* it is told elsewhere what is wrong with it */
+    if (node->state != INST_RESOLVED) /* it is told elsewhere what is wrong with it */
+        return node->state != INST_NEW || !is_unfinished(s, rank);
     for (uint32_t k = 0; k < node->items_n; k++) {
         const struct inst_item *item = &node->items[k];
 
@@ -216,12 +300,31 @@ static int reason(const struct inst_step *s)
     return s->inst->roll.waits ? FOR_PLACE : FOR_MORE;
 }
 
+/* Once in a life: rolls that a former process has begun. */
+static void look_back(struct inst_step *s)
+{
+    struct inst_roll *r = &s->inst->roll;
+
+    r->known = true;
+    for (uint32_t i = 0; i < s->inst->nodes_n; i++) {
+        if (!is_unfinished(s, i))
+            continue;
+        s->inst->nodes[i].rolling = true;
+        if (!r->since_ms)
+            r->since_ms = s->env->now_ms ? s->env->now_ms : 1;
+    }
+    if (r->since_ms && r->waits)
+        inst__wake(s, s->env->now_ms); /* it has a place */
+}
+
 void inst__roll_step(struct inst_step *s)
 {
     struct graph_inst *inst = s->inst;
     struct inst_roll *r = &inst->roll;
     bool late = r->since_ms && s->env->now_ms >= r->since_ms + GRAPH_ROLL_MAX_MS, left = false;
 
+    if (!r->known)
+        look_back(s);
     r->look = false;
     inst->status_dirty |= r->told != reason(s);
     r->told = (uint8_t)reason(s);
@@ -243,12 +346,22 @@ void inst__roll_stop(struct graph_inst *inst)
 {
     for (uint32_t i = 0; i < inst->nodes_n && inst->roll.since_ms; i++)
         inst->nodes[i].rolling = false;
-    inst->roll = (struct inst_roll){0};
+    inst->roll = (struct inst_roll){.known = true};
 }
 
 bool graph_inst_rolls(const struct graph_inst *inst)
 {
     return inst->roll.since_ms != 0;
+}
+
+bool graph_inst_roll_known(const struct graph_inst *inst)
+{
+    return inst->roll.known;
+}
+
+bool graph_inst_roll_asked(const struct graph_inst *inst)
+{
+    return inst->roll.asked;
 }
 
 bool graph_inst_roll_waits(const struct graph_inst *inst)
@@ -285,6 +398,9 @@ kr_str inst__roll_text(struct inst_step *s)
     if (reason(s) == FOR_PAUSE)
         return kr_fmt(s->a, "changes of %s " KR_FMT " wait: %s is set", n > 1 ? "nodes" : "node",
                       KR_ARG(nodes), GRAPH_ANNO_ROLL_PAUSE);
+    if (reason(s) == FOR_PLACE && s->env->rolling == GRAPH_ROLLING_UNKNOWN)
+        return kr_fmt(s->a, "changes of %s " KR_FMT " wait until it is known who rolls (%s)",
+                      n > 1 ? "nodes" : "node", KR_ARG(nodes), GRAPH_ANNO_ROLL_MAX);
     if (reason(s) == FOR_PLACE)
         return kr_fmt(s->a,
                       "changes of %s " KR_FMT " wait: %u instances of \"" KR_FMT

@@ -52,24 +52,30 @@ static bool is_under_way(const struct inst_step *s, uint32_t rank)
            (node->hold == HOLD_PARENT && inst->labeller.token);
 }
 
-/* Is something under way that may change what this node reads, however far upstream? */
-static bool inputs_unsettled(const struct inst_step *s, uint32_t rank)
+/* The nodes before this one whose object may still change, by something under way at them or
+ * upstream. Returns whether this one reads such a node. */
+static bool unsettled_inputs(const struct inst_step *s, uint32_t rank, struct kr_bits *unsettled)
 {
-    struct kr_bits unsettled;
-
-    kr_bits_init(&unsettled, s->a, rank + 1);
+    kr_bits_init(unsettled, s->a, rank + 1);
     for (uint32_t i = 0; i <= rank; i++) {
         const struct graph_node_spec *spec = node_of(s, i)->spec;
         bool inputs = false;
 
         for (uint32_t d = 0; d < spec->deps_n && !inputs; d++)
-            inputs = kr_bits_has(&unsettled, spec->deps[d]);
+            inputs = kr_bits_has(unsettled, spec->deps[d]);
         if (i == rank)
             return inputs;
         if (inputs || is_under_way(s, i))
-            kr_bits_set(&unsettled, i);
+            kr_bits_set(unsettled, i);
     }
     return false;
+}
+
+static bool inputs_unsettled(const struct inst_step *s, uint32_t rank)
+{
+    struct kr_bits unsettled;
+
+    return unsettled_inputs(s, rank, &unsettled);
 }
 
 /* May a node that was not evaluated yet wish for this object? The label that says so can be wrong. */
@@ -300,7 +306,7 @@ static int admit(struct inst_step *s, uint32_t rank, struct kr_err *err)
 
     if (upstream_skipped(s, rank))
         return EVAL_SKIPPED;
-    rc = inst__eval_include(s, rank, err);
+    rc = inst__eval_include(s, rank, NULL, err);
     if (rc == INST_EVAL_FALSE)
         return EVAL_SKIPPED;
     if (rc == INST_EVAL_PENDING || rc < 0)
@@ -587,20 +593,38 @@ static void count_template(struct inst_step *s, uint32_t rank)
         s->inst->counts.items += node->items_n;
 }
 
+/* Is it excluded, whatever becomes of the inputs that may still change? */
+static bool is_excluded(struct inst_step *s, uint32_t rank, const struct kr_bits *unsettled)
+{
+    struct kr_err err = KR_ERR_NONE;
+
+    return upstream_skipped(s, rank) ||
+           inst__eval_include(s, rank, unsettled, &err) == INST_EVAL_FALSE;
+}
+
+/* Its inputs may still change: it is evaluated when they have settled. */
+static void hold_template(struct inst_step *s, uint32_t rank)
+{
+    struct inst_node *node = &s->inst->nodes[rank];
+
+    node->hold = HOLD_INPUT;
+    if (node->state == INST_SKIPPED)
+        set_state(s, rank, INST_NEW, KR_S(""),
+                  inst__visible(s->inst, rank)); /* the inventory has room for it now */
+}
+
 static void run_template(struct inst_step *s, uint32_t rank)
 {
     struct inst_node *node = &s->inst->nodes[rank];
     bool was_visible = inst__visible(s->inst, rank);
     enum graph_node_kind kind = node_of(s, rank)->kind;
     struct kr_err err = KR_ERR_NONE;
+    struct kr_bits unsettled;
     kr_val desired = KR_V_NONE;
     int rc;
 
-    if (inputs_unsettled(s, rank)) {
-        node->hold = HOLD_INPUT;
-        if (node->state == INST_SKIPPED && !upstream_skipped(s, rank))
-            set_state(s, rank, INST_NEW, KR_S(""),
-                      was_visible); /* the inventory has room for it now */
+    if (unsettled_inputs(s, rank, &unsettled) && !is_excluded(s, rank, &unsettled)) {
+        hold_template(s, rank);
         return;
     }
     node->hold = HOLD_NONE;

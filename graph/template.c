@@ -162,18 +162,39 @@ static void quote_rune(struct kr_buf *b, const char *s, uint32_t len, uint32_t r
         kr_buf_add(b, s, len);
 }
 
+/* Is it the same inside quotes? */
+static bool plain(kr_str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.s[i];
+
+        if (c < ' ' || c >= 0x7f || c == '"' || c == '\\')
+            return false;
+    }
+    return true;
+}
+
+static void quote_into(struct kr_buf *b, kr_str s)
+{
+    bool as_is = plain(s);
+
+    kr_buf_chr(b, '"');
+    if (as_is)
+        kr_buf_str(b, s);
+    for (size_t at = 0; !as_is && at < s.n;) {
+        uint32_t len, rune = kr_utf8_decode(s.s + at, s.n - at, &len);
+
+        quote_rune(b, s.s + at, len, rune);
+        at += len;
+    }
+    kr_buf_chr(b, '"');
+}
+
 kr_str graph__go_quote(struct kr_arena *a, kr_str s)
 {
     KR_AUTO(kr_buf) b = KR_BUF(6 * s.n + 3);
 
-    kr_buf_chr(&b, '"');
-    for (size_t at = 0; at < s.n;) {
-        uint32_t len, rune = kr_utf8_decode(s.s + at, s.n - at, &len);
-
-        quote_rune(&b, s.s + at, len, rune);
-        at += len;
-    }
-    kr_buf_chr(&b, '"');
+    quote_into(&b, s);
     return kr_strdup(a, kr_buf_view(&b));
 }
 
@@ -187,11 +208,13 @@ kr_str graph__template_cel(struct kr_arena *a, const struct graph_piece *pieces,
     for (uint32_t i = 0; i < n; i++) {
         if (i)
             kr_buf_add(&b, " + ", 3);
-        if (pieces[i].expr)
-            kr_buf_chr(&b, '(');
-        kr_buf_str(&b, pieces[i].expr ? pieces[i].text : graph__go_quote(a, pieces[i].text));
-        if (pieces[i].expr)
-            kr_buf_chr(&b, ')');
+        if (!pieces[i].expr) {
+            quote_into(&b, pieces[i].text);
+            continue;
+        }
+        kr_buf_chr(&b, '(');
+        kr_buf_str(&b, pieces[i].text);
+        kr_buf_chr(&b, ')');
     }
     return kr_strdup(a, kr_buf_view(&b));
 }
@@ -260,7 +283,7 @@ static bool scan(struct finder *w, kr_str text, const struct graph_piece **piece
     x = graph__diag_err(w->f->d, GRAPH_R_SYNTAX, here(w), &err);
     if (x->rule != GRAPH_R_SYNTAX)
         return false;
-    graph__diag_at(x, text, scan_fault(text));
+    graph__diag_at(x, kr_strdup(w->f->d->a, text), scan_fault(text));
     x->expected = KR_S("\"}\" that ends the expression, before another one begins");
     return false;
 }
@@ -286,12 +309,12 @@ static void found_add(struct finder *w, const struct graph_piece *pieces, uint32
         f->items = grown;
         f->cap = f->cap ? 2 * f->cap : 8;
     }
-    path = kr_new_n(f->a, struct graph_step, w->depth);
+    path = kr_new_n(f->keep ? f->keep : f->a, struct graph_step, w->depth);
     if (w->depth)
         memcpy(path, w->steps, sizeof(*path) * w->depth);
     it = &f->items[f->n++];
     it->standalone = n == 1;
-    it->cel = n == 1 ? pieces[0].text : graph__template_cel(f->a, pieces, n);
+    it->cel = n == 1 ? pieces[0].text : graph__template_cel(f->keep ? f->keep : f->a, pieces, n);
     it->text = n == 1 ? pieces[0].text : text;
     it->path = path;
     it->path_n = w->depth;
@@ -430,7 +453,7 @@ static void fail_type(const struct finder *w, const struct admits *x, kr_val v)
     graph__diag_text(w->f->d, d, "a value of type %s does not fit", type_name(v));
     d->expected = kr_strdup(w->f->d->a, kr_buf_view(&wanted));
     if (v.kind == KR_STRING)
-        graph__diag_at(d, kr_text(v), 0);
+        graph__diag_at(d, kr_strdup(w->f->d->a, kr_text(v)), 0);
     if (v.kind == KR_INT && admits(x, "string"))
         d->suggestion = kr_fmt(w->f->d->a, "put it in quotes: \"%lld\"", (long long)v.i);
     else if (v.kind == KR_BOOL && admits(x, "string"))
@@ -453,7 +476,7 @@ static void fail_field(const struct finder *w, kr_str key, const struct cel_sche
         kr_near_try(&near, names[i]);
     }
     graph__diag_text(d, x, "unknown field \"" KR_FMT "\"", KR_ARG(key));
-    graph__diag_at(x, key, 0);
+    graph__diag_at(x, kr_strdup(d->a, key), 0);
     graph__diag_names(d, x, "one of", names, s->fields_n);
     graph__diag_nearest(d, x, near.best);
 }

@@ -165,8 +165,11 @@ TEST(breaker, a_loop_through_a_read_is_slowed)
 {
     struct fixture f = setup();
 
+    echo(&f, 2 * TICKS_A_MINUTE);
+    assert_in_range(applies(&f), 15, 18); /* ten, then after 1, 2, 4, ... seconds */
+    model_count(f.m);
     echo(&f, 10 * TICKS_A_MINUTE);
-    assert_in_range(applies(&f), 15, 24);
+    assert_in_range(applies(&f), 9, 11);
     assert_true(kr_str_find(resources_ready(&f), KR_S("node \"follower\": base.data.moves keeps "
                                                       "moving after each write of ConfigMap "
                                                       "default/follower")) >= 0);
@@ -203,6 +206,36 @@ TEST(breaker, a_child_that_moves_by_itself_is_followed)
     assert_true(applies(&f) >= 580);
     model_rest(f.m);
     assert_true(kr_str_is(datum(&f, "follower", "moves"), "600"));
+    teardown(&f);
+}
+
+/* As the status of a Deployment does during a roll-out: some moves, and then the last one counts. */
+TEST(breaker, the_last_of_some_moves_is_followed_in_seconds)
+{
+    for (uint32_t n = 1; n <= 40; n++) {
+        struct fixture f = setup();
+
+        for (uint32_t i = 1; i <= n; i++) {
+            put(&f, "base", "moves", i);
+            model_wait(f.m, 5 * TICK_MS);
+        }
+        model_wait(f.m, 8000);
+        assert_int_equal(kr_str_cmp(datum(&f, "follower", "moves"), datum(&f, "base", "moves")), 0);
+        teardown(&f);
+    }
+}
+
+/* Slow ones are not slowed at all. */
+TEST(breaker, a_child_that_moves_now_and_then_is_followed_at_once)
+{
+    struct fixture f = setup();
+
+    for (uint32_t i = 1; i <= 60; i++) {
+        put(&f, "base", "moves", i);
+        model_run(f.m);
+        assert_int_equal(applies(&f), i);
+        model_wait(f.m, 7000);
+    }
     teardown(&f);
 }
 
@@ -257,6 +290,8 @@ int main(void)
                T(breaker, a_loop_through_a_read_is_slowed),
                T(breaker, edits_of_inputs_are_never_slowed),
                T(breaker, a_child_that_moves_by_itself_is_followed),
+               T(breaker, the_last_of_some_moves_is_followed_in_seconds),
+               T(breaker, a_child_that_moves_now_and_then_is_followed_at_once),
                T(breaker, an_input_that_changes_during_a_fight_goes_at_once),
                T(breaker, a_loop_through_another_instance_has_one_root),
                T(breaker, takes_no_memory_at_rest));

@@ -128,8 +128,11 @@ static void dump_exprs(struct kr_buf *b, const char *what, const struct graph_ex
 
 static void dump_sites(struct kr_buf *b, const struct graph_site *s, uint32_t n)
 {
+    KR_AUTO(kr_arena) a = {0};
+
     for (uint32_t i = 0; i < n; i++) {
-        kr_buf_fmt(b, "  site " KR_FMT " = " KR_FMT " (" KR_FMT ")", KR_ARG(s[i].path_text),
+        kr_buf_fmt(b, "  site " KR_FMT " = " KR_FMT " (" KR_FMT ")",
+                   KR_ARG(graph__path_print(&a, s[i].path, s[i].path_n)),
                    KR_ARG(cel_prog_text(s[i].prog)), KR_ARG(s[i].text));
         dump_bits(b, s[i].nodes);
         kr_buf_chr(b, '\n');
@@ -325,7 +328,8 @@ static const char *essence(struct kr_arena *a, const struct graph_rev *rev)
             lines[n++] = read_line(a, node->id, &node->reads[i]);
         for (uint32_t i = 0; i < node->spec->sites_n; i++)
             lines[n++] = kr_fmt(a, KR_FMT " " KR_FMT " = " KR_FMT, KR_ARG(node->id),
-                                KR_ARG(node->spec->sites[i].path_text),
+                                KR_ARG(graph__path_print(a, node->spec->sites[i].path,
+                                                         node->spec->sites[i].path_n)),
                                 KR_ARG(cel_prog_text(node->spec->sites[i].prog)))
                              .s;
     }

@@ -3,7 +3,8 @@
  *
  * A history is a random definition (a DAG of ConfigMaps that read each other's data, with
  * readyWhen, includeWhen, collections over lists and over other collections, external references and
- * external collections, names and namespaces that move, status projections),
+ * external collections, names and namespaces that move, status projections, conditions of the
+ * author),
  * and random events: edits, foreign writes, drift, deletions with and without finalizers,
  * suspension, revisions, restarts, answers that fail, get lost or come late, in every order that
  * watches allow. When all is quiet a fresh instance is fed with what is there: it must plan
@@ -19,9 +20,9 @@
 #include <string.h>
 
 enum {
-    HISTORIES = 1500, /* a short run; under sanitizers some 20 s */
-    HISTORIES_FULL = 10000,
-    HISTORIES_OF_ONE = 20, /* histories share a pair of definitions: compiling is the dear part */
+    HISTORIES = 10000, /* a short run; under sanitizers some two minutes */
+    HISTORIES_FULL = 100 * 1000,
+    HISTORIES_OF_ONE = 40, /* histories share a pair of definitions: compiling is the dear part */
     NODES_MAX_HERE = 6,
     ITEMS_MAX_HERE = 400, /* of all nodes: products of products */
     EVENTS_MAX = 14,
@@ -245,6 +246,37 @@ static void print_node(struct kr_buf *b, uint64_t *seed, struct shape *shape, ui
     }
 }
 
+/* The author's conditions: of the spec, of a node, of the machine's own, a list of them. */
+static void print_conditions(struct kr_buf *b, uint64_t *seed, const struct shape *shape)
+{
+    uint32_t j = below(seed, shape->nodes_n);
+
+    kr_buf_fmt(b,
+               "      conditions:\n        - \"${runtime.newCondition({type: 'Spec', status: "
+               "schema.spec.flag0 ? 'True' : 'False', reason: 'R', message: schema.spec.a})}\"\n");
+    kr_buf_fmt(b, "        - \"${runtime.newCondition({type: 'Node', status: ");
+    print_form(b,
+               is_many(shape, j) ? "size(n%) > 1 ? 'True' : 'False', reason: 'Size', message: "
+                                   "n%.map(x, x.metadata.name).join('.')"
+                                 : "n%.data.x == '1' ? 'True' : 'Unknown', reason: 'X', message: "
+                                   "n%.metadata.name",
+               j);
+    kr_buf_fmt(b, "})}\"\n");
+    if (chance(seed, 50))
+        kr_buf_fmt(b,
+                   "        - \"${runtime.newCondition({type: 'Done', status: "
+                   "runtime.condition(schema, 'Ready').status, reason: runtime.condition(schema, "
+                   "'ResourcesReady').reason})}\"\n");
+    if (is_many(shape, j) && chance(seed, 50)) { /* the same type twice, now and then */
+        kr_buf_fmt(b, "        - \"${");
+        print_form(b,
+                   "n%.map(x, runtime.newCondition({type: 'Of' + x.data.?x.orValue('none'), "
+                   "status: 'True'}))",
+                   j);
+        kr_buf_fmt(b, "}\"\n");
+    }
+}
+
 static struct graph_rev *random_revision(const struct cel_kinds *kinds, uint64_t *seed,
                                          kr_str *yaml, struct kr_arena *a)
 {
@@ -270,6 +302,8 @@ static struct graph_rev *random_revision(const struct cel_kinds *kinds, uint64_t
                    i);
         kr_buf_fmt(&b, "}\"\n");
     }
+    if (chance(seed, 40))
+        print_conditions(&b, seed, &shape);
     kr_buf_fmt(&b, "  resources:\n");
     kr_buf_str(&b, kr_buf_view(&nodes));
     *yaml = kr_strdup(a, kr_buf_view(&b));

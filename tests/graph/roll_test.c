@@ -250,6 +250,56 @@ TEST(roll, an_instance_that_is_suspended_or_goes_leaves_its_place)
     teardown(&f);
 }
 
+/* After a restart what is not done yet counts, for ten minutes at most; what is done does not. */
+TEST(roll, of_a_former_process_is_found)
+{
+    struct fixture f = setup("");
+
+    model_restart(f.m);
+    model_run(f.m);
+    assert_true(graph_inst_roll_known(f.m->inst));
+    assert_false(graph_inst_rolls(f.m->inst));
+    set_config(f.m, "data.b=\"1\"");
+    model_run(f.m);
+    assert_true(graph_inst_rolls(f.m->inst));
+    model_restart(f.m);
+    assert_false(graph_inst_roll_known(f.m->inst));
+    model_run(f.m);
+    assert_true(graph_inst_rolls(f.m->inst));
+    finish(f.m);
+    assert_false(graph_inst_rolls(f.m->inst));
+    set_config(f.m, "data.b=\"2\"");
+    model_run(f.m);
+    model_restart(f.m);
+    model_wait(f.m, 9 * MINUTE_MS);
+    assert_true(graph_inst_rolls(f.m->inst));
+    model_wait(f.m, 2 * MINUTE_MS);
+    assert_false(graph_inst_rolls(f.m->inst));
+    teardown(&f);
+}
+
+/* Nobody begins before all have said whether they roll; who rolls already goes on. */
+TEST(roll, no_place_is_given_while_it_is_unknown_who_rolls)
+{
+    struct fixture f = setup("metadata.annotations[\"kroc.run/roll-max-concurrent\"]=\"1\"");
+
+    f.m->env.rolling = GRAPH_ROLLING_UNKNOWN;
+    set_config(f.m, "data.b=\"1\"");
+    model_run(f.m);
+    assert_int_equal(f.m->writes[GRAPH_A_APPLY], 0);
+    assert_true(graph_inst_roll_waits(f.m->inst));
+    f.m->env.rolling = 0;
+    graph_inst_roll_look(f.m->inst);
+    model_run(f.m);
+    assert_int_equal(f.m->writes[GRAPH_A_APPLY], 1);
+    model_restart(f.m);
+    f.m->env.rolling = GRAPH_ROLLING_UNKNOWN;
+    set_config(f.m, "data.b=\"2\"");
+    model_wait(f.m, 1);
+    assert_int_equal(f.m->writes[GRAPH_A_APPLY], 2); /* it has its place */
+    teardown(&f);
+}
+
 TEST(roll, stateful_and_daemon_sets_have_rules_of_their_own)
 {
     static const char sets[] =
@@ -368,6 +418,8 @@ int main(void)
                T(roll, creation_repair_and_edits_of_the_instance_do_not_wait),
                T(roll, lasts_until_the_workload_is_done_or_ten_minutes),
                T(roll, an_instance_that_is_suspended_or_goes_leaves_its_place),
+               T(roll, of_a_former_process_is_found),
+               T(roll, no_place_is_given_while_it_is_unknown_who_rolls),
                T(roll, stateful_and_daemon_sets_have_rules_of_their_own),
                T(roll, of_a_fleet_never_more_than_the_cap_at_once));
 }
