@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* events.c - Kubernetes Events, for those who asked for them (gate InstanceConditionEvents).
+/* events.c - Kubernetes Events, for those who asked for them: by the gate InstanceConditionEvents, or,
+ * for the last two, by the annotations kroc.run/roll-*.
  *
  *   a condition of an instance changed its status   -> on the instance, kro's words
  *   an external object that instances read changed  -> on that object, one for each definition, with
  *                                                      the number of instances that follow
+ *   a roll annotation cannot be read                -> on the object that has it
  *
  * What comes within a second of the last Event about the same thing waits, and is one Event with the
  * last words. Events are told at the end of the turn, after what they are about, and never hold
@@ -165,7 +167,7 @@ void reactor__events_source(struct reactor_inst *inst, const struct reactor_use 
     struct kr_arena a = {0};
     struct event *e;
 
-    if (!r->opts.events || !r->leading || !u->rev || !rec ||
+    if (!(r->opts.events || graph_inst_roll_asked(inst->core)) || !r->leading || !u->rev || !rec ||
         graph_inst_counts(inst->core)->steps == 0)
         return;
     e = event_of(r, kr_fmt(&a, KR_FMT "|rgd " KR_FMT, KR_ARG(kr_ref_key(&a, rec->ref)),
@@ -186,6 +188,28 @@ void reactor__events_source(struct reactor_inst *inst, const struct reactor_use 
                                        e->followers == 1 ? "" : "s"));
         e->n++;
         r->events_due = true;
+    }
+    kr_arena_fini(&a);
+}
+
+void reactor__events_ignored(struct reactor *r, kr_ref ref, kr_gvk gvk, kr_str uid, kr_str text)
+{
+    struct kr_arena a = {0};
+    struct event *e;
+
+    if (!r->leading)
+        return;
+    e = event_of(r, kr_fmt(&a, KR_FMT "|ignored", KR_ARG(kr_ref_key(&a, ref))));
+    if (e) {
+        if (!e->uid.n) {
+            e->ref = kr_ref_copy(&e->arena, ref);
+            e->gvk = kr_gvk_copy(&e->arena, gvk);
+            e->uid = kr_strdup(&e->arena, uid);
+            e->reason = KR_S("RollAnnotationIgnored");
+            e->component = component_of(&e->arena, ref.gvr);
+            e->type = "Warning";
+        }
+        event_say(r, e, text);
     }
     kr_arena_fini(&a);
 }

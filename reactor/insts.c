@@ -258,6 +258,7 @@ static struct reactor_inst *inst_new(struct reactor *r, struct reactor_served *s
     kr_link_init(&inst->held);
     kr_link_push(&s->insts, &inst->link);
     s->insts_n++;
+    reactor__roll_new(inst);
     kr_map_put(&r->insts, key, inst);
     r->stats.instances++;
     inst_set_revision(inst);
@@ -442,6 +443,8 @@ static void types_tell(struct reactor_inst *inst)
         }
     }
     kr_link_remove(&inst->types_link);
+    inst->types_wanted = KR_V_NONE; /* followed: their names are needed no more */
+    kr_arena_fini(&inst->types_arena);
     graph_inst_types_known(inst->core, true, KR_S(""));
     reactor__inst_queue(inst, REACTOR_P_USER);
     kr_arena_fini(&a);

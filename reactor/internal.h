@@ -150,6 +150,7 @@ struct reactor_served {
     struct reactor_use **node_uses; /* by rank; NULL for external nodes */
     struct kr_link insts;           /* struct reactor_inst.link */
     uint32_t insts_n, rolling_n;
+    uint32_t unknown_n;       /* insts of which it is not known yet whether they roll */
     struct kr_link roll_line; /* struct reactor_inst.roll_link: wait for a roll to end */
     struct reactor_lane lane;
     kr_str problem;                                       /* owned text: why rev is NULL */
@@ -175,6 +176,7 @@ struct reactor_inst {
     struct reactor_why *why;   /* NULL: nothing happened yet */
     struct kr_link roll_link;  /* in served->roll_line */
     bool rolls;                /* counted in served->rolling_n */
+    bool known;                /* no longer counted in served->unknown_n */
     struct kr_link held;       /* lead.c's */
 };
 
@@ -186,11 +188,16 @@ struct reactor_kin {
 };
 
 /* roll.c: the places of a definition's rolls. Before and after each step of an instance. */
+void reactor__roll_new(struct reactor_inst *inst);
 void reactor__roll_before(struct reactor_inst *inst, struct graph_env *env);
 void reactor__roll_after(struct reactor_inst *inst);
 void reactor__roll_forget(struct reactor_inst *inst);
 struct reactor_def;
 void reactor__roll_policy(struct reactor *r, struct reactor_def *def, kr_val rgd);
+/* The object of an instance has changed: what its roll annotations say that cannot be read is told
+ * once. */
+void reactor__roll_parent(struct reactor_inst *inst, const struct kr_rec *old,
+                          const struct kr_rec *now);
 
 void reactor__serve(struct reactor *r, struct graph_rev *rev);
 void reactor__unserve(struct reactor *r, kr_gvr gvr, kr_str problem);
@@ -214,6 +221,7 @@ struct reactor_def {
     struct reactor *r;
     struct graph_def *core;
     struct graph_roll roll; /* what the object's annotations say */
+    uint64_t roll_ignored;  /* digest of what was told of those that cannot be read; 0: nothing */
     kr_str key;
     struct reactor_item item;
     struct kube_timer timer;
@@ -305,6 +313,8 @@ void reactor__events_status(struct reactor_inst *inst, kr_val old, kr_val now);
 /* An external object that inst reads by u has changed. */
 void reactor__events_source(struct reactor_inst *inst, const struct reactor_use *u,
                             const struct kr_rec *rec);
+/* Roll annotations of an object cannot be read: text says which. */
+void reactor__events_ignored(struct reactor *r, kr_ref ref, kr_gvk gvk, kr_str uid, kr_str text);
 void reactor__events_turn(struct reactor *r);
 void reactor__events_fini(struct reactor *r);
 

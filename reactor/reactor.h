@@ -25,6 +25,7 @@
  *   lead.c      a standby, and how it takes over
  *   trace.c     the trace's line format
  *   run.c       the real loop: curl, clock, signals, health and metrics
+ *   tidy.c      memory given back when a burst of work is over
  *   flags.def flags.c main.c http.c metrics.c doctor.c   the program's edges
  */
 #ifndef REACTOR_H
@@ -36,6 +37,7 @@
 enum {
     REACTOR_TURN_STEPS = 256, /* steps in one turn, then back to the sockets */
     REACTOR_TURN_MS = 5,
+    REACTOR_WAITING_MAX = 16, /* requests that wait to be sent: above, nothing is stepped */
     REACTOR_EXTERNAL_SINGLES =
         16, /* external objects of one type followed one by one; more share a watch */
     REACTOR_STOP_MS = 60 * 1000, /* how long a stop waits for requests under way, if not told */

@@ -4,7 +4,8 @@
  * The core decides whether an instance may begin, by the number that is told with each step. Those
  * that may not stand in a line; when a roll ends, the first of them is stepped, and the next one as
  * long as each begins. One that still waits goes to the end of the line: its own annotation may ask
- * for fewer than the others'.
+ * for fewer than the others'. After a start nobody begins until all have said whether they roll
+ * already.
  */
 #include "reactor/internal.h"
 
@@ -32,8 +33,25 @@ static void look_at_next(struct reactor_served *s)
 
 void reactor__roll_before(struct reactor_inst *inst, struct graph_env *env)
 {
-    env->roll = policy(inst->served->r, inst->served);
-    env->rolling = inst->served->rolling_n - (inst->rolls ? 1 : 0);
+    const struct reactor_served *s = inst->served;
+    bool others_unknown = s->unknown_n > (inst->known ? 0 : 1);
+
+    env->roll = policy(s->r, s);
+    env->rolling = others_unknown ? GRAPH_ROLLING_UNKNOWN : s->rolling_n - (inst->rolls ? 1 : 0);
+}
+
+void reactor__roll_new(struct reactor_inst *inst)
+{
+    inst->served->unknown_n++;
+}
+
+/* Returns whether it was the last one. */
+static bool set_known(struct reactor_inst *inst)
+{
+    if (inst->known)
+        return false;
+    inst->known = true;
+    return --inst->served->unknown_n == 0;
 }
 
 static void set_rolls(struct reactor_inst *inst, bool rolls)
@@ -51,29 +69,65 @@ void reactor__roll_after(struct reactor_inst *inst)
 {
     struct reactor_served *s = inst->served;
     bool did = inst->rolls, stood = !kr_link_empty(&inst->roll_link);
+    bool last = graph_inst_roll_known(inst->core) && set_known(inst);
 
     set_rolls(inst, graph_inst_rolls(inst->core));
     kr_link_remove(&inst->roll_link);
     if (graph_inst_roll_waits(inst->core))
         kr_link_push(&s->roll_line, &inst->roll_link);
     else if (stood || (did && !inst->rolls))
+        last = true;
+    if (last)
         look_at_next(s);
 }
 
 void reactor__roll_forget(struct reactor_inst *inst)
 {
-    bool did = inst->rolls;
+    bool did = inst->rolls, last = set_known(inst);
 
     set_rolls(inst, false);
     kr_link_remove(&inst->roll_link);
-    if (did)
+    if (did || last)
         look_at_next(inst->served);
+}
+
+/* What cannot be read is told when it is another than before. */
+static void tell_ignored(struct reactor *r, struct reactor_def *def, kr_val rgd)
+{
+    struct kr_arena a = {0};
+    kr_str text = graph_roll_ignored(kr_at(rgd, "metadata.annotations"), &a);
+    uint64_t digest = text.n ? kr_digest(kr_string(text)) : 0;
+    kr_ref ref = {.gvr = {KR_S(GRAPH_GROUP), KR_S("v1alpha1"), KR_S("resourcegraphdefinitions")},
+                  .name = graph_def_name(def->core)};
+    kr_gvk gvk = {KR_S(GRAPH_GROUP), KR_S("v1alpha1"), KR_S("ResourceGraphDefinition")};
+
+    if (digest && digest != def->roll_ignored && !r->opts.sidecar)
+        reactor__events_ignored(r, ref, gvk, kr_at_str(rgd, "metadata.uid"), text);
+    def->roll_ignored = digest;
+    kr_arena_fini(&a);
+}
+
+void reactor__roll_parent(struct reactor_inst *inst, const struct kr_rec *old,
+                          const struct kr_rec *now)
+{
+    struct kr_arena a = {0};
+    kr_str was, is = KR_S("");
+
+    if (now)
+        is = graph_roll_ignored(kr_at(now->root, "metadata.annotations"), &a);
+    if (is.n) {
+        was = old ? graph_roll_ignored(kr_at(old->root, "metadata.annotations"), &a) : KR_S("");
+        if (!kr_str_eq(was, is))
+            reactor__events_ignored(inst->served->r, now->ref, inst->served->gvk, now->uid, is);
+    }
+    kr_arena_fini(&a);
 }
 
 void reactor__roll_policy(struct reactor *r, struct reactor_def *def, kr_val rgd)
 {
     struct graph_roll now = {0};
 
+    tell_ignored(r, def, rgd);
     graph_roll_read(kr_at(rgd, "metadata.annotations"), &now);
     if (graph_roll_eq(&now, &def->roll))
         return;

@@ -27,6 +27,7 @@ static void route_parent(struct reactor *r, struct reactor_watch *w, const struc
                                               : REACTOR_C_DELETE);
     reactor__use_bits(u, &c->bits, &a, &bits);
     reactor__why_change(inst, u, c, fresh ? NULL : &bits);
+    reactor__roll_parent(inst, c->old, c->now);
     graph_inst_parent(inst->core, c->now, fresh ? NULL : &bits);
     reactor__inst_queue(inst, fresh ? REACTOR_P_BACKLOG : REACTOR_P_USER);
     kr_arena_fini(&a);

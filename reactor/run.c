@@ -24,9 +24,11 @@
 #include "kube/config.h"
 #include "kube/curl_uv.h"
 #include "kube/lease.h"
+#include "reactor/doctor.h"
 #include "reactor/flags.h"
 #include "reactor/http.h"
 #include "reactor/internal.h"
+#include "reactor/tidy.h"
 #include "reactor/version.h"
 
 struct run {
@@ -42,6 +44,14 @@ struct run {
     struct kube_client *lease_client; /* NULL: no leader election */
     struct kube_lease *lease;         /* NULL: none, or let go */
     uint64_t lease_told;              /* hash of the trouble last logged; 0: none */
+    uint64_t tidied;                  /* work done when the memory was last tidied up */
+    struct kube_client *doctor_client;
+    struct reactor_doctor *doctor; /* NULL: not begun */
+    struct reactor_host host;
+    const char *home; /* the namespace that the controller lives in */
+    uint64_t started_ms;
+    bool one_namespace;           /* --namespace: nothing is asked beyond it */
+    bool examined, findings_told; /* the doctor is done; its findings are in the log */
     struct reactor_metrics *metrics;
     struct reactor_http *http;
     struct reactor *reactor;
@@ -86,6 +96,64 @@ static void lease_turn(struct run *run)
     lease_trouble(run);
 }
 
+/* --- the doctor, once, when the lists are there ------------------------------------------------ */
+
+enum { DOCTOR_WAIT_MS = 5000 }; /* or when they are not there after so long */
+
+static void on_finding(void *arg, enum reactor_verdict v, const char *id, kr_str finding,
+                       kr_str fix)
+{
+    kr_log(v == REACTOR_FAIL ? KR_ERROR : KR_WARN, "doctor", KV_C("id", id), KV("finding", finding),
+           KV("fix", fix));
+}
+
+static void on_examined(void *arg)
+{
+    ((struct run *)arg)->examined = true;
+}
+
+static void doctor_begin(struct run *run)
+{
+    struct kube_client_opts o = {.user_agent = run->user_agent};
+    struct reactor_doctor_opts d = {.host = &run->host,
+                                    .namespace = run->home,
+                                    .version = reactor_version,
+                                    .context = run->config->context,
+                                    .only = run->one_namespace ? "K01,K02,K03,K04,I02,S01" : NULL,
+                                    .controller = true,
+                                    .done = on_examined,
+                                    .arg = run};
+
+    reactor_host_open(&run->host, &run->loop);
+    run->doctor_client =
+        kube_client_new(kube_curl_transport(run->curl), kube_uv_clock_door(run->clock), &o);
+    d.client = run->doctor_client;
+    run->doctor = reactor_doctor_new(&d);
+}
+
+static void doctor_turn(struct run *run)
+{
+    if (run->doctor)
+        kube_client_turn(run->doctor_client);
+    else if (!run->reactor->stopping && (reactor_ready(run->reactor, NULL) ||
+                                         uv_now(&run->loop) - run->started_ms >= DOCTOR_WAIT_MS))
+        doctor_begin(run);
+    if (run->doctor && run->reactor->stopping)
+        reactor_doctor_cancel(run->doctor);
+    if (!run->examined || run->findings_told)
+        return;
+    run->findings_told = true;
+    if (!run->reactor->stopping)
+        reactor_doctor_findings(run->doctor, on_finding, run);
+    reactor_doctor_forget(run->doctor);
+}
+
+/* Nothing of it is under way. */
+static bool doctor_over(struct run *run)
+{
+    return !run->doctor || (run->examined && kube_client_busy_n(run->doctor_client) == 0);
+}
+
 /* The last writes are answered: whoever leads next may. Returns whether the Lease is let go. */
 static bool lease_released(struct run *run)
 {
@@ -96,6 +164,18 @@ static bool lease_released(struct run *run)
     return run->lease == NULL;
 }
 
+/* At rest after a burst; the start is one. */
+static void tidy(struct run *run)
+{
+    const struct reactor_stats *st = &run->reactor->stats;
+    uint64_t start = reactor_ready(run->reactor, NULL) ? REACTOR_TIDY_WORK : 0;
+
+    start += run->examined ? REACTOR_TIDY_WORK : 0; /* the doctor's lists are gone */
+
+    if (kube_client_busy_n(run->client) == 0)
+        reactor_tidy(start + st->steps + st->changes, &run->tidied);
+}
+
 static void run_turn(struct run *run)
 {
     bool more;
@@ -103,6 +183,7 @@ static void run_turn(struct run *run)
     if (run->closing)
         return;
     lease_turn(run);
+    doctor_turn(run);
     more = reactor_turn(run->reactor);
     if (more != run->idling) {
         run->idling = more;
@@ -111,7 +192,9 @@ static void run_turn(struct run *run)
         else
             uv_idle_stop(&run->idle);
     }
-    if (reactor_stopped(run->reactor) && lease_released(run))
+    if (!more)
+        tidy(run);
+    if (reactor_stopped(run->reactor) && lease_released(run) && doctor_over(run))
         run_close(run);
 }
 
@@ -174,6 +257,8 @@ static void run_close(struct run *run)
     uv_close((uv_handle_t *)&run->sigterm, NULL);
     uv_close((uv_handle_t *)&run->sigint, NULL);
     reactor_free(run->reactor);
+    reactor_doctor_free(run->doctor);
+    kube_client_free(run->doctor_client);
     kube_client_free(run->client);
     kube_client_free(run->lease_client);
     if (run->http)
@@ -299,6 +384,18 @@ static bool on_ready(void *arg, struct kr_buf *why)
     return reactor_ready(run->reactor, why);
 }
 
+/* What the doctor found at the start. */
+static unsigned doctor_page(struct run *run, bool as_json, struct kr_buf *out, bool *json)
+{
+    if (!run->examined) {
+        kr_buf_fmt(out, "not done yet\n");
+        return 503;
+    }
+    reactor_doctor_print(run->doctor, as_json, out);
+    *json = as_json;
+    return 200;
+}
+
 static unsigned on_debug(void *arg, const char *path, const struct reactor_http_query *q,
                          struct kr_buf *out, bool *json)
 {
@@ -313,8 +410,11 @@ static unsigned on_debug(void *arg, const char *path, const struct reactor_http_
         kr_buf_fmt(out, "ending\n");
         return 503;
     }
+    if (strcmp(path, "/debug/doctor") == 0)
+        return doctor_page(run, kr_str_is(reactor_http_arg(q, "o"), "json"), out, json);
     if (strcmp(path, "/debug/why") != 0) {
-        kr_buf_fmt(out, "/debug/why?name=NAME[&kind=KIND][&namespace=NS][&node=NODE][&o=json]\n");
+        kr_buf_fmt(out, "/debug/why?name=NAME[&kind=KIND][&namespace=NS][&node=NODE][&o=json]\n"
+                        "/debug/doctor[?o=json]\n");
         return strcmp(path, "/debug/") == 0 || strcmp(path, "/debug") == 0 ? 200 : 404;
     }
     why.json = kr_str_is(reactor_http_arg(q, "o"), "json");
@@ -457,6 +557,7 @@ int reactor_run(const struct reactor_flags *flags)
 
     kr_log_config(flags->log_level, flags->log_json, 2);
     signal(SIGPIPE, SIG_IGN);
+    reactor_tidy_init();
     uv_loop_init(&run.loop);
     rc = run_open(&run, flags, &err);
     if (rc == 0) {
@@ -467,6 +568,9 @@ int reactor_run(const struct reactor_flags *flags)
         if (flags->leader_elect)
             open_lease(&run, flags);
         run_handles(&run);
+        run.started_ms = uv_now(&run.loop);
+        run.one_namespace = flags->namespace[0] != '\0';
+        run.home = flags->leader_namespace[0] ? flags->leader_namespace : run.config->namespace;
         reactor_start(run.reactor);
     } else {
         kr_log(KR_ERROR, "cannot start", KV("reason", kr_err_str(&err)));

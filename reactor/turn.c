@@ -113,12 +113,19 @@ void reactor__env(struct reactor *r, struct graph_env *env)
 
 /* --- the turn --------------------------------------------------------------------------------- */
 
+/* So many requests wait for their turn that more of them would only fill the memory; and what is more
+ * urgent than they, and comes meanwhile, goes first. Each answer makes room. */
+static bool is_full(const struct reactor *r)
+{
+    return kube_client_waiting_n(r->client) >= REACTOR_WAITING_MAX;
+}
+
 /* Phase 3. */
 static void steps_turn(struct reactor *r)
 {
     int64_t begin_ms = r->clock->ops->wall_ms(r->clock), spent_ms;
 
-    for (int i = 0; i < REACTOR_TURN_STEPS; i++) {
+    for (int i = 0; i < REACTOR_TURN_STEPS && !is_full(r); i++) {
         struct reactor_item *item = reactor__queue_pop(&r->queue);
 
         if (!item)
@@ -177,7 +184,7 @@ bool reactor_turn(struct reactor *r)
         reactor__kept_release(r);
     reactor__watches_turn(r);
     reactor__events_turn(r);
-    return (r->queue.n && !r->stopping) || !kr_link_empty(&r->changes.head) ||
+    return (r->queue.n && !r->stopping && !is_full(r)) || !kr_link_empty(&r->changes.head) ||
            !kr_link_empty(&r->ops_done) || !kr_link_empty(&r->watch_todo);
 }
 

@@ -388,12 +388,13 @@ static bool wanted(const struct reactor_why_page *p, const struct reactor_why_en
 }
 
 /* The node whose expressions a request came from; empty: the status. */
-static uint32_t readers_of(const struct reactor_why_page *p, const struct reactor_why_entry *e,
+static uint32_t readers_of(const struct reactor_why_page *p, struct kr_arena *a,
+                           const struct reactor_why_entry *e,
                            struct graph_reader out[REACTOR_WHY_READERS_MAX])
 {
     if (!p->rev || !e->path.n || (e->revision && e->revision != p->rev->number))
         return 0;
-    return graph_rev_readers(p->rev, e->node, e->path, out, REACTOR_WHY_READERS_MAX);
+    return graph_rev_readers(p->rev, a, e->node, e->path, out, REACTOR_WHY_READERS_MAX);
 }
 
 static kr_str time_text(int64_t at_ms, char out[KR_TIME_TEXT_MAX])
@@ -440,8 +441,9 @@ static void text_because(const struct reactor_why_page *p, const struct reactor_
                          uint32_t at, struct kr_buf *out)
 {
     struct graph_reader readers[REACTOR_WHY_READERS_MAX];
+    KR_AUTO(kr_arena) a = {0};
     struct reactor_why_entry cause;
-    uint32_t n = readers_of(p, e, readers);
+    uint32_t n = readers_of(p, &a, e, readers);
 
     if (e->path.n && cause_of(p, at, e->path, &cause)) {
         text_line(out, "because");
@@ -561,7 +563,7 @@ static kr_val json_readers(const struct reactor_why_page *p, struct kr_arena *a,
                            const struct reactor_why_entry *e)
 {
     struct graph_reader readers[REACTOR_WHY_READERS_MAX];
-    uint32_t n = readers_of(p, e, readers);
+    uint32_t n = readers_of(p, a, e, readers);
     struct kr_listb list = KR_LISTB(a);
 
     for (uint32_t i = 0; i < n; i++) {

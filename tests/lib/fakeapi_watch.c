@@ -236,6 +236,22 @@ static void too_old(struct fake_call *call, uint64_t version)
     call->ending = true;
 }
 
+/* The index of the first event after version: they stand in its order. */
+static uint32_t first_after(const struct fakeapi *f, uint64_t version)
+{
+    uint32_t low = 0, high = f->events_n;
+
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+
+        if (f->events[mid].version <= version)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
 void fake_watch_fill(struct fake_call *call)
 {
     struct fakeapi *f = call->f;
@@ -247,13 +263,11 @@ void fake_watch_fill(struct fake_call *call)
         too_old(call, call->sent_version);
         return;
     }
-    for (uint32_t i = 0; i < f->events_n; i++) {
+    for (uint32_t i = first_after(f, call->sent_version); i < f->events_n; i++) {
         const struct fake_event *e = &f->events[i];
         bool was = fake_matches(e->old, t, call->labels, call->fields),
              is = fake_matches(e->now, t, call->labels, call->fields);
 
-        if (e->version <= call->sent_version)
-            continue;
         if (is)
             object_line(call, was ? "MODIFIED" : "ADDED", e->now);
         else if (was &&

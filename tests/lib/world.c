@@ -590,8 +590,9 @@ uint32_t world_writes_n(struct world *w, const char *method)
     while (rest.n > 0) {
         kr_str line = kr_str_cut(&rest, '\n');
         bool status = kr_str_find(line, KR_S("/status ")) >= 0;
+        bool event = kr_str_find(line, KR_S("/events ")) >= 0;
 
-        n += !kr_str_starts(line, KR_S("GET ")) && !status &&
+        n += !kr_str_starts(line, KR_S("GET ")) && !status && !event &&
              (!method || kr_str_starts(line, kr_str_c(method)));
     }
     return n;
@@ -800,7 +801,8 @@ static void put_object(struct dump *d, const struct fake_obj *o)
 static bool is_scenery(const struct fake_obj *o)
 {
     return kr_str_is(o->name, "resourcegraphdefinitions.kro.run") ||
-           kr_str_is(o->name, "graphrevisions.internal.kro.run");
+           kr_str_is(o->name, "graphrevisions.internal.kro.run") ||
+           kr_str_is(o->resource, "events");
 }
 
 static void put_child(struct dump *d, const struct fake_obj *o)

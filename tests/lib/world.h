@@ -124,14 +124,14 @@ struct world_fate world_fate(struct world *w, const char *resource, const char *
 
 /* Counting starts anew: requests, exchanges, trace. */
 void world_mark(struct world *w);
-/* Writes since the mark: all that are no status ("PATCH", "POST", ...: only these). */
+/* Writes since the mark: all that are no status and no Event ("PATCH", "POST", ...: only these). */
 uint32_t world_writes_n(struct world *w, const char *method);
 uint32_t world_statuses_n(struct world *w); /* status writes */
 /* The writes as "PATCH deployments/shop manager" lines, statuses as "PUT webapps/shop/status -"; a
  * refused one ends in its code. */
 const char *world_writes(struct world *w);
 
-/* Everything in the cluster as text: an object's references and fields a line each, sorted. uids
+/* Everything in the cluster but Events as text: an object's references and fields a line each, sorted. uids
  * and versions are named by their object, times are left out. Lives in w->a. */
 const char *world_dump(struct world *w);
 /* The same of the children alone (what has an owner's label), and only their spec and data. */
