@@ -58,15 +58,17 @@ KR_MUST int cli_parse(const struct cli_option *options, int argc, char *const *a
 KR_MUST int cli_read(struct kr_arena *a, const char *path, kr_str *text, struct kr_err *err);
 
 /* Calls fn with each file that path names: itself ("-" too), or, of a folder, all *.yaml, *.yml and
- * *.json below it, by name, hidden ones left out. Stops at the first failure. The path given to fn
+ * *.json below it, by name; hidden ones and links to folders are left out. Stops at the first failure. The path given to fn
  * lives in a. KR_E_INPUT: there is no such file or folder. */
 enum { CLI_FILES_MAX = 10 * 1000, CLI_FOLDERS_MAX = 16 /* below each other */ };
 typedef int cli_file_fn(void *arg, const char *path, struct kr_err *err);
 KR_MUST int cli_each_file(struct kr_arena *a, const char *path, cli_file_fn *fn, void *arg,
                           struct kr_err *err);
 
-/* Writes all to stdout; CLI_OK, or CLI_FAILED when it cannot. */
+/* Writes all to stdout; CLI_OK, or CLI_FAILED when it cannot, which is said. */
 int cli_print(const struct kr_buf *text);
+/* The same of what was written to stdout already. */
+int cli_flush(void);
 /* "kroc: TEXT" to stderr; returns code. */
 int cli_fail(int code, const char *text);
 /* The same behind a failed call. KR_E_INPUT of an argument is CLI_USAGE, said by the caller. */
@@ -80,6 +82,6 @@ const char *cli_nearest(const char *word, const char *const *names, uint32_t n);
 typedef int cli_command_fn(int argc, char *const *argv);
 
 cli_command_fn cli_cel, cli_controller, cli_version, cli_docs, cli_fmt, cli_generate, cli_validate,
-    cli_why;
+    cli_why, cli_doctor, cli_crds, cli_rbac, cli_get, cli_tree, cli_stuck, cli_top, cli_sandbox;
 
 #endif

@@ -157,3 +157,62 @@ const struct kube_discovery *cli_cluster_discovery(const struct cli_cluster *c)
 {
     return c->discovery;
 }
+
+struct uv_loop_s *cli_cluster_loop(struct cli_cluster *c)
+{
+    return &c->loop;
+}
+
+struct kube_client *cli_cluster_client(struct cli_cluster *c)
+{
+    return c->client;
+}
+
+const struct kube_config *cli_cluster_config(const struct cli_cluster *c)
+{
+    return c->config;
+}
+
+void cli_cluster_turn(struct cli_cluster *c)
+{
+    uv_run(&c->loop, UV_RUN_ONCE);
+}
+
+void cli_cluster_drain(struct cli_cluster *c)
+{
+    while (kube_client_busy_n(c->client) > 0)
+        uv_run(&c->loop, UV_RUN_ONCE);
+    uv_run(&c->loop, UV_RUN_NOWAIT);
+}
+
+static void on_answer(struct kube_req *req)
+{
+    (void)req; /* that it is no longer busy is what counts */
+}
+
+int cli_cluster_ask(struct cli_cluster *c, struct kube_req *req, struct kr_err *err)
+{
+    req->on_done = on_answer;
+    kube_req_start(c->client, req);
+    while (kube_req_busy(req))
+        uv_run(&c->loop, UV_RUN_ONCE);
+    if (req->rc < 0 && err)
+        *err = req->err;
+    return req->rc;
+}
+
+static void on_discovered(struct kube_discovery *d, void *arg)
+{
+    ((struct cli_cluster *)arg)->done = true;
+}
+
+int cli_cluster_discover(struct cli_cluster *c, struct kr_err *err)
+{
+    c->done = false;
+    kube_discovery_refresh(c->discovery, on_discovered, c);
+    while (!c->done || kube_client_busy_n(c->client) > 0)
+        uv_run(&c->loop, UV_RUN_ONCE);
+    if (kube_discovery_rc(c->discovery) < 0 && err)
+        *err = *kube_discovery_error(c->discovery);
+    return kube_discovery_rc(c->discovery);
+}

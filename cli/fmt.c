@@ -24,8 +24,7 @@ struct request {
     uint32_t differ_n;
 };
 
-/* Puts text into the place of the file path, whole or not at all. */
-static int replace(const char *path, kr_str text, struct kr_err *err)
+static int replace_file(const char *path, kr_str text, struct kr_err *err)
 {
     char name[PATH_MAX];
     struct stat st;
@@ -47,19 +46,24 @@ static int replace(const char *path, kr_str text, struct kr_err *err)
     return kr_fail(err, KR_E_INPUT, "%s: cannot be written: %s", path, strerror(errno));
 }
 
-static int print(kr_str text, struct kr_err *err)
+/* Puts text into the place of the file path, whole or not at all. Of a link, into the file it leads to;
+ * a file that must not be written stays. */
+static int replace(const char *link, kr_str text, struct kr_err *err)
 {
-    if (fwrite(text.s, 1, text.n, stdout) != text.n)
-        return kr_fail(err, KR_E_INPUT, "stdout cannot be written");
-    return 0;
-}
+    char path[PATH_MAX];
 
+    if (!realpath(link, path) || access(path, W_OK) != 0)
+        return kr_fail(err, KR_E_INPUT, "%s: cannot be written: %s", link, strerror(errno));
+    return replace_file(path, text, err);
+}
 static int format_file(struct request *r, const char *path, struct kr_err *err)
 {
     KR_AUTO(kr_arena) a = {0};
     kr_str text, out;
 
     KR_TRY(cli_read(&a, path, &text, err));
+    if (kr_str_starts(text, KR_S("\xff\xfe")) || kr_str_starts(text, KR_S("\xfe\xff")))
+        return kr_fail(err, KR_E_INPUT, "%s: it is UTF-16, only UTF-8 is laid out", path);
     if (cli_layout(&a, text, &out, err) < 0)
         return kr_wrap(err, "%s", path);
     if (!kr_str_eq(text, out)) {
@@ -69,7 +73,9 @@ static int format_file(struct request *r, const char *path, struct kr_err *err)
         if (r->write)
             return replace(path, out, err);
     }
-    return r->write || r->list || r->check ? 0 : print(out, err);
+    if (!r->write && !r->list && !r->check && out.n)
+        fwrite(out.s, 1, out.n, stdout);
+    return 0;
 }
 
 static int run(struct request *r)
@@ -82,7 +88,7 @@ static int run(struct request *r)
         if (format_file(r, r->files.at[i], &err) < 0)
             code = cli_fail_err(CLI_FAILED, &err); /* the others all the same */
     }
-    if (fflush(stdout) != 0)
+    if (cli_flush() != CLI_OK)
         return CLI_FAILED;
     return code == CLI_OK && r->check && r->differ_n ? CLI_FAILED : code;
 }

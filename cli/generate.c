@@ -20,6 +20,7 @@
 #include "cel/base/yaml_write.h"
 #include "cli/cli.h"
 #include "cli/schemas.h"
+#include "graph/diag.h"
 
 #include "cel/base/banned.h"
 
@@ -34,6 +35,7 @@ struct request {
     const struct verb *verb;
     struct kr_arena a;
     struct kr_listb documents; /* definitions */
+    struct kr_listb paths;     /* the file of each */
     struct cli_schemas *kinds;
     struct kr_buf out;
     uint32_t done_n;
@@ -133,8 +135,17 @@ static int print_svg(const struct kr_buf *dot)
 
 /* --- input ------------------------------------------------------------------------------------ */
 
-static int read_file(struct request *r, const char *path, struct kr_err *err)
+static void take(struct request *r, const char *path, kr_val v)
 {
+    if (!kr_is_str(kr_at(v, "kind"), KR_S("ResourceGraphDefinition")))
+        return;
+    kr_listb_add(&r->documents, v);
+    kr_listb_add(&r->paths, kr_string(kr_str_c(path)));
+}
+
+static int read_file(void *arg, const char *path, struct kr_err *err)
+{
+    struct request *r = arg;
     kr_str text;
     kr_val docs;
 
@@ -143,37 +154,46 @@ static int read_file(struct request *r, const char *path, struct kr_err *err)
         return kr_wrap(err, "%s", path);
     KR_LIST_EACH (doc, docs) {
         KR_TRY(cli_schemas_add(r->kinds, path, *doc, err));
-        if (kr_is_str(kr_at(*doc, "kind"), KR_S("ResourceGraphDefinition")))
-            kr_listb_add(&r->documents, *doc);
+        take(r, path, *doc);
+        if (!kr_is_str(kr_at(*doc, "kind"), KR_S("List")))
+            continue;
+        KR_LIST_EACH (item, kr_get(*doc, KR_S("items")))
+            take(r, path, *item);
     }
     return 0;
 }
 
-/* With the hints for kinds that no source has. */
-static int add_hints(struct request *r, const struct graph_source *src, struct kr_err *err)
+/* The first of the findings in one line, with what would be right. */
+static int fail_with(struct request *r, const struct graph_diags *d, struct kr_err *err)
 {
-    const kr_gvk *gvks, *missing;
-    struct kr_err first = *err, unused = KR_ERR_NONE;
-    uint32_t n, missing_n;
+    const struct graph_diag *x = d->items;
+    kr_str right;
 
-    graph_kinds_of(src->spec, &r->a, &gvks, &n);
-    if (cli_schemas_load(r->kinds, gvks, n, &r->a, &missing, &missing_n, &unused) == 0 && missing_n)
-        kr_fail(err, first.code, "%s; " KR_FMT, first.text,
-                KR_ARG(cli_schemas_hint(r->kinds, &r->a, missing[0])));
-    return err->code;
+    while (x->warning)
+        x++;
+    right =
+        x->rule == GRAPH_R_UNKNOWN_KIND ? cli_schemas_hint(r->kinds, &r->a, x->gvk) : x->suggestion;
+    kr_fail(err, KR_E_INPUT, KR_FMT ": " KR_FMT "%s" KR_FMT, KR_ARG(x->path), KR_ARG(x->text),
+            right.n ? "; " : "", KR_ARG(right));
+    if (d->errors_n > 1)
+        kr_fail(err, KR_E_INPUT, "%s; kroc validate tells %u more",
+                kr_strdup(&r->a, kr_err_str(err)).s, d->errors_n - 1);
+    return KR_E_INPUT;
 }
 
-static int generate_one(struct request *r, kr_val rgd, struct kr_err *err)
+static int generate_one(struct request *r, kr_val rgd, const char *path, struct kr_err *err)
 {
+    struct graph_diags diags = {.a = &r->a};
     struct graph_source src = {.name = kr_at_str(rgd, "metadata.name"),
-                               .spec = kr_get(rgd, KR_S("spec"))};
+                               .spec = kr_get(rgd, KR_S("spec")),
+                               .diags = &diags};
     struct graph_rev *rev = NULL;
     int rc = cli_schemas_build(r->kinds, &src, &r->a, &rev, err);
 
-    if (rc < 0) {
-        add_hints(r, &src, err);
-        return kr_wrap(err, KR_FMT, KR_ARG(src.name));
-    }
+    if (rc < 0 && diags.errors_n)
+        fail_with(r, &diags, err);
+    if (rc < 0)
+        return kr_wrap(err, "%s: " KR_FMT, path, KR_ARG(src.name));
     rc = r->verb->print(r, rev, err);
     graph_rev_drop(rev);
     r->done_n++;
@@ -182,19 +202,20 @@ static int generate_one(struct request *r, kr_val rgd, struct kr_err *err)
 
 static int generate(struct request *r, struct kr_err *err)
 {
-    kr_val documents;
+    kr_val documents, paths;
 
     KR_TRY(cli_schemas_new(&r->schemas, &r->kinds, err));
     for (uint32_t i = 0; i < r->files.n; i++)
-        KR_TRY(read_file(r, r->files.at[i], err));
+        KR_TRY(cli_each_file(&r->a, r->files.at[i], read_file, r, err));
     documents = kr_listb_done(&r->documents);
+    paths = kr_listb_done(&r->paths);
     if (documents.n == 0)
         return kr_fail(err, KR_E_INPUT, "no ResourceGraphDefinition in %s", r->files.at[0]);
     if (documents.n > 1 && r->verb->print == print_diagram && wants(r, "svg"))
         return kr_fail(err, KR_E_INPUT, "SVG holds one diagram: the files have %u definitions",
                        documents.n);
-    KR_LIST_EACH (rgd, documents)
-        KR_TRY(generate_one(r, *rgd, err));
+    for (uint32_t i = 0; i < documents.n; i++)
+        KR_TRY(generate_one(r, documents.list[i], kr_cstr(&r->a, kr_text(paths.list[i])), err));
     return 0;
 }
 
@@ -204,10 +225,10 @@ static const char *const value_formats[] = {"yaml", "json", NULL};
 static const char *const diagram_formats[] = {"mermaid", "dot", "svg", NULL};
 
 static const struct verb verbs[] = {
-    {"crd", "kroc generate crd -f FILE [-o yaml|json]", value_formats, print_crd},
-    {"instance", "kroc generate instance -f FILE [--all] [-o yaml|json]", value_formats,
+    {"crd", "kroc generate crd [-o yaml|json] FILE|FOLDER|-...", value_formats, print_crd},
+    {"instance", "kroc generate instance [--all] [-o yaml|json] FILE|FOLDER|-...", value_formats,
      print_instance},
-    {"diagram", "kroc generate diagram -f FILE [-o mermaid|dot|svg]", diagram_formats,
+    {"diagram", "kroc generate diagram [-o mermaid|dot|svg] FILE|FOLDER|-...", diagram_formats,
      print_diagram},
 };
 
@@ -227,7 +248,7 @@ static int parse(struct request *r, int argc, char *const *argv, struct kr_err *
          .letter = 'f',
          .list = &r->files,
          .arg = "FILE",
-         .help = "definitions, and CRDs they use; - is stdin; may come again"},
+         .help = "the same as FILE: definitions, and CRDs they use; may come again"},
         {.name = "output",
          .letter = 'o',
          .value = &r->format,
@@ -241,7 +262,7 @@ static int parse(struct request *r, int argc, char *const *argv, struct kr_err *
     int rc;
 
     r->format = r->verb->formats[0];
-    rc = cli_parse(options, argc, argv, NULL, r->verb->usage, err);
+    rc = cli_parse(options, argc, argv, &r->files, r->verb->usage, err);
     if (rc == 0 && r->files.n == 0) /* same words as kro: cmd/kro */
         return kr_fail(err, KR_E_INPUT, "ResourceGraphDefinition file is required: -f FILE");
     return rc;
@@ -261,17 +282,28 @@ static int run(struct request *r, int argc, char *const *argv)
     return wants(r, "svg") ? print_svg(&r->out) : cli_print(&r->out);
 }
 
+static int help(void)
+{
+    KR_AUTO(kr_buf) text = KR_BUF(1024);
+
+    for (size_t i = 0; i < KR_N(verbs); i++)
+        kr_buf_fmt(&text, "%s%s\n", i ? "       " : "usage: ", verbs[i].usage);
+    return cli_print(&text);
+}
+
 int cli_generate(int argc, char *const *argv)
 {
     struct request *r;
     const struct verb *verb = argc > 0 ? verb_of(argv[0]) : NULL;
     int code;
 
+    if (argc > 0 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0))
+        return help();
     if (!verb)
-        return cli_fail(CLI_USAGE, "usage: kroc generate crd|instance|diagram -f FILE");
+        return cli_fail(CLI_USAGE, "usage: kroc generate crd|instance|diagram FILE");
     r = KR_ALLOC(struct request);
     r->verb = verb;
-    r->documents.a = &r->a;
+    r->documents.a = r->paths.a = &r->a;
     kr_buf_init(&r->out, CLI_TEXT_MAX);
     code = run(r, argc - 1, argv + 1);
     cli_schemas_free(r->kinds);

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -76,6 +77,13 @@ static int walk_folder(struct walk *w, const char *path, uint32_t depth, struct 
     return rc;
 }
 
+static bool is_link(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 static int walk(struct walk *w, const char *path, uint32_t depth, struct kr_err *err)
 {
     bool pipe = strcmp(path, "-") == 0;
@@ -83,6 +91,8 @@ static int walk(struct walk *w, const char *path, uint32_t depth, struct kr_err 
 
     if (!pipe && stat(path, &st) != 0)
         return depth ? 0 : kr_fail(err, KR_E_INPUT, "no file or folder %s", path);
+    if (S_ISDIR(st.st_mode) && depth && is_link(path))
+        return 0; /* it may lead back up */
     if (S_ISDIR(st.st_mode)) {
         if (depth > CLI_FOLDERS_MAX)
             return kr_fail(err, KR_E_LIMIT, "%s: more than %d folders deep", path, CLI_FOLDERS_MAX);
@@ -107,11 +117,22 @@ int cli_each_file(struct kr_arena *a, const char *path, cli_file_fn *fn, void *a
 
 int cli_print(const struct kr_buf *text)
 {
-    bool ok = !text->full && fwrite(text->s, 1, text->n, stdout) == text->n && fflush(stdout) == 0;
-
     if (text->full)
         return cli_fail(CLI_FAILED, "the output is larger than its limit");
-    return ok ? CLI_OK : CLI_FAILED;
+    if (text->n)
+        fwrite(text->s, 1, text->n, stdout);
+    return cli_flush();
+}
+
+int cli_flush(void)
+{
+    KR_AUTO(kr_arena) a = {0};
+
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return CLI_OK;
+    if (errno == EPIPE) /* whoever reads has enough */
+        return CLI_FAILED;
+    return cli_fail(CLI_FAILED, kr_fmt(&a, "stdout cannot be written: %s", strerror(errno)).s);
 }
 
 int cli_fail(int code, const char *text)

@@ -36,13 +36,26 @@ static const struct command commands[] = {
     {"generate", "crd|instance|diagram -f FILE [-o FORMAT]",
      "print what comes of a definition: its CRD, a first instance, the graph", cli_generate},
     {"fmt", "[-w] [-l|--check] FILE...", "lay out definitions, comments kept", cli_fmt},
-    {"doctor", "[--kubeconfig FILE] [--context NAME] [-o json]",
-     "say what is wrong with a cluster, and how to mend it", reactor_doctor_main},
+    {"doctor", "[--kubeconfig FILE] [--context NAME] [--round-trip] [--only ID,...] [-o json]",
+     "say what is wrong with a cluster, and how to mend it", cli_doctor},
+    {"get", "[KIND [NAME]] [-n NS] [-w] [-o json]",
+     "list definitions and instances: state, what they wait for", cli_get},
+    {"tree", "[KIND/]NAME [-n NS] [-w]",
+     "show an instance and its objects, in the order of the graph", cli_tree},
+    {"stuck", "[-n NS] [-w] [-o json]",
+     "list what is not as it should be, and why; exit code 1 if there is any", cli_stuck},
+    {"top", "[-w] [--address HOST:PORT]", "show what a running controller does, from its metrics",
+     cli_top},
+    {"rbac", "-f FILE... [--name NAME]",
+     "print the smallest ClusterRole with which definitions can be served", cli_rbac},
+    {"crds", "[--apply]", "print kro's CRDs, or bring those of a cluster up to date", cli_crds},
+    {"sandbox", "[--controller] [--apply PATH] [--cluster KIND] [--kubeconfig FILE]",
+     "a Kubernetes API server in this process, to try and to test", cli_sandbox},
     {"why", "[KIND/]NAME [NODE] [-n NS] [--address HOST:PORT] [-o json]",
      "what happened to an instance, and why: asks a running controller", cli_why},
     {"version", "[-o json]", "print what was built", cli_version},
-    {"docs", "flags|metrics|cel", "print the page docs/flags.md, docs/metrics.md or docs/cel.md",
-     cli_docs},
+    {"docs", "flags|metrics|cel|doctor",
+     "print the page docs/flags.md, docs/metrics.md, docs/cel.md; the doctor's checks", cli_docs},
     {"help", "[controller]", "print this text, or the controller's flags", run_help},
 };
 
@@ -78,8 +91,10 @@ int cli_docs(int argc, char *const *argv)
         reactor_metrics_page(&text);
     else if (argc == 1 && strcmp(argv[0], "cel") == 0)
         cel_reference_page(&text);
+    else if (argc == 1 && strcmp(argv[0], "doctor") == 0)
+        reactor_doctor_page(&text);
     else
-        return cli_fail(CLI_USAGE, "usage: kroc docs flags|metrics|cel");
+        return cli_fail(CLI_USAGE, "usage: kroc docs flags|metrics|cel|doctor");
     return cli_print(&text);
 }
 

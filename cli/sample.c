@@ -7,7 +7,7 @@
  */
 #include "cli/generate.h"
 
-#include "cel/regex.h"
+#include "cel/cel.h"
 
 #include "cel/base/banned.h"
 
@@ -70,16 +70,8 @@ static kr_str fit_length(struct kr_arena *a, kr_val schema, kr_str s)
 static bool matches(kr_val schema, kr_str s)
 {
     kr_val pattern = kr_get(schema, KR_S("pattern"));
-    struct cel__regex *re;
-    char why[CEL__REGEX_ERR_MAX];
-    bool found;
 
-    if (pattern.kind != KR_STRING)
-        return true;
-    re = cel__regex_new(pattern.s, pattern.n, why);
-    found = re && cel__regex_find(re, s.s, s.n, 0, NULL, NULL);
-    cel__regex_free(re);
-    return found;
+    return pattern.kind != KR_STRING || cel_regex_matches(kr_text(pattern), s);
 }
 
 static kr_val sample_text(struct sample *s, kr_val schema, kr_str path)

@@ -10,10 +10,6 @@
  */
 #include "cli/schemas.h"
 
-#include <dirent.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-
 #include "cel/base/json.h"
 #include "cel/base/map.h"
 #include "cel/base/yaml.h"
@@ -54,7 +50,6 @@ struct cli_schemas {
     struct cli_cluster *cluster;
     struct cluster_load *loads;
     uint32_t depth;   /* definitions that are being compiled for their kind */
-    uint32_t files_n; /* read below --schemas */
     uint32_t taken_n; /* documents of them that were of use */
 };
 
@@ -273,15 +268,14 @@ static bool has_suffix(const char *path, const char *suffix)
     return kr_str_ends(kr_str_c(path), kr_str_c(suffix));
 }
 
-static int read_file(struct cli_schemas *s, const char *path, struct kr_err *err)
+static int read_file(void *arg, const char *path, struct kr_err *err)
 {
+    struct cli_schemas *s = arg;
     KR_AUTO(kr_arena) a = {0};
     kr_str text;
     kr_val docs, one;
     int rc;
 
-    if (++s->files_n > CLI_SCHEMAS_FILES_MAX)
-        return kr_fail(err, KR_E_LIMIT, "--schemas: more than %d files", CLI_SCHEMAS_FILES_MAX);
     KR_TRY(cli_read(&a, path, &text, err));
     if (has_suffix(path, ".json")) {
         rc = kr_json_parse(&a, text, &one, err);
@@ -296,60 +290,14 @@ static int read_file(struct cli_schemas *s, const char *path, struct kr_err *err
     return 0;
 }
 
-static bool is_schema_file(const char *name)
-{
-    return has_suffix(name, ".json") || has_suffix(name, ".yaml") || has_suffix(name, ".yml");
-}
-
-static int not_hidden(const struct dirent *e)
-{
-    return e->d_name[0] != '.';
-}
-
-static int read_path(struct cli_schemas *s, const char *path, uint32_t depth, struct kr_err *err);
-
-static int read_folder(struct cli_schemas *s, const char *path, uint32_t depth, struct kr_err *err)
-{
-    struct dirent **names;
-    int n = scandir(path, &names, not_hidden, alphasort), rc = 0;
-
-    if (n < 0)
-        return kr_fail(err, KR_E_INPUT, "--schemas: cannot read folder %s", path);
-    for (int i = 0; i < n; i++) {
-        if (rc == 0) {
-            KR_AUTO(kr_arena) a = {0};
-
-            rc = read_path(s, kr_fmt(&a, "%s/%s", path, names[i]->d_name).s, depth + 1, err);
-        }
-        free(names[i]);
-    }
-    free(names);
-    return rc;
-}
-
-static int read_path(struct cli_schemas *s, const char *path, uint32_t depth, struct kr_err *err)
-{
-    struct stat st;
-
-    if (stat(path, &st) != 0)
-        return depth ? 0 : kr_fail(err, KR_E_INPUT, "--schemas: no file or folder %s", path);
-    if (S_ISDIR(st.st_mode)) {
-        if (depth > CLI_SCHEMAS_DEPTH_MAX)
-            return kr_fail(err, KR_E_LIMIT, "--schemas: %s: more than %d folders deep", path,
-                           CLI_SCHEMAS_DEPTH_MAX);
-        return read_folder(s, path, depth, err);
-    }
-    if (depth > 0 && !is_schema_file(path))
-        return 0;
-    return read_file(s, path, err);
-}
-
 static int read_paths(struct cli_schemas *s, struct kr_err *err)
 {
     for (uint32_t i = 0; i < s->opts.paths.n; i++) {
+        KR_AUTO(kr_arena) a = {0};
         uint32_t before = s->taken_n;
 
-        KR_TRY(read_path(s, s->opts.paths.at[i], 0, err));
+        if (cli_each_file(&a, s->opts.paths.at[i], read_file, s, err) < 0)
+            return kr_wrap(err, "--schemas");
         if (s->taken_n == before)
             return kr_fail(err, KR_E_INPUT, "--schemas: no OpenAPI document and no CRD in %s",
                            s->opts.paths.at[i]);

@@ -20,8 +20,7 @@
 #include "graph/graph.h"
 
 enum {
-    CLI_SCHEMAS_FILES_MAX = 10 * 1000, /* files below the folders of --schemas */
-    CLI_SCHEMAS_DEPTH_MAX = 16, /* folders below each other; definitions that build on each other */
+    CLI_SCHEMAS_DEPTH_MAX = 16, /* definitions that build on each other */
 };
 
 /* What the options say. Zero: built-in types only. */

@@ -15,6 +15,7 @@
 
 #include "cel/base/json.h"
 #include "cel/base/map.h"
+#include "cel/base/near.h"
 #include "cel/base/utf8.h"
 #include "cel/base/yaml.h"
 #include "cel/base/yaml_write.h"
@@ -28,6 +29,9 @@ enum {
     BLOCK_LINES = 64, /* how far below its beginning a block's line is looked for */
     DOCUMENTS_MAX = 10 * 1000,
 };
+
+#define VERSION "v1alpha1" /* of the kind ResourceGraphDefinition */
+#define KIND "ResourceGraphDefinition"
 
 static const char *const formats[] = {"text", "json", "yaml", "sarif", NULL};
 
@@ -50,6 +54,7 @@ struct request {
     struct cli_schemas *kinds;
     struct definition *found;
     uint32_t found_n, found_cap;
+    kr_str almost; /* a kind that is none, in words */
     bool omit;
     struct cli_report report;
 };
@@ -76,8 +81,21 @@ static struct definition *add(struct request *r, const struct cli_source *source
 
 static bool is_definition(kr_val v)
 {
-    return kr_is_str(kr_get(v, KR_S("kind")), KR_S("ResourceGraphDefinition")) &&
+    return kr_is_str(kr_get(v, KR_S("kind")), KR_S(KIND)) &&
            kr_str_starts(kr_at_str(v, "apiVersion"), KR_S(GRAPH_GROUP "/"));
+}
+
+/* A kind that is written almost like a definition's is told if there is no definition. */
+static void look_for_kind(struct request *r, const struct cli_source *source, kr_val v)
+{
+    struct kr_near near = {.word = kr_at_str(v, "kind")};
+
+    kr_near_try(&near, KR_S(KIND));
+    if (near.best.n && r->almost.n == 0)
+        r->almost = kr_fmt(&r->report.a,
+                           ": %s has kind \"" KR_FMT "\" of " KR_FMT "; right is " KIND
+                           " of " GRAPH_GROUP "/" VERSION,
+                           source->path, KR_ARG(near.word), KR_ARG(kr_at_str(v, "apiVersion")));
 }
 
 static int take_document(struct request *r, const struct cli_source *source, uint32_t document,
@@ -94,8 +112,10 @@ static int take_document(struct request *r, const struct cli_source *source, uin
         kr_val one = i == 0 ? v : items.list[i - 1];
         struct definition *d;
 
-        if (!is_definition(one))
+        if (!is_definition(one)) {
+            look_for_kind(r, source, one);
             continue;
+        }
         d = add(r, source);
         d->v = one;
         d->document = document;
@@ -133,7 +153,7 @@ static int read_input(struct request *r, struct kr_err *err)
     for (uint32_t i = 0; i < r->files.n; i++)
         KR_TRY(cli_each_file(&r->report.a, r->files.at[i], take_file, r, err));
     if (r->found_n == 0)
-        return kr_fail(err, KR_E_INPUT, "no ResourceGraphDefinition in what was given");
+        return kr_fail(err, KR_E_INPUT, "no " KIND " in what was given" KR_FMT, KR_ARG(r->almost));
     return 0;
 }
 
@@ -291,6 +311,18 @@ static int compile(struct request *r, const struct definition *d, struct cli_ver
     return 0;
 }
 
+static void bad_version(struct request *r, const struct definition *d, struct cli_verdict *v)
+{
+    kr_str version = kr_at_str(d->v, "apiVersion");
+    struct graph_diag *x = graph_diags_add(
+        &v->diags, GRAPH_R_INVALID_FIELD, KR_S("apiVersion"),
+        kr_fmt(&r->report.a, "there is no version " KR_FMT " of this kind", KR_ARG(version)));
+
+    x->source = version;
+    x->line = x->column = 1;
+    x->expected = KR_S(GRAPH_GROUP "/" VERSION);
+}
+
 static int judge(struct request *r, const struct definition *d, struct cli_verdict *v,
                  struct kr_err *err)
 {
@@ -305,7 +337,11 @@ static int judge(struct request *r, const struct definition *d, struct cli_verdi
     if (name.kind != KR_STRING || name.n == 0)
         complain(v, GRAPH_R_INVALID_FIELD, KR_S("metadata.name"),
                  KR_S("metadata.name: Required value"));
-    return compile(r, d, v, err);
+    if (!kr_is_str(kr_get(d->v, KR_S("apiVersion")), KR_S(GRAPH_GROUP "/" VERSION)))
+        bad_version(r, d, v);
+    KR_TRY(compile(r, d, v, err));
+    cli_check_members(d->v, &v->diags);
+    return 0;
 }
 
 /* --- all together ----------------------------------------------------------------------------- */

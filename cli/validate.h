@@ -2,6 +2,7 @@
 /* validate.h - the inside of `kroc validate`: what was read, what was found, how it is printed.
  *
  *   validate.c         input, compiling, places in the files, exit code
+ *   members.c          what the kind ResourceGraphDefinition has
  *   validate_print.c   text for people; JSON and YAML for tools; SARIF for code hosts
  */
 #ifndef CLI_VALIDATE_H
@@ -9,6 +10,9 @@
 
 #include "cli/cli.h"
 #include "graph/diag.h"
+
+/* members.c: members of a definition (the whole document) that its kind does not have are errors. */
+void cli_check_members(kr_val definition, struct graph_diags *d);
 
 /* A file of the input. */
 struct cli_source {

@@ -185,6 +185,96 @@ TEST(cli_validate, the_exit_code_tells_valid_invalid_and_misuse)
     assert_int_equal(run(&a, "", &out, (char *[]){NULL}), CLI_USAGE);
 }
 
+/* --- the document itself ---------------------------------------------------------------------- */
+
+TEST(cli_validate, a_member_that_the_kind_does_not_have_is_an_error)
+{
+    KR_AUTO(kr_arena) a = {0};
+    const char *out;
+
+    write_file("typo.yaml", HEAD("a", "A") "    shortName: [a]\n"
+                                           "  resuorces:\n"
+                                           "  - id: b\n"
+                                           "extra: {}\n");
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("typo.yaml"))), CLI_FAILED);
+    EXPECT_TEXT(out, "typo.yaml:11: extra: unknown field \"extra\"\n"
+                     "    extra: {}\n"
+                     "    ^\n"
+                     "  expected: one of apiVersion, kind, metadata, spec, status\n"
+                     "typo.yaml:9: spec.resuorces: unknown field \"resuorces\"\n"
+                     "    resuorces:\n"
+                     "    ^\n"
+                     "  expected: one of resources, schema\n"
+                     "  did you mean \"resources\"?\n"
+                     "typo.yaml:8: spec.schema.shortName: unknown field \"shortName\"\n"
+                     "    shortName: [a]\n"
+                     "    ^\n"
+                     "  expected: one of additionalPrinterColumns, apiVersion, categories, group, "
+                     "kind, metadata, scope, shortNames, spec, status, types\n"
+                     "  did you mean \"shortNames\"?\n"
+                     "1 definition, 0 valid: 3 errors, 0 warnings\n");
+}
+
+TEST(cli_validate, another_version_or_a_mistyped_kind_is_no_definition)
+{
+    KR_AUTO(kr_arena) a = {0};
+    const char *out;
+
+    write_file("version.yaml", "apiVersion: kro.run/v1\nkind: ResourceGraphDefinition\n"
+                               "metadata: {name: a}\nspec:\n  schema: {apiVersion: v1, kind: A}\n");
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("version.yaml"))), CLI_FAILED);
+    EXPECT_TEXT(out, "version.yaml:1: apiVersion: there is no version kro.run/v1 of this kind\n"
+                     "    apiVersion: kro.run/v1\n"
+                     "                ^\n"
+                     "  expected: kro.run/v1alpha1\n"
+                     "1 definition, 0 valid: 1 error, 0 warnings\n");
+    write_file("kind.yaml", "apiVersion: kro.run/v1alpha1\nkind: ResourceGraphDefintion\n");
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("kind.yaml"))), CLI_USAGE);
+}
+
+TEST(cli_validate, a_field_name_that_yaml_reads_as_a_boolean_is_a_warning)
+{
+    KR_AUTO(kr_arena) a = {0};
+    const char *out;
+
+    write_file("n.yaml", HEAD("a", "A") "    spec:\n      size:\n        n: integer\n");
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("n.yaml"))), CLI_OK);
+    EXPECT_TEXT(out, "n.yaml:9: warning: spec.schema.spec.size.false: the field is named "
+                     "\"false\"\n"
+                     "    size:\n"
+                     "    ^\n"
+                     "  YAML reads y, yes, on, n, no and off as true and false: put the name in "
+                     "quotes\n"
+                     "1 definition, 1 valid: 0 errors, 1 warning\n");
+}
+
+TEST(cli_validate, a_link_to_a_folder_is_not_followed)
+{
+    KR_AUTO(kr_arena) a = {0};
+    const char *out;
+
+    assert_int_equal(mkdir("links", 0777), 0);
+    write_file("links/good.yaml", good);
+    assert_int_equal(symlink("..", "links/up"), 0);
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("links"))), CLI_OK);
+    EXPECT_TEXT(out, "1 definition, 1 valid: 0 errors, 0 warnings\n");
+}
+
+TEST(cli_validate, a_spec_that_is_no_object_is_said_as_such)
+{
+    KR_AUTO(kr_arena) a = {0};
+    const char *out;
+
+    write_file("three.yaml", "apiVersion: kro.run/v1alpha1\nkind: ResourceGraphDefinition\n"
+                             "metadata: {name: a}\nspec: 3\n");
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("three.yaml"))), CLI_FAILED);
+    EXPECT_TEXT(out, "three.yaml:4: spec: must be of type object, got number\n"
+                     "    spec: 3\n"
+                     "          ^\n"
+                     "  expected: object\n"
+                     "1 definition, 0 valid: 1 error, 0 warnings\n");
+}
+
 static const char odd[] = HEAD("odd", "Odd") "    spec: {name: string}\n"
                                              "  resources:\n"
                                              "  - {id: w, template: {apiVersion: example.com/v1, "
@@ -423,6 +513,11 @@ int main(void)
         T(cli_validate, an_error_has_its_line_its_caret_and_what_was_meant),
         T(cli_validate, what_is_no_yaml_is_said_with_its_line),
         T(cli_validate, the_exit_code_tells_valid_invalid_and_misuse),
+        T(cli_validate, a_member_that_the_kind_does_not_have_is_an_error),
+        T(cli_validate, another_version_or_a_mistyped_kind_is_no_definition),
+        T(cli_validate, a_field_name_that_yaml_reads_as_a_boolean_is_a_warning),
+        T(cli_validate, a_link_to_a_folder_is_not_followed),
+        T(cli_validate, a_spec_that_is_no_object_is_said_as_such),
         T(cli_validate, a_kind_that_nobody_has_is_a_warning_unless_strict),
         T(cli_validate, a_crd_of_the_input_or_of_schemas_gives_the_kind),
         T(cli_validate, definitions_that_build_on_each_other_are_looked_at_together),
