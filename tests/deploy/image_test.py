@@ -36,10 +36,12 @@ class Image(unittest.TestCase):
         cls.archive = cls.build("image.tar")
 
     @classmethod
-    def build(cls, name, **env):
+    def build(cls, name, *args, **env):
         out = os.path.join(cls.dir, name)
-        subprocess.run([SCRIPT, "--kroc", OPTIONS.kroc, "--out", out], check=True, capture_output=True, text=True,
-                       env={**os.environ, **env})
+        done = subprocess.run([SCRIPT, "--kroc", OPTIONS.kroc, "--out", out, *args], capture_output=True, text=True,
+                              env={**os.environ, **env})
+        if done.returncode != 0:
+            raise AssertionError(done.stdout + done.stderr)
         return out
 
     def file(self, name):
@@ -90,6 +92,56 @@ class Image(unittest.TestCase):
     def test_same_inputs_same_bytes(self):
         with open(self.archive, "rb") as a, open(self.build("again.tar", TZ="Asia/Tokyo", LC_ALL="C"), "rb") as b:
             self.assertEqual(hashlib.sha256(a.read()).digest(), hashlib.sha256(b.read()).digest())
+
+    def test_sysroot_finds_the_same_libraries(self):
+        """What a cross build uses, tried on this machine's own root: the same files in the base layer."""
+        def names(archive):
+            with tarfile.open(archive) as tar:
+                manifest = json.loads(tar.extractfile("manifest.json").read())[0]
+                with tarfile.open(fileobj=io.BytesIO(tar.extractfile(manifest["Layers"][0]).read())) as layer:
+                    return sorted(os.path.basename(m.name) for m in layer if ".so" in m.name and m.isfile())
+
+        other = self.build("sysroot.tar", "--sysroot", "/", "--version", "v0.0.0")
+        self.assertEqual(names(other), names(self.archive))
+        self.assertTrue(names(other))
+
+    def test_labels_say_what_it_is(self):
+        with open(OPTIONS.kroc, "rb") as f:
+            machine = f.read(20)[18]
+        config = self.parts()[2]
+        labels = config["config"]["Labels"]
+        stamp = json.loads(subprocess.run([OPTIONS.kroc, "version", "-o", "json"], capture_output=True, text=True).stdout)
+        self.assertEqual(labels["org.opencontainers.image.version"], stamp["version"])
+        self.assertEqual(labels["org.opencontainers.image.revision"], stamp["commit"])
+        self.assertEqual(labels["org.opencontainers.image.licenses"], "Apache-2.0")
+        self.assertEqual(labels["org.opencontainers.image.created"], config["created"])
+        if "SOURCE_DATE_EPOCH" not in os.environ and stamp["date"] != "unknown":
+            self.assertEqual(config["created"], stamp["date"])
+        self.assertEqual(config["architecture"], {0x3E: "amd64", 0xB7: "arm64"}[machine])
+
+    def test_sbom_names_every_file(self):
+        root = self.unpacked()
+        with open(os.path.join(root, "usr/share/kroc/sbom.spdx.json")) as f:
+            sbom = json.load(f)
+        self.assertEqual((sbom["spdxVersion"], sbom["SPDXID"]), ("SPDX-2.3", "SPDXRef-DOCUMENT"))
+        ids = [x["SPDXID"] for x in sbom["packages"] + sbom["files"]]
+        self.assertEqual(len(ids), len(set(ids)), "an identifier comes twice")
+        for x in ids:
+            self.assertRegex(x, r"^SPDXRef-[A-Za-z0-9.-]+$")
+        for r in sbom["relationships"]:
+            for end in (r["spdxElementId"], r["relatedSpdxElement"]):
+                self.assertIn(end, ids + ["SPDXRef-DOCUMENT"])
+        listed = {f["fileName"][1:]: f["checksums"][0]["checksumValue"] for f in sbom["files"]}
+        for name, digest in listed.items():
+            with open(root + name, "rb") as f:
+                self.assertEqual(hashlib.sha256(f.read()).hexdigest(), digest, name)
+        here = {os.path.join(d, f)[len(root):] for d, _, files in os.walk(root) for f in files if ".so" in f or f == "kroc"}
+        self.assertEqual(here - set(listed), set(), "not in the list")
+        packages = {p["name"]: p["versionInfo"] for p in sbom["packages"]}
+        self.assertIn("kroc", packages)
+        if shutil.which("dpkg-query"):
+            self.assertRegex(packages["libc6"], r"^\d")
+            self.assertRegex(packages["tzdata"], r"^\d")
 
     def test_nothing_tells_who_built_it(self):
         for layer in self.parts()[3]:
