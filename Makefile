@@ -2,10 +2,11 @@
 # The front door. CMake does the building: cmake --preset dev|release|fuzz|cover.
 JOBS ?= 2
 SECONDS_EACH ?= 60
+INSTANCES ?= 10000
 PYTHON ?= python3
 C_SOURCES = $(shell find cel graph kube reactor cli examples tests -name '*.c' -o -name '*.h')
 
-.PHONY: all run test bench fuzz memcheck format lint image deploy-kind clean help
+.PHONY: all run test bench fuzz memcheck format lint image deploy-kind undeploy-kind clean help
 .DEFAULT_GOAL := all
 
 all: ## build the program: build/release/kroc
@@ -19,10 +20,11 @@ run: all ## the program at work on a real control plane (ONCE=1 ends by itself)
 test: ## every test; TESTS=regex runs some
 	@JOBS=$(JOBS) tests/run.sh
 
-bench: all ## the benches, in release
-	@cmake --build --preset release -j $(JOBS) --target tests/bench/all
+bench: all ## the benches, in release; the last of them with INSTANCES=10000
+	@cmake --build --preset release -j $(JOBS) --target tests/bench/all bench_scale
 	@for b in build/release/tests/bench/bench_*; do [ -x "$$b" ] || continue; echo "== $${b##*/}"; "$$b" || exit 1; done
 	@echo "== instructions"; tests/bench/counts.sh check build/release/tests/bench/bench_cel || [ $$? = 77 ]
+	@echo "== scale: $(INSTANCES) instances"; build/release/tests/scale/bench_scale --kroc build/release/kroc --instances $(INSTANCES)
 
 fuzz: ## each fuzzer for SECONDS_EACH=60
 	@deploy/packages.sh --dev
@@ -51,8 +53,11 @@ lint: ## clang's warnings and clang-tidy
 image: all ## an OCI archive: build/kroc-image.tar
 	@deploy/image.sh
 
-deploy-kind: all ## into a kind cluster
-	@deploy/deploy-kind.sh
+deploy-kind: all ## into a kind cluster (ARGS="--on k3d", "--chart", ...)
+	@deploy/deploy-kind.sh $(ARGS)
+
+undeploy-kind: ## undo that
+	@deploy/deploy-kind.sh --delete $(ARGS)
 
 clean: ## remove what was built (the control plane in the cache stays)
 	@rm -rf build
