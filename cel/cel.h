@@ -56,7 +56,13 @@ extern const struct cel_type *const CEL_T_DYN;
 extern const struct cel_type *const CEL_T_ANY;
 extern const struct cel_type *const CEL_T_BOOL;
 extern const struct cel_type *const CEL_T_INT;
+extern const struct cel_type *const CEL_T_UINT;
+extern const struct cel_type *const CEL_T_DOUBLE;
 extern const struct cel_type *const CEL_T_STRING;
+extern const struct cel_type *const CEL_T_BYTES;
+extern const struct cel_type *const CEL_T_NULL;
+extern const struct cel_type *const CEL_T_DURATION;
+extern const struct cel_type *const CEL_T_TIMESTAMP;
 extern const struct cel_type *const CEL_T_CONDITION; /* kro.run.Condition */
 
 const struct cel_type *cel_type_list(struct kr_arena *a, const struct cel_type *item);

@@ -46,7 +46,13 @@ const struct cel_type *const CEL_T_DYN = &cel__t_dyn;
 const struct cel_type *const CEL_T_ANY = &cel__t_any;
 const struct cel_type *const CEL_T_BOOL = &cel__t_bool;
 const struct cel_type *const CEL_T_INT = &cel__t_int;
+const struct cel_type *const CEL_T_UINT = &cel__t_uint;
+const struct cel_type *const CEL_T_DOUBLE = &cel__t_double;
 const struct cel_type *const CEL_T_STRING = &cel__t_string;
+const struct cel_type *const CEL_T_BYTES = &cel__t_bytes;
+const struct cel_type *const CEL_T_NULL = &cel__t_null;
+const struct cel_type *const CEL_T_DURATION = &cel__t_duration;
+const struct cel_type *const CEL_T_TIMESTAMP = &cel__t_timestamp;
 const struct cel_type *const CEL_T_CONDITION = &cel__t_condition;
 
 /* --- building --------------------------------------------------------------------------------- */

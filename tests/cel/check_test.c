@@ -115,6 +115,34 @@ TEST(check, finds_namespaced_functions_before_variables)
     kr_arena_fini(&a);
 }
 
+TEST(check, variables_of_every_public_type)
+{
+    const struct {
+        const struct cel_type *type;
+        const char *use, *gives;
+    } rows[] = {
+        {CEL_T_UINT, "v + 1u", "uint"},
+        {CEL_T_DOUBLE, "v * 2.0", "double"},
+        {CEL_T_BYTES, "v + b'x'", "bytes"},
+        {CEL_T_NULL, "v", "null"},
+        {CEL_T_DURATION, "v + duration('1s')", "duration"},
+        {CEL_T_TIMESTAMP, "v.getFullYear()", "int"},
+    };
+
+    for (size_t i = 0; i < KR_N(rows); i++) {
+        struct kr_arena a = {0};
+        struct kr_err err = KR_ERR_NONE;
+        struct cel_env *env = cel_env_new(&a, CEL_LIB_ALL);
+        const struct cel_prog *p;
+
+        cel_env_var(env, KR_S("v"), rows[i].type, NULL);
+        EXPECT_OK(cel_compile(&a, env, kr_str_c(rows[i].use), &p, &err), &err);
+        EXPECT_TEXT(kr_cstr(&a, cel_type_print(&a, cel_prog_type(p))), rows[i].gives);
+        assert_true(cel_compile(&a, env, KR_S("v + 'text'"), &p, NULL) < 0);
+        kr_arena_fini(&a);
+    }
+}
+
 TEST(check, stops_deep_nests_of_macros)
 {
     struct kr_arena a = {0};
@@ -135,5 +163,5 @@ int main(void)
     return RUN(T(check, infers_types), T(check, knows_the_fields_of_schemas),
                T(check, tells_mistakes_in_cel_gos_words),
                T(check, finds_namespaced_functions_before_variables),
-               T(check, stops_deep_nests_of_macros));
+               T(check, variables_of_every_public_type), T(check, stops_deep_nests_of_macros));
 }
