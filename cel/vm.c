@@ -295,11 +295,10 @@ NOINLINE int load_slot(struct cel__vm *vm, const struct cel__insn *in, kr_val *o
 ALWAYS_INLINE const kr_val *walk_hinted(const kr_val *v, const struct cel__path *path)
 {
     const struct cel__step *step = path->steps;
-    const struct cel__step *end = step + path->keys_n;
 
     if (UNLIKELY(!step))
         return NULL;
-    for (; step < end; step++) {
+    for (const struct cel__step *end = step + path->keys_n; step < end; step++) {
         if (UNLIKELY(v->kind != KR_MAP || v->aux))
             return NULL;
         v = cel__find_hinted(v, &step->name);

@@ -58,5 +58,5 @@ run_tests() {
 stage "packages" deploy/packages.sh
 stage "control plane" control_plane
 stage "dev build" build dev && stage "tests" run_tests dev -LE e2e
-stage "release build" build release kroc && stage "end-to-end tests" run_tests release -L e2e
+stage "release build" build release kroc sandboxdiff_driver && stage "end-to-end tests" run_tests release -L e2e
 exec python3 tests/summary.py "$results"
