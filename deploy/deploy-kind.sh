@@ -57,7 +57,7 @@ collect() {
         "describe nodes" "get rgd -o yaml" "get crd" "logs -n $namespace deployment/kroc --tail=2000" \
         "logs -n $namespace deployment/kroc --previous --tail=2000"; do
         # shellcheck disable=SC2086
-        kube --request-timeout=10s $what >"$collected/$(echo "$what" | tr -c 'a-z0-9\n' '-' | cut -c1-40).txt" 2>&1 || true
+        kube --request-timeout=10s $what >"$collected/$(echo "$what" | tr -c 'A-Za-z0-9.\n' '-' | tr -s '-').txt" 2>&1 || true
     done
     doctor -o json >"$collected/doctor.json" 2>&1 || true
     echo "$1" >"$collected/id"
@@ -423,8 +423,17 @@ says() {
     kube "$@" -o jsonpath='{range .status.conditions[?(@.status!="True")]}{.type}: {.message}{"\n"}{end}' 2>/dev/null || true
 }
 
-try_example() {
+# A namespace that is on its way out refuses what is new: the one of an earlier --delete may still be.
+have_trial_namespace() {
+    if [ "$(kube get namespace $trial -o jsonpath='{.status.phase}' 2>/dev/null)" = Terminating ]; then
+        attempt C04 "wait until the old namespace $trial is gone" "$(kube_text get namespace $trial -o yaml)" \
+            kube wait --for=delete --timeout="${wait_s}s" namespace/$trial
+    fi
     kube create namespace $trial >/dev/null 2>&1 || true
+}
+
+try_example() {
+    have_trial_namespace
     attempt G01 "apply the example's definition" "$(kube_text -n $trial apply -f "$root/examples/webapp/rgd.yaml")" \
         kube -n $trial apply -f "$root/examples/webapp/settings.yaml" -f "$root/examples/webapp/rgd.yaml"
     say "wait until the definition is served"
@@ -480,7 +489,8 @@ remove_all() {
         kube delete --ignore-not-found --timeout="${wait_s}s" -n $trial -f "$root/examples/webapp/instance.yaml"
     attempt G01 "delete the example's definition" "$(kube_text get rgd webapp -o yaml)" \
         kube delete --ignore-not-found --timeout="${wait_s}s" rgd/webapp
-    kube delete --ignore-not-found --wait=false namespace $trial >/dev/null 2>&1 || true
+    attempt C04 "delete the example's namespace" "$(kube_text get namespace $trial -o yaml)" \
+        kube delete --ignore-not-found --timeout="${wait_s}s" namespace $trial
     if [ "$(cat "$state/installed")" = yes ]; then
         attempt R01 "uninstall the chart" "helm -n $namespace list" \
             helm --kubeconfig "$state/kubeconfig" --kube-context "$(context_name)" --namespace $namespace uninstall kroc

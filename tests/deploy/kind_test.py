@@ -138,7 +138,7 @@ class Node(threading.Thread):
 class Kind(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster(OPTIONS.bin)
+        cls.cluster = Cluster(OPTIONS.bin, controllers="namespace")
         cls.addClassCleanup(cls.cluster.stop)
         cls.cluster.start()
 
@@ -418,8 +418,8 @@ class Kind(unittest.TestCase):
         told = self.deploy().stderr
         folder = re.search(r"^  logs: (.*)$", told, re.M)[1]
         names = os.listdir(folder)
-        for name in ("output.txt", "doctor.json", "id", "describe-nodes.txt", "get-events-a---sort-by--lasttimestamp.txt"):
-            self.assertIn(name, [n.lower() for n in names])
+        for name in ("output.txt", "doctor.json", "id", "describe-nodes.txt", "get-events-A-sort-by-.lastTimestamp.txt"):
+            self.assertIn(name, names)
         with open(os.path.join(folder, "doctor.json")) as f:
             checks = {c["id"]: c for c in json.load(f)["checks"]}
         self.assertEqual(checks["I01"]["verdict"], "FAIL")
@@ -456,6 +456,17 @@ class Kind(unittest.TestCase):
         self.cluster.kubectl("apply", "-f", os.path.join(ROOT, "examples", "webapp", "rgd.yaml"))
         self.cluster.patch("/apis/kro.run/v1alpha1/resourcegraphdefinitions/webapp/status",
                            {"status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+
+    def test_namespace_does_not_go(self):
+        self.node()
+        self.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kroc-example"}})
+        held = {"apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": {"name": "held", "namespace": "kroc-example", "finalizers": ["example.com/held"]}}
+        self.cluster.apply(held)
+        self.cluster.call("DELETE", "/api/v1/namespaces/kroc-example")
+        self.assert_fails("C04", "wait until the old namespace kroc-example is gone", "timed out", "get namespace kroc-example -o yaml")
+        self.cluster.patch(self.cluster.path_of(held), {"metadata": {"finalizers": None}})
+        wait_for("the namespace is gone", lambda: self.cluster.find("/api/v1/namespaces/kroc-example") is None)
 
     def test_unknown_argument(self):
         self.assertEqual(self.deploy("--no-such").returncode, 2)
