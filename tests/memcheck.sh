@@ -7,12 +7,12 @@
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
-folder=$1
+folder=$(cd "$1" && pwd) || exit 1
 passed=0
 failed=0
 
 for t in "$folder"/tests/base/*_test "$folder"/tests/cel/*_test "$folder"/tests/graph/*_test \
-    "$folder"/tests/kube/*_test "$folder"/tests/reactor/*_test; do
+    "$folder"/tests/kube/*_test "$folder"/tests/sandbox/*_test "$folder"/tests/reactor/*_test; do
     case $t in
     *property_test | *incremental_test | *fault_test | *hostile_test | *curl_h2_test) continue ;;
     esac

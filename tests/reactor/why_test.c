@@ -108,9 +108,10 @@ TEST(why, an_instance_keeps_its_newest_entries_within_its_limit)
 
     reactor_whys_init(&whys, key);
     for (int i = 0; i < 1000; i++) {
-        struct reactor_why_entry e = request(node, "");
+        struct reactor_why_entry e;
 
         snprintf(node, sizeof node, "node%d-%0*d", i, i % 200, 0); /* some are too long */
+        e = request(node, "");
         reactor_why_add(&whys, &log, &e);
         assert_in_range(log->n, 1, REACTOR_WHY_INST_BYTES);
         assert_in_range(whys.bytes, log->n, REACTOR_WHY_INST_BYTES);
