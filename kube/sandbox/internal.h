@@ -120,6 +120,8 @@ struct sandbox {
     struct kr_map owners;      /* uid -> who names it as an owner; owners.c */
     struct sandbox_work *work; /* what is to be done beside requests; sandbox.c */
     uint32_t address_n;        /* given to Services so far */
+    sandbox_seen_fn *seen;     /* sees changes; may be NULL */
+    void *seen_arg;
 };
 
 /* Reads the built-in types; called once. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sandbox.c - the life of a sandbox, and the tasks beside its requests. */
+#include "kube/client.h"
 #include "kube/sandbox/work.h"
 
 #include <stdio.h>
@@ -93,26 +94,34 @@ bool sandbox_idle(const struct sandbox *s)
     return sandbox__tasks_n(s) == 0;
 }
 
-int sandbox_apply(struct sandbox *s, kr_val v, const char *manager, struct sandbox_response *r)
+bool sandbox_ref(const struct sandbox *s, kr_val v, kr_ref *ref)
 {
-    KR_AUTO(kr_arena) a = {0};
-    KR_AUTO(kr_buf) path = KR_BUF(16 * 1024);
     kr_str group, version, ns = kr_at_str(v, "metadata.namespace");
     struct sandbox_type *t = NULL;
-    struct sandbox_request q = {.method = "PATCH",
-                                .content_type = KR_S("application/apply-patch+yaml"),
-                                .user_agent = kr_str_c(manager)};
 
     if (kr_api_version(kr_at_str(v, "apiVersion"), &group, &version))
         t = sandbox__type_of_kind(s, group, kr_at_str(v, "kind"));
     if (t == NULL)
-        return r->status = 404;
-    kr_buf_fmt(&path, "%s" KR_FMT "/" KR_FMT "/", group.n ? "/apis/" : "/api", KR_ARG(group),
-               KR_ARG(version));
+        return false;
+    *ref = (kr_ref){.gvr = {group, version, t->resource}, .name = kr_at_str(v, "metadata.name")};
     if (t->namespaced)
-        kr_buf_fmt(&path, "namespaces/" KR_FMT "/", KR_ARG(ns.n ? ns : KR_S("default")));
-    kr_buf_fmt(&path, KR_FMT "/" KR_FMT "?force=true&fieldManager=%s", KR_ARG(t->resource),
-               KR_ARG(kr_at_str(v, "metadata.name")), manager);
+        ref->namespace = ns.n ? ns : KR_S("default");
+    return true;
+}
+
+int sandbox_apply(struct sandbox *s, kr_val v, const char *manager, struct sandbox_response *r)
+{
+    KR_AUTO(kr_arena) a = {0};
+    KR_AUTO(kr_buf) path = KR_BUF(16 * 1024);
+    struct sandbox_request q = {.method = "PATCH",
+                                .content_type = KR_S("application/apply-patch+yaml"),
+                                .user_agent = kr_str_c(manager)};
+    kr_ref ref;
+
+    if (!sandbox_ref(s, v, &ref))
+        return r->status = 404;
+    kube_path(&path, ref, NULL);
+    kr_buf_fmt(&path, "?force=true&fieldManager=%s", manager);
     q.path = kr_buf_view(&path);
     q.body = kr_json_str(&a, v);
     sandbox_serve(s, &q, r);
@@ -188,9 +197,31 @@ void sandbox__work_free(struct sandbox *s)
     kr_free(s->work);
 }
 
+void sandbox_on_change(struct sandbox *s, sandbox_seen_fn *fn, void *arg)
+{
+    s->seen = fn;
+    s->seen_arg = arg;
+}
+
+static void show_change(struct sandbox *s, const struct sandbox_type *t, enum sandbox_change change,
+                        const struct sandbox_obj *now, kr_val next)
+{
+    struct sandbox_seen seen = {.group = t->group,
+                                .resource = t->resource,
+                                .ns = sandbox__obj_namespace(now),
+                                .name = sandbox__obj_name(now),
+                                .added = change == SANDBOX_ADDED,
+                                .deleted = change == SANDBOX_DELETED,
+                                .object = next};
+
+    s->seen(s->seen_arg, &seen);
+}
+
 void sandbox__changed(struct sandbox *s, struct sandbox_type *t, enum sandbox_change change,
                       struct sandbox_obj *old, struct sandbox_obj *now, kr_val next)
 {
+    if (s->seen)
+        show_change(s, t, change, now, next);
     sandbox__definition_changed(s, t, change, now, next);
     if (s->opts.bare)
         return;

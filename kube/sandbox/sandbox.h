@@ -32,6 +32,7 @@
 #define SANDBOX_H
 
 #include "cel/base/buf.h"
+#include "cel/base/ref.h"
 #include "cel/base/val.h"
 #include "kube/transport.h"
 
@@ -91,6 +92,9 @@ void sandbox_response_fini(struct sandbox_response *r);
 /* Serves one request, wholly. Never fails: what is wrong becomes a status. */
 void sandbox_serve(struct sandbox *s, const struct sandbox_request *q, struct sandbox_response *r);
 
+/* Which object a document is about: its resource by its kind; namespaced ones without a namespace are
+ * of default. Texts are borrowed from s and object. false: no such kind is served. */
+bool sandbox_ref(const struct sandbox *s, kr_val object, kr_ref *ref);
 /* Applies an object server-side, by force, as that manager; namespaced ones without a namespace go
  * to default. Returns the status; 404: its kind or namespace is not there. */
 int sandbox_apply(struct sandbox *s, kr_val object, const char *manager,
@@ -116,6 +120,20 @@ void sandbox_bookmark(struct sandbox *s);
 uint32_t sandbox_objects_n(const struct sandbox *s);
 /* Is nothing due that the sandbox itself will do at once (owners, namespaces, definitions)? */
 bool sandbox_idle(const struct sandbox *s);
+
+/* A change that was stored, just now. Values and texts are borrowed for the call. */
+struct sandbox_seen {
+    kr_str group, resource, ns, name;
+    bool added, deleted; /* neither: changed */
+    kr_val object;       /* as it is now; of a deletion its last state */
+};
+typedef void sandbox_seen_fn(void *arg, const struct sandbox_seen *seen);
+/* fn sees all changes, whoever makes them, and must not call the sandbox. NULL: stop. */
+void sandbox_on_change(struct sandbox *s, sandbox_seen_fn *fn, void *arg);
+/* All objects as text, and into an empty sandbox: the same state under the same versions, without
+ * history. sandbox_fill: KR_E_INPUT: no such text. */
+void sandbox_text(struct sandbox *s, struct kr_buf *out);
+KR_MUST int sandbox_fill(struct sandbox *s, kr_str text, struct kr_err *err);
 
 /* --- a file that outlives it ------------------------------------------------------------------ */
 

@@ -34,6 +34,7 @@ static int flush(int fd, struct kr_buf *b, const char *path, struct kr_err *err)
     return 0;
 }
 
+/* Where to: a file, or (path NULL) nothing but the buffer. */
 static int write_type(const struct sandbox_type *t, int fd, struct kr_buf *b, const char *path,
                       uint64_t *count, struct kr_err *err)
 {
@@ -43,38 +44,46 @@ static int write_type(const struct sandbox_type *t, int fd, struct kr_buf *b, co
         kr_buf_str(b, sandbox__obj_json(sandbox__node_obj(n)));
         kr_buf_fmt(b, "}\n");
         *count += 1;
-        if (b->n >= FLUSH_BYTES)
+        if (path && b->n >= FLUSH_BYTES)
             KR_TRY(flush(fd, b, path, err));
     }
     return 0;
 }
 
-static int write_all(struct sandbox *s, int fd, const char *path, struct kr_err *err)
+static int write_all(struct sandbox *s, int fd, struct kr_buf *b, const char *path,
+                     struct kr_err *err)
 {
-    KR_AUTO(kr_buf) b = KR_BUF(SANDBOX_RESPONSE_MAX);
     struct sandbox_type *first =
         sandbox__type(s, KR_S("apiextensions.k8s.io"), KR_S("customresourcedefinitions"));
     uint64_t count = 0;
 
-    kr_buf_fmt(&b, "{\"version\":%" PRIu64 ",\"addresses\":%u}\n", s->version, s->address_n);
-    KR_TRY(write_type(first, fd, &b, path, &count, err));
+    kr_buf_fmt(b, "{\"version\":%" PRIu64 ",\"addresses\":%u}\n", s->version, s->address_n);
+    KR_TRY(write_type(first, fd, b, path, &count, err));
     kr_map_each (e, &s->types) {
         if (e->val != first)
-            KR_TRY(write_type(e->val, fd, &b, path, &count, err));
+            KR_TRY(write_type(e->val, fd, b, path, &count, err));
     }
-    kr_buf_fmt(&b, "{\"objects\":%" PRIu64 "}\n", count);
-    return flush(fd, &b, path, err);
+    kr_buf_fmt(b, "{\"objects\":%" PRIu64 "}\n", count);
+    return path ? flush(fd, b, path, err) : 0;
+}
+
+void sandbox_text(struct sandbox *s, struct kr_buf *out)
+{
+    int rc = write_all(s, -1, out, NULL, NULL);
+
+    KR_ASSERT(rc == 0); /* nothing is written to a file */
 }
 
 int sandbox_save(struct sandbox *s, const char *path, struct kr_err *err)
 {
     KR_AUTO(kr_arena) a = {0};
+    KR_AUTO(kr_buf) b = KR_BUF(SANDBOX_RESPONSE_MAX);
     const char *beside = kr_cstr(&a, kr_fmt(&a, "%s.new", path));
     int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), rc;
 
     if (fd < 0)
         return kr_fail(err, KR_E_IO, "cannot write %s: %s", beside, strerror(errno));
-    rc = write_all(s, fd, beside, err);
+    rc = write_all(s, fd, &b, beside, err);
     if (rc == 0 && fsync(fd) < 0)
         rc = kr_fail(err, KR_E_IO, "cannot write %s: %s", beside, strerror(errno));
     close(fd);
@@ -139,21 +148,29 @@ static int on_line(void *arg, struct kr_arena *a, kr_val line, struct kr_err *er
     return read_object(l, a, line, err);
 }
 
-int sandbox_load(struct sandbox *s, const char *path, struct kr_err *err)
+int sandbox_fill(struct sandbox *s, kr_str text, struct kr_err *err)
 {
-    KR_AUTO(kr_buf) text = KR_BUF(FILE_MAX);
     struct loading l = {.s = s};
     struct kr_json_opts opts = {.on_doc = on_line, .arg = &l};
     KR_AUTO_PTR(kr_json) json = kr_json_new(&opts);
 
+    KR_TRY(kr_json_feed(json, text.s, text.n, err));
+    KR_TRY(kr_json_end(json, err));
+    if (!l.ended)
+        return kr_fail(err, KR_E_INPUT, "the file is not whole");
+    s->version = l.version > s->version ? l.version : s->version;
+    sandbox_compact(s);
+    return 0;
+}
+
+int sandbox_load(struct sandbox *s, const char *path, struct kr_err *err)
+{
+    KR_AUTO(kr_buf) text = KR_BUF(FILE_MAX);
+
     if (access(path, F_OK) < 0)
         return 1;
     KR_TRY(kr_buf_read_file(&text, path, err));
-    if (kr_json_feed(json, text.s, text.n, err) < 0 || kr_json_end(json, err) < 0)
+    if (sandbox_fill(s, kr_buf_view(&text), err) < 0)
         return kr_wrap(err, "%s", path);
-    if (!l.ended)
-        return kr_fail(err, KR_E_INPUT, "%s: the file is not whole", path);
-    s->version = l.version > s->version ? l.version : s->version;
-    sandbox_compact(s);
     return 0;
 }

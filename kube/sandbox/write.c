@@ -326,6 +326,20 @@ static int check_version(struct write *w, kr_val v)
     return 0;
 }
 
+/* An apply that names a uid means an object that is there. */
+static int check_absent(struct write *w, kr_val v)
+{
+    kr_str uid = kr_at_str(v, "metadata.uid");
+
+    if (uid.n == 0)
+        return 0;
+    return conflict(w->c,
+                    kr_cstr(w->c->a, kr_fmt(w->c->a,
+                                            "uid mismatch: the provided object specified uid " KR_FMT
+                                            ", and no existing object was found",
+                                            KR_ARG(uid))));
+}
+
 /* What /scale takes becomes a change of the object. */
 static int scaled(struct write *w, kr_val scale, kr_val *next)
 {
@@ -419,11 +433,9 @@ static int apply(struct write *w)
         return status;
     if (w->old_obj == NULL && c->t.sub.n)
         return sandbox__not_found(c);
-    if (w->old_obj) {
-        status = check_version(w, v);
-        if (status)
-            return status;
-    }
+    status = w->old_obj ? check_version(w, v) : check_absent(w, v);
+    if (status)
+        return status;
     v = kr_with(c->a, v, "metadata.name", kr_string(c->t.name));
     status = sandbox__applied(c, w->old, with_kind(c, v), &next);
     if (status)

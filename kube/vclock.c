@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vclock.c - virtual time over the heap that every clock shares. */
-#include "tests/lib/vclock.h"
+#include "kube/vclock.h"
 
 static struct vclock *of(struct kube_clock *c)
 {
