@@ -11,11 +11,16 @@ C_SOURCES = $(shell find cel graph kube reactor cli examples tests -name '*.c' -
 
 all: ## build the program: build/release/kroc
 	@deploy/packages.sh
-	@cmake --preset release >/dev/null
+	@[ build/release/build.ninja -nt CMakePresets.json ] || cmake --preset release >/dev/null
 	@cmake --build --preset release -j $(JOBS) --target kroc
 
-run: all ## the program at work on a real control plane (ONCE=1 ends by itself)
+run: began := $(shell date +%s)
+run: all ## the program at work on its sandbox (ONCE=1 ends by itself), or with CLUSTER=real on a real control plane
+ifeq ($(CLUSTER),real)
 	@bin=$$(tests/cluster/build.sh) && exec $(PYTHON) tests/cluster/demo.py --bin "$$bin"
+else
+	@exec build/release/kroc demo --since $(began) $(if $(filter-out 0,$(ONCE)),--once) examples/webapp
+endif
 
 test: ## every test; TESTS=regex runs some
 	@JOBS=$(JOBS) tests/run.sh

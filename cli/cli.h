@@ -82,6 +82,7 @@ const char *cli_nearest(const char *word, const char *const *names, uint32_t n);
 typedef int cli_command_fn(int argc, char *const *argv);
 
 cli_command_fn cli_cel, cli_controller, cli_version, cli_docs, cli_fmt, cli_generate, cli_validate,
-    cli_why, cli_doctor, cli_crds, cli_rbac, cli_get, cli_tree, cli_stuck, cli_top, cli_sandbox;
+    cli_why, cli_doctor, cli_crds, cli_rbac, cli_get, cli_tree, cli_stuck, cli_top, cli_sandbox,
+    cli_demo, cli_render;
 
 #endif

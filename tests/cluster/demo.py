@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""`make run`: the program at work on a real control plane, in one terminal.
+"""`make run CLUSTER=real`: the program at work on a real control plane, in one terminal.
 
     demo.py [--kroc build/release/kroc] [--bin DIR] [--once]
 
