@@ -32,6 +32,8 @@
 #include "cel/base/val.h"
 #include "cel/schema.h"
 
+KR_C_BEGIN
+
 enum {
     CEL_SOURCE_MAX = 100 * 1000,      /* code points of an expression; cel-go's default */
     CEL_DEPTH_MAX = 250,              /* nesting, while parsing and in the tree; cel-go's default */
@@ -256,5 +258,7 @@ void cel_locate(struct kr_arena *a, const struct cel_env *env, kr_str text,
 /* CEL value to JSON value, as every result of kro goes (reference section 16). KR_OMIT passes
  * through. KR_E_EVAL with kro's text on what cannot be converted. */
 KR_MUST int cel_to_json(struct kr_arena *a, kr_val v, kr_val *out, struct kr_err *err);
+
+KR_C_END
 
 #endif

@@ -59,9 +59,12 @@ static const struct scope *find_local(const struct checker *c, kr_str name)
     return s;
 }
 
-static bool declared(struct checker *c, struct cel__node *e, kr_str name)
+/* Which declarations a name may mean. */
+enum meaning { ANYTHING, A_TYPE };
+
+static bool declared(struct checker *c, struct cel__node *e, kr_str name, enum meaning meaning)
 {
-    const struct cel__var *v = cel__env_var(c->env, name);
+    const struct cel__var *v = meaning == A_TYPE ? NULL : cel__env_var(c->env, name);
     const struct cel_type *t;
 
     if (v) {
@@ -76,7 +79,7 @@ static bool declared(struct checker *c, struct cel__node *e, kr_str name)
         e->type = cel__type_type(c->a, t);
         return true;
     }
-    if ((c->env->libs & CEL_LIB_KRO) && kr_str_is(name, "runtime")) {
+    if (meaning == ANYTHING && (c->env->libs & CEL_LIB_KRO) && kr_str_is(name, "runtime")) {
         e->slot = CEL__SLOT_RUNTIME;
         e->type = &cel__t_runtime;
         return true;
@@ -85,20 +88,20 @@ static bool declared(struct checker *c, struct cel__node *e, kr_str name)
 }
 
 /* Is name declared, in the container or above? Then e stands for it. */
-static bool resolve_name(struct checker *c, struct cel__node *e, kr_str name)
+static bool resolve_name(struct checker *c, struct cel__node *e, kr_str name, enum meaning meaning)
 {
     kr_str in = c->env->container;
 
     if (name.n && name.s[0] == '.')
-        return declared(c, e, kr_str_sub(name, 1, name.n));
+        return declared(c, e, kr_str_sub(name, 1, name.n), meaning);
     while (in.n) {
         ptrdiff_t dot = kr_str_rchr(in, '.');
 
-        if (declared(c, e, kr_dotted(c->a, in, name)))
+        if (declared(c, e, kr_dotted(c->a, in, name), meaning))
             return true;
         in = kr_str_sub(in, 0, dot < 0 ? 0 : (size_t)dot);
     }
-    return declared(c, e, name);
+    return declared(c, e, name, meaning);
 }
 
 static const struct cel__fn *find_function(struct checker *c, kr_str name)
@@ -142,7 +145,7 @@ static void check_ident(struct checker *c, struct cel__node *e)
         e->type = s->type;
         return;
     }
-    if (resolve_name(c, e, e->name))
+    if (resolve_name(c, e, e->name, ANYTHING))
         return;
     e->type = &cel__t_error;
     undeclared(c, e, e->name);
@@ -219,7 +222,7 @@ static void check_select(struct checker *c, struct cel__node *e)
     kr_str name;
 
     if (!e->test_only && cel__dotted(c->a, e, &name) && !find_local(c, first_name(e)) &&
-        resolve_name(c, e, name))
+        resolve_name(c, e, name, ANYTHING))
         return;
     check(c, e->target);
     e->type = substituted(c, select_type(c, e, e->target, e->name, false));
@@ -454,7 +457,7 @@ static const struct cel_type *optional_element(struct checker *c, const struct c
 {
     const struct cel_type *inner = e->type;
 
-    if (cel_type_is_optional(e->type, &inner) || e->type->kind == TK_DYN)
+    if (cel_type_is_optional(e->type, &inner) || cel_type_is_dyn(e->type))
         return inner;
     cel__diag(c->diags, e->pos, "expected type 'optional_type(" KR_FMT ")' but found '" KR_FMT "'",
               KR_ARG(printed(c, inner)), KR_ARG(printed(c, e->type)));
@@ -496,20 +499,20 @@ static void check_map(struct checker *c, struct cel__node *e)
     e->type = cel_type_map(c->a, key, val);
 }
 
-/* No message types exist here, so no name is one. */
+/* No message types exist here, so no name is one. cel-go looks among types only, and at the fields of
+ * what is a type. */
 static void check_struct(struct checker *c, struct cel__node *e)
 {
     struct cel__node name = *e;
 
     e->type = &cel__t_error;
+    if (!resolve_name(c, &name, e->name, A_TYPE)) {
+        undeclared(c, e, e->name);
+        return;
+    }
     for (uint32_t i = 0; i < e->args_n; i++)
         check(c, e->args[i]);
-    if (!resolve_name(c, &name, e->name))
-        undeclared(c, e, e->name);
-    else if (name.slot == CEL__SLOT_TYPE)
-        cel__diag(c->diags, e->pos, "'" KR_FMT "' is not a message type", KR_ARG(e->name));
-    else
-        cel__diag(c->diags, e->pos, "'" KR_FMT "' is not a type", KR_ARG(printed(c, name.type)));
+    cel__diag(c->diags, e->pos, "'" KR_FMT "' is not a message type", KR_ARG(e->name));
 }
 
 /* --- comprehensions --------------------------------------------------------------------------- */

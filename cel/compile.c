@@ -14,8 +14,9 @@
  *
  * cel.bind is lazy: the code of the bound expression stands apart and is run at the first use.
  *
- * At the end instructions are joined by flags: one whose result only the next one looks at does that
- * one's work, too. None is taken away, so that targets, regions and costs stay as they are.
+ * At the end instructions are joined, by a flag or an opcode for both: one whose result only the next
+ * one looks at does that one's work, too. None is taken away, so that targets, regions and costs stay
+ * as they are.
  */
 #include "cel/internal.h"
 
@@ -25,7 +26,6 @@
 
 enum {
     FOLD_COST_MAX = 2000, /* steps of computing one constant while compiling */
-    FOLD_N_MAX = 256,     /* arguments of what is computed while compiling */
     CALL_ARGS_MAX = 8,
     KEYS_SHARED_MAX = 32, /* names that are looked for before one is added */
     SUM_TERMS_MAX = 64,   /* strings added by one instruction */
@@ -424,6 +424,7 @@ static void steps_new(struct compiler *c, struct cel__path *path)
     if (!path->keys_n)
         return;
     path->steps = steps;
+    path->steps_end = steps + path->keys_n;
     path->to = steps[path->keys_n - 1].to;
     path->as_is = steps[path->keys_n - 1].as_is;
 }
@@ -461,28 +462,61 @@ static void paths_cache(struct compiler *c)
     }
 }
 
-/* An instruction whose result the next one looks at goes on with that one at once. */
-static void tests_join(struct compiler *c)
+/* Does next look at the result of a test, which is in register r? */
+static bool looks_at(const struct cel__insn *next, uint32_t r)
+{
+    switch (next->op) {
+    case OP_NOT:
+    case OP_BRANCH:
+    case OP_AND_LEFT:
+    case OP_OR_LEFT:
+    case OP_ALL:
+    case OP_ANY:
+        return next->a == r;
+    case OP_AND:
+    case OP_OR:
+        return next->b == r;
+    }
+    return false;
+}
+
+/* The one instruction for in and the next, where that takes the value of in as its operand a, alone;
+ * else in's own. */
+static uint8_t joined(const struct cel__insn *in)
+{
+    static const struct {
+        uint8_t first, next, both;
+    } joins[] = {
+#define CEL_OP(name)
+#define CEL_JOINED(first, next) {OP_##first, OP_##next, OP_##first##_##next},
+#include "cel/opcode.def"
+#undef CEL_OP
+    };
+
+    if (in->flag || in[1].a != in->dst)
+        return in->op;
+    for (size_t i = 0; i < KR_N(joins); i++) {
+        bool two = joins[i].next >= OP_EQ && joins[i].next <= OP_GE;
+
+        if (joins[i].first == in->op && joins[i].next == in[1].op && !(two && in[1].b == in->dst))
+            return joins[i].both;
+    }
+    return in->op;
+}
+
+/* An instruction whose result the next one looks at goes on with that one at once. The next one is
+ * still as it was compiled; joined itself it is only where a run begins with it. */
+static void insns_join(struct compiler *c)
 {
     for (uint32_t i = 0; i + 1 < c->insns_n; i++) {
-        const struct cel__insn *next = &c->insns[i + 1];
+        struct cel__insn *in = &c->insns[i];
 
-        if (c->insns[i].op == OP_MOVE)
-            c->insns[i].flag = next->op == OP_RETURN;
-        if (c->insns[i].op < OP_EQ || c->insns[i].op > OP_GE)
-            continue;
-        switch (next->op) {
-        case OP_BRANCH:
-        case OP_AND_LEFT:
-        case OP_OR_LEFT:
-        case OP_ALL:
-        case OP_ANY:
-            c->insns[i].flag = next->a == c->insns[i].dst;
-            break;
-        case OP_AND:
-        case OP_OR:
-            c->insns[i].flag = next->b == c->insns[i].dst;
-        }
+        if (in->op == OP_MOVE)
+            in->flag = in[1].op == OP_RETURN;
+        else if (in->op == OP_PATH || in->op == OP_SELECT)
+            in->op = joined(in);
+        else if (in->op == OP_HAS || in->op == OP_NOT || (in->op >= OP_EQ && in->op <= OP_GE))
+            in->flag = looks_at(&in[1], in->dst);
     }
 }
 
@@ -1246,7 +1280,7 @@ int cel__compile(struct kr_arena *a, struct kr_arena *tmp, const struct cel_env 
     if (c.bad.n)
         return kr_fail(err, KR_E_INPUT, KR_FMT, KR_ARG(c.bad));
     paths_cache(&c);
-    tests_join(&c);
+    insns_join(&c);
     p->only_path = c.insns_n == 2 && c.insns[0].op == OP_PATH && c.insns[1].op == OP_RETURN;
     keep_all(&c);
     *out = p;

@@ -494,12 +494,13 @@ struct cel__step {
  * they do not find is done again with the keys, which knows the reason. */
 struct cel__path {
     uint32_t keys_n;
+    uint32_t cache; /* register that keeps the value for the next use (flag of PATH) */
     const uint32_t *keys;
     struct cel__step *steps; /* NULL: always use the keys, as some container has no fixed type */
+    const struct cel__step *steps_end;
     kr_str var;
-    uint16_t to;    /* as of the last step */
-    uint8_t as_is;  /* as of the last step */
-    uint32_t cache; /* register that keeps the value for the next use (flag of PATH) */
+    uint16_t to;   /* as of the last step */
+    uint8_t as_is; /* as of the last step */
     uint16_t handle;
     uint32_t slot, uses; /* while compiling */
 };

@@ -18,6 +18,8 @@
 #include "cel/base/ref.h"
 #include "cel/base/val.h"
 
+KR_C_BEGIN
+
 enum cel_schema_type {
     CEL_S_NONE, /* no type given */
     CEL_S_OBJECT,
@@ -134,5 +136,7 @@ const struct cel_schema *cel_schema_object_meta(void);
 /* Normal form of a quantity, as the API server stores it ("1000m" -> "1"); false: not a quantity.
  * Lives in a. Source: k8s.io/apimachinery resource.Quantity canonical form. */
 bool cel_quantity_normal(struct kr_arena *a, kr_str text, kr_str *out);
+
+KR_C_END
 
 #endif

@@ -15,7 +15,8 @@
  * (functions.def); the steps of a program and of a loop's body are counted at once, not one by one.
  *
  * A member is looked for where it stood last time (hints, cel__name). A comparison does the work of
- * the branch behind it, which stays in its place: who comes there another way finds it.
+ * the branch behind it, and a member is handed to the instruction behind it without a register; both
+ * stay in their place: who comes there another way finds them.
  *
  * Values are copied as two words. A value just made by two stores and read by one wide load would
  * wait for both to reach the cache.
@@ -104,36 +105,37 @@ static kr_val cost_error(struct cel__vm *vm)
     return v;
 }
 
-int cel__over_limit(struct cel__vm *vm)
-{
 #define LIMIT(text_)                                                                               \
     {                                                                                              \
         .fail = CEL_FAIL_LIMIT, .code = KR_E_LIMIT, .text = { text_, sizeof(text_) - 1 }           \
     }
-    static const struct cel__error memory = LIMIT("evaluation memory limit exceeded");
-    static const struct cel__error size = LIMIT("a value exceeds the limit of size or nesting");
+static const struct cel__error over_memory = LIMIT("evaluation memory limit exceeded");
+static const struct cel__error over_size = LIMIT("a value exceeds the limit of size or nesting");
 #undef LIMIT
 
+int cel__over_limit(struct cel__vm *vm)
+{
     if (vm->cost > vm->cost_max)
         vm->raised = cost_error(vm);
     else
-        cel__raise_val(vm, cel__val_error(vm->a->used_bytes > vm->bytes_max ? &memory : &size));
+        cel__raise_val(
+            vm, cel__val_error(vm->a->used_bytes > vm->bytes_max ? &over_memory : &over_size));
     return KR_E_LIMIT;
 }
 
 /* --- calls ------------------------------------------------------------------------------------ */
 
-static uint64_t size_cost(kr_val v)
+/* Of what is no string. */
+__attribute__((noinline)) static uint64_t size_cost(const kr_val *v)
 {
-    switch (v.kind) {
-    case KR_STRING:
+    switch (v->kind) {
     case KR_BYTES:
-        return v.n / 16;
+        return v->n / 16;
     case KR_LIST:
     case KR_MAP:
-        return v.n;
+        return v->n;
     case KR_OPAQUE:
-        return v.obj->type->bytes ? v.obj->type->bytes(v.obj) / 16 : 0;
+        return v->obj->type->bytes ? v->obj->type->bytes(v->obj) / 16 : 0;
     }
     return 0;
 }
@@ -200,7 +202,7 @@ static inline int call_option(struct cel__vm *vm, const struct cel__call *call,
                               kr_val *out)
 {
     for (uint32_t i = 0; o->sized && i < n; i++)
-        vm->cost += size_cost(args[i]);
+        vm->cost += args[i].kind == KR_STRING ? args[i].n / 16 : size_cost(&args[i]);
     KR_TRY(cel__charge(vm, 1));
     vm->call = call;
     return o->impl(vm, args, n, out);
@@ -298,7 +300,7 @@ ALWAYS_INLINE const kr_val *walk_hinted(const kr_val *v, const struct cel__path 
 
     if (UNLIKELY(!step))
         return NULL;
-    for (const struct cel__step *end = step + path->keys_n; step < end; step++) {
+    for (const struct cel__step *end = path->steps_end; step < end; step++) {
         if (UNLIKELY(v->kind != KR_MAP || v->aux))
             return NULL;
         v = cel__find_hinted(v, &step->name);
@@ -386,12 +388,15 @@ NOINLINE int select_any(struct cel__vm *vm, const kr_val *x, struct cel__key *ke
     return 0;
 }
 
-NOINLINE int has_any(struct cel__vm *vm, const kr_val *x, struct cel__key *key, kr_val *out)
+/* 1: there is such a member; 0: there is none. */
+NOINLINE int has_any(struct cel__vm *vm, const kr_val *x, struct cel__key *key)
 {
-    if (x->kind != KR_MAP || x->aux)
-        return cel__has(vm, *x, key, out);
-    *out = kr_bool(map_member(x, key) != NULL);
-    return 0;
+    kr_val v;
+
+    if (x->kind == KR_MAP && !x->aux)
+        return map_member(x, key) != NULL;
+    KR_TRY(cel__has(vm, *x, key, &v));
+    return v.b;
 }
 
 /* x[i] of an untyped list, or NULL. */
@@ -835,14 +840,36 @@ static const struct cel__handler *handler_at(const struct cel_prog *p, uint32_t 
         *DST = kr_bool(b);                                                                         \
         STEP();                                                                                    \
     } while (0)
+/* b is the result of && || all() exists(), whatever comes. */
+#define DECIDED()                                                                                  \
+    do {                                                                                           \
+        *DST = kr_bool(b);                                                                         \
+        JUMP(in->b);                                                                               \
+    } while (0)
 #define BOTH(k) (x->kind == (k) && y->kind == (k))
+/* The instruction op, whose operand a is in x where it comes from a joined one. */
+#define OPERANDS(op)                                                                               \
+    L_##op : x = REF(in->a);                                                                       \
+    GIVEN_##op : y = REF(in->b);
 #define ORDER(cmp)                                                                                 \
     do {                                                                                           \
-        x = REF(in->a);                                                                            \
-        y = REF(in->b);                                                                            \
         if (UNLIKELY(!BOTH(KR_INT)))                                                               \
             STEP_IF(cel__arith(vm, in->op, *x, *y, DST));                                          \
         COMPARED(x->i cmp y->i);                                                                   \
+    } while (0)
+/* same: of what differs in kind or needs a closer look; result: from b, whether they are equal. */
+#define EQUALITY(same, result)                                                                     \
+    do {                                                                                           \
+        if (UNLIKELY(quick_equal(x, y, &b))) {                                                     \
+            v = same(vm, *x, *y);                                                                  \
+            if (v.kind == KR_ERROR) {                                                              \
+                rc = cel__raise_val(vm, v);                                                        \
+                goto raised;                                                                       \
+            }                                                                                      \
+            *DST = v;                                                                              \
+            STEP();                                                                                \
+        }                                                                                          \
+        COMPARED(result);                                                                          \
     } while (0)
 #define ARITH(overflows)                                                                           \
     do {                                                                                           \
@@ -892,6 +919,9 @@ NOINLINE int failed(const struct cel__vm *vm, struct cel_run *r, struct kr_err *
 
     r->cost = vm->cost;
     r->fail = e->fail;
+    if (e == &over_memory)
+        return kr_fail(err, e->code, KR_FMT ": more than %zu bytes", KR_ARG(e->text),
+                       r->bytes_max ? r->bytes_max : (size_t)CEL_BYTES_MAX);
     return kr_fail(err, e->code, KR_FMT, KR_ARG(e->text));
 }
 
@@ -905,9 +935,9 @@ NOINLINE int run(const struct cel_prog *p, struct cel_run *r, struct cel__vm *ke
     };
 #undef CEL_OP
     static const void *const tests[OP_N] = {
-        [OP_BRANCH] = &&TEST_BRANCH, [OP_AND_LEFT] = &&TEST_LEFT, [OP_OR_LEFT] = &&TEST_LEFT,
-        [OP_ALL] = &&TEST_EACH,      [OP_ANY] = &&TEST_EACH,      [OP_AND] = &&TEST_BOTH,
-        [OP_OR] = &&TEST_BOTH,
+        [OP_BRANCH] = &&TEST_BRANCH, [OP_AND_LEFT] = &&TEST_AND_LEFT, [OP_OR_LEFT] = &&TEST_OR_LEFT,
+        [OP_ALL] = &&TEST_ALL,       [OP_ANY] = &&TEST_ANY,           [OP_AND] = &&TEST_BOTH,
+        [OP_OR] = &&TEST_BOTH,       [OP_NOT] = &&TEST_NOT,
     };
     struct cel__vm own;
     struct cel__vm *vm = kept ? kept : &own;
@@ -966,8 +996,27 @@ L_PATH:
     if (in->flag)
         copy_val(&regs[p->paths[in->b].cache], x);
     STEP();
+/* Two in one: the member goes into x, and on as the next one's operand a. */
+#define CEL_OP(name)
+#define CEL_JOINED(first, next) JOINED_##first(next)
+#define JOINED_SELECT(next)                                                                        \
+    L_SELECT_##next : x = REF(in->a);                                                              \
+    x = plain_member(x, &p->keys[in->b]);                                                          \
+    if (UNLIKELY(!x))                                                                              \
+        STEP_IF(select_any(vm, REF(in->a), &p->keys[in->b], DST));                                 \
+    in++;                                                                                          \
+    goto GIVEN_##next;
+#define JOINED_PATH(next)                                                                          \
+    L_PATH_##next : x = plain_path(vm->slots, vm->slots_n, in, &p->paths[in->b]);                  \
+    if (UNLIKELY(!x))                                                                              \
+        STEP_IF(load_path(vm, in, DST));                                                           \
+    in++;                                                                                          \
+    goto GIVEN_##next;
+#include "cel/opcode.def"
+#undef CEL_OP
 L_SELECT:
     x = REF(in->a);
+GIVEN_SELECT:
     y = plain_member(x, &p->keys[in->b]);
     if (UNLIKELY(!y))
         STEP_IF(select_any(vm, x, &p->keys[in->b], DST));
@@ -975,12 +1024,18 @@ L_SELECT:
     STEP();
 L_HAS:
     x = REF(in->a);
-    if (!plain_member(x, &p->keys[in->b]))
-        STEP_IF(has_any(vm, x, &p->keys[in->b], DST));
-    *DST = kr_bool(true);
-    STEP();
+GIVEN_HAS:
+    rc = 1;
+    if (!plain_member(x, &p->keys[in->b])) {
+        rc = has_any(vm, x, &p->keys[in->b]);
+        if (UNLIKELY(rc < 0))
+            goto raised;
+    }
+    COMPARED(rc != 0);
 L_OPT_PATH:
-    STEP_IF(optional_path(vm, REF(in->a), &p->paths[in->b], DST));
+    x = REF(in->a);
+GIVEN_OPT_PATH:
+    STEP_IF(optional_path(vm, x, &p->paths[in->b], DST));
 L_INDEX:
     x = REF(in->a);
     y = plain_item(x, REF(in->b));
@@ -1001,27 +1056,17 @@ L_MUL:
 L_DIV:
 L_MOD:
     STEP_IF(cel__arith(vm, in->op, VAL(in->a), VAL(in->b), DST));
-L_EQ:
-L_NE:
-    x = REF(in->a);
-    y = REF(in->b);
-    if (UNLIKELY(quick_equal(x, y, &b))) {
-        v = in->op == OP_EQ ? cel__equal(vm, *x, *y) : cel__differ(vm, *x, *y);
-        if (v.kind == KR_ERROR) {
-            rc = cel__raise_val(vm, v);
-            goto raised;
-        }
-        *DST = v;
-        STEP();
-    }
-    COMPARED(b == (in->op == OP_EQ));
-L_LT:
+    OPERANDS(EQ)
+    EQUALITY(cel__equal, b);
+    OPERANDS(NE)
+    EQUALITY(cel__differ, !b);
+    OPERANDS(LT)
     ORDER(<);
-L_LE:
+    OPERANDS(LE)
     ORDER(<=);
-L_GT:
+    OPERANDS(GT)
     ORDER(>);
-L_GE:
+    OPERANDS(GE)
     ORDER(>=);
 L_IN:
     STEP_IF(cel__in(vm, VAL(in->a), VAL(in->b), DST));
@@ -1031,19 +1076,23 @@ L_NOT:
         rc = x->kind == KR_ERROR ? cel__raise_val(vm, *x) : cel__no_overload(vm);
         goto raised;
     }
-    *DST = kr_bool(!x->b);
-    STEP();
+    COMPARED(!x->b);
 L_NEGATE:
     STEP_IF(cel__negate(vm, VAL(in->a), DST));
+TEST_NOT:
+    COMPARED(!b);
 TEST_BRANCH:
     if (!b)
         JUMP(in->b);
     STEP();
-TEST_LEFT:
-    if (b == (in->op == OP_OR_LEFT)) {
-        *DST = kr_bool(b);
-        JUMP(in->b);
-    }
+TEST_AND_LEFT:
+    if (!b)
+        DECIDED();
+    regs[in->a] = kr_bool(b);
+    STEP();
+TEST_OR_LEFT:
+    if (b)
+        DECIDED();
     regs[in->a] = kr_bool(b);
     STEP();
 TEST_BOTH:
@@ -1054,16 +1103,19 @@ TEST_BOTH:
     }
     *DST = kr_bool(in->op == OP_OR ? x->b || b : x->b && b);
     STEP();
-TEST_EACH:
-    if (b == (in->op == OP_ANY)) {
-        *DST = kr_bool(b);
-        JUMP(in->b);
-    }
+TEST_ALL:
+    if (!b)
+        DECIDED();
+    STEP();
+TEST_ANY:
+    if (b)
+        DECIDED();
     STEP();
 L_JUMP:
     JUMP(in->b);
 L_BRANCH:
     x = REF(in->a);
+GIVEN_BRANCH:
     if (UNLIKELY(x->kind != KR_BOOL)) {
         rc = x->kind == KR_ERROR ? cel__raise_val(vm, *x) : cel__no_overload(vm);
         goto raised;
@@ -1143,7 +1195,9 @@ L_LIST_BEGIN:
     *DST = kr_list(kr_raw_n(vm->a, kr_val, regs[in->a].n), 0);
     STEP_IF(rc);
 L_LIST_ADD:
-    STEP_IF(list_add(vm, DST, REF(in->a)));
+    x = REF(in->a);
+GIVEN_LIST_ADD:
+    STEP_IF(list_add(vm, DST, x));
 L_MAP_BEGIN:
     rc = cel__charge(vm, regs[in->a].n / 4);
     DST[0] = kr_map_sorted(kr_raw_n(vm->a, struct kr_pair, regs[in->a].n), 0);

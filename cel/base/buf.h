@@ -10,6 +10,8 @@
 #include "cel/base/err.h"
 #include "cel/base/mem.h"
 
+KR_C_BEGIN
+
 struct kr_buf {
     char *s;
     size_t n;   /* bytes in use; s[n] is NUL whenever s is not NULL */
@@ -57,5 +59,7 @@ static inline kr_str kr_buf_view(const struct kr_buf *b) /* borrowed until the n
 /* Reads a whole file. KR_E_INPUT when absent or unreadable, KR_E_LIMIT when over max; the text
  * names the path. */
 KR_MUST int kr_buf_read_file(struct kr_buf *b, const char *path, struct kr_err *err);
+
+KR_C_END
 
 #endif

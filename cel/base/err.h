@@ -12,6 +12,8 @@
 
 #include "cel/base/mem.h"
 
+KR_C_BEGIN
+
 enum kr_code {
     KR_E_INPUT = -1,    /* the user's document is wrong; a retry cannot help */
     KR_E_API = -2,      /* the API server refused */
@@ -56,5 +58,7 @@ static inline kr_str kr_err_str(const struct kr_err *err)
         if (rc_try_ < 0)                                                                           \
             return rc_try_;                                                                        \
     } while (0)
+
+KR_C_END
 
 #endif

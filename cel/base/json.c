@@ -795,9 +795,29 @@ static size_t quote_rune(struct kr_buf *b, kr_str s)
     return len;
 }
 
+/* How many bytes from i on stand as they are: four at a time as long as there are. */
+static size_t plain_until(kr_str s, size_t i)
+{
+    const uint8_t *p = (const uint8_t *)s.s;
+
+    while (i + 4 <= s.n && (plain[p[i]] & plain[p[i + 1]] & plain[p[i + 2]] & plain[p[i + 3]]))
+        i += 4;
+    while (i < s.n && plain[p[i]])
+        i++;
+    return i;
+}
+
+/* \u00XX */
+static void quote_byte(struct kr_buf *b, uint8_t c)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    kr_buf_add(b, (char[]){'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]}, 6);
+}
+
 void kr_json_quote(struct kr_buf *b, kr_str s, unsigned flags)
 {
-    size_t from = 0, i = 0;
+    size_t from = 0, i = plain_until(s, 0);
 
     kr_buf_chr(b, '"');
     while (i < s.n) {
@@ -805,7 +825,7 @@ void kr_json_quote(struct kr_buf *b, kr_str s, unsigned flags)
         char class;
 
         if (plain[c]) {
-            i++;
+            i = plain_until(s, i);
             continue;
         }
         class = escape_class(c);
@@ -818,7 +838,7 @@ void kr_json_quote(struct kr_buf *b, kr_str s, unsigned flags)
             i += quote_rune(b, kr_str_sub(s, i, s.n));
         } else {
             if (class == 'u' || class == 'h')
-                kr_buf_fmt(b, "\\u%04x", c);
+                quote_byte(b, c);
             else
                 kr_buf_add(b, (char[]){'\\', class}, 2);
             i++;

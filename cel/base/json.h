@@ -15,6 +15,8 @@
 #include "cel/base/buf.h"
 #include "cel/base/val.h"
 
+KR_C_BEGIN
+
 enum {
     KR_JSON_DEPTH_MAX = 100,              /* nesting of a document */
     KR_JSON_DOC_MAX = 64 * 1024 * 1024,   /* bytes of one document; of one item where split */
@@ -69,5 +71,7 @@ KR_MUST int kr_json_write(struct kr_buf *b, kr_val v, unsigned flags, struct kr_
 kr_str kr_json_str(struct kr_arena *a, kr_val v);
 /* Appends s quoted and escaped. */
 void kr_json_quote(struct kr_buf *b, kr_str s, unsigned flags);
+
+KR_C_END
 
 #endif

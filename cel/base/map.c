@@ -17,7 +17,7 @@ enum { FIRST_CAP = 8 };
 
 void kr_map_fini(struct kr_map *m)
 {
-    for (uint32_t i = 0; i < m->used; i++)
+    for (uint32_t i = 0; i < m->used && !m->borrows; i++)
         kr_free(m->entries[i].key);
     kr_free(m->entries);
     kr_free(m->index);
@@ -36,7 +36,7 @@ static uint32_t *slot_of(const struct kr_map *m, kr_str key, uint64_t hash)
         if (m->index[i] == GONE)
             continue;
         e = &m->entries[m->index[i] - 1];
-        if (e->hash == hash && kr_str_eq(kr_map_key(e), key))
+        if (e->hash == (uint32_t)hash && kr_str_eq(kr_map_key(e), key))
             return &m->index[i];
     }
     return NULL;
@@ -44,7 +44,7 @@ static uint32_t *slot_of(const struct kr_map *m, kr_str key, uint64_t hash)
 
 static void index_add(struct kr_map *m, uint32_t number)
 {
-    uint32_t i = (uint32_t)m->entries[number].hash & (m->index_cap - 1);
+    uint32_t i = m->entries[number].hash & (m->index_cap - 1);
 
     while (m->index[i] != 0)
         i = (i + 1) & (m->index_cap - 1);
@@ -82,6 +82,12 @@ void *kr_map_get(const struct kr_map *m, kr_str key)
     return slot ? m->entries[*slot - 1].val : NULL;
 }
 
+static char *key_kept(const struct kr_map *m, kr_str key)
+{
+    KR_ASSERT(!m->borrows || key.s);
+    return m->borrows ? (char *)(uintptr_t)key.s : kr_cstrdup(key);
+}
+
 void *kr_map_put(struct kr_map *m, kr_str key, void *val)
 {
     uint64_t hash = kr_str_hash(key);
@@ -94,13 +100,15 @@ void *kr_map_put(struct kr_map *m, kr_str key, void *val)
         void *old = e->val;
 
         e->val = val;
+        if (m->borrows)
+            e->key = key_kept(m, key);
         return old;
     }
     if (m->used == m->cap)
         rebuild(m);
-    m->entries[m->used] = (struct kr_map_entry){.key = kr_cstrdup(key),
+    m->entries[m->used] = (struct kr_map_entry){.key = key_kept(m, key),
                                                 .key_n = (uint32_t)key.n,
-                                                .hash = hash,
+                                                .hash = (uint32_t)hash,
                                                 .seq = m->seq++,
                                                 .val = val};
     index_add(m, m->used++);
@@ -117,7 +125,8 @@ void *kr_map_del(struct kr_map *m, kr_str key)
         return NULL;
     e = &m->entries[*slot - 1];
     *slot = GONE;
-    kr_free(e->key);
+    if (!m->borrows)
+        kr_free(e->key);
     e->key = NULL;
     m->n--;
     return e->val;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* map.h - a hash map from owned byte strings to pointers, insertion-ordered, for long-lived tables.
  *
+ * A map that borrows keeps no copies of its keys: where a value has its key in itself, thousands of entries
+ * need no second one.
+ *
  * Iteration is in insertion order (removal keeps the order of the rest), so traces are
  * deterministic. Zero is a valid empty map. Values are not owned.
  */
@@ -10,15 +13,18 @@
 #include "cel/base/mem.h"
 
 struct kr_map_entry {
-    char *key; /* owned, NUL-terminated; NULL marks a removed entry */
+    char *key; /* owned, NUL-terminated, unless the map borrows; NULL marks a removed entry */
     uint32_t key_n;
-    uint64_t hash;
-    uint64_t seq; /* number of the put that made it: how steps find their place again */
+    uint32_t hash; /* the low half */
+    uint64_t seq;  /* number of the put that made it: how steps find their place again */
     void *val;
 };
 
 struct kr_map {
     uint32_t n; /* live entries */
+    bool
+        borrows; /* set before the first put: a key stays valid and as it is until its entry is removed, or
+                   * put again with another copy of it */
 
     struct kr_map_entry *entries;
     uint32_t used, cap;

@@ -15,6 +15,8 @@
 
 #include "cel/base/str.h"
 
+KR_C_BEGIN
+
 #define KR_MUST __attribute__((warn_unused_result))
 #define KR_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define KR_API __attribute__((visibility("default")))
@@ -26,7 +28,7 @@
 #else
 #define KR_DEBUG(cond) ((void)0)
 #endif
-_Noreturn void kr_assert_failed(const char *cond, const char *file, int line);
+__attribute__((noreturn)) void kr_assert_failed(const char *cond, const char *file, int line);
 
 /* The struct that embeds a member (container_of). */
 #define KR_OWNER(ptr, type, member)                                                                \
@@ -101,5 +103,7 @@ const char *kr_cstr(struct kr_arena *a, kr_str s); /* NUL-terminated copy that l
 kr_str kr_dotted(struct kr_arena *a, kr_str x, kr_str y); /* "x.y" that lives in a */
 kr_str kr_fmt(struct kr_arena *a, const char *fmt, ...)
     KR_PRINTF(2, 3); /* printf that lives in a */
+
+KR_C_END
 
 #endif

@@ -40,6 +40,15 @@ void kr_pack_begin(struct kr_pack *p, void *mem)
     p->text_end = p->text + p->text_bytes;
 }
 
+char *kr_pack_room(struct kr_pack *p, size_t n)
+{
+    char *at = p->text;
+
+    KR_ASSERT(n <= (size_t)(p->text_end - p->text));
+    p->text += n;
+    return at;
+}
+
 kr_str kr_pack_str(struct kr_pack *p, kr_str s)
 {
     kr_str out = {p->text, s.n};

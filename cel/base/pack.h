@@ -28,6 +28,11 @@ struct kr_pack {
 /* Values as JSON has them (kinds up to KR_MAP); asserts on others. */
 void kr_pack_count_val(struct kr_pack *p, kr_val v);
 void kr_pack_count_str(struct kr_pack *p, kr_str s);
+/* Bytes that the caller fills himself. */
+static inline void kr_pack_count_bytes(struct kr_pack *p, size_t n)
+{
+    p->text_bytes += n;
+}
 static inline void kr_pack_count_structs(struct kr_pack *p, size_t bytes)
 {
     p->structs_bytes += (bytes + 7) & ~(size_t)7;
@@ -40,6 +45,7 @@ static inline size_t kr_pack_bytes(const struct kr_pack *p)
 void kr_pack_begin(struct kr_pack *p, void *mem);
 kr_val kr_pack_val(struct kr_pack *p, kr_val v);
 kr_str kr_pack_str(struct kr_pack *p, kr_str s);
+char *kr_pack_room(struct kr_pack *p, size_t n); /* for n bytes; zeroed if mem is */
 void *kr_pack_structs(struct kr_pack *p, size_t bytes);
 
 #endif

@@ -9,7 +9,8 @@
  *
  * Objects of one type are alike: a map or list that was met before (conditions, labels, ports) is shared by
  * all records that have it, counted, and goes with the last of them. Met before means that its digest is
- * still in a small table of those met lately, so what only one object has costs no share.
+ * still in a small table of those met lately, so what only one object has costs no share. The names of the
+ * ApplySet and of the instance, which all children of an instance have, are shared from the first on.
  */
 #include "cel/base/rec.h"
 
@@ -19,7 +20,9 @@
 #include "cel/base/banned.h"
 
 struct frozen {
-    uint32_t bytes, shares_n; /* of the allocation; at its end */
+    uint32_t bytes;    /* of the allocation */
+    uint16_t shares_n; /* at its end */
+    uint16_t version_room;
     struct kr_rec rec;
 };
 
@@ -32,15 +35,17 @@ struct share {
 };
 
 enum {
-    SHARE_BUCKETS = 1024,
-    SHARE_LATELY = 4096, /* digests */
-    SHARE_DEPTH = 2,     /* below the root and its members */
-    SHARE_CHOICES = 64,  /* maps and lists of one record that may be shared; the others are not */
+    SHARE_BUCKETS = 1024, /* at first; as many as there are shares */
+    SHARE_LATELY = 4096,  /* digests */
+    SHARE_DEPTH = 2,      /* below the root and its members */
+    SHARE_CHOICES = 64,   /* maps and lists of one record that may be shared; the others are not */
+    OWNER_MAX = 256, /* bytes of the names of ApplySet and instance; longer ones are not shared */
 };
 
 /* One for the process, as the names are; not for threads. */
 static struct {
-    struct share *buckets[SHARE_BUCKETS];
+    struct share **buckets;
+    uint32_t buckets_n, n; /* a power of two; shares */
     uint64_t lately[SHARE_LATELY];
 } shares;
 
@@ -50,7 +55,26 @@ _Static_assert(sizeof(struct frozen) % 8 == 0, "what follows is aligned");
 
 static struct share **bucket_of(uint64_t digest)
 {
-    return &shares.buckets[digest % SHARE_BUCKETS];
+    return &shares.buckets[digest & (shares.buckets_n - 1)];
+}
+
+static void buckets_grow(void)
+{
+    struct share **old = shares.buckets, *next;
+    uint32_t old_n = shares.buckets_n;
+
+    shares.buckets_n = old_n ? 2 * old_n : SHARE_BUCKETS;
+    shares.buckets = kr_alloc(sizeof(*old) * shares.buckets_n);
+    for (uint32_t i = 0; i < old_n; i++) {
+        for (struct share *sh = old[i]; sh; sh = next) {
+            struct share **at = bucket_of(sh->digest);
+
+            next = sh->next;
+            sh->next = *at;
+            *at = sh;
+        }
+    }
+    kr_free(old);
 }
 
 static void share_drop(struct share *sh)
@@ -62,6 +86,7 @@ static void share_drop(struct share *sh)
     while (*at != sh)
         at = &(*at)->next;
     *at = sh->next;
+    shares.n--;
     kr_free(sh);
 }
 
@@ -118,15 +143,15 @@ void kr_rec_drop(struct kr_rec *r)
 
 /* --- freezing --------------------------------------------------------------------------------- */
 
-/* The strings that stand in the record itself: first those that are names. */
-enum { NAMES_N = 5, STRINGS_N = 10 };
+/* The strings that stand in the record itself, but namespace and name: first those that are names, last
+ * those that the owner share has. */
+enum { NAMES_N = 4, VERSION_AT = 5, OWNER_AT = 6, STRINGS_N = 8 };
 
 static void strings_of(struct kr_rec *r, kr_str *out[])
 {
-    kr_str *strings[STRINGS_N] = {&r->ref.gvr.group, &r->ref.gvr.version, &r->ref.gvr.resource,
-                                  &r->ref.namespace, &r->node_id,         &r->ref.name,
-                                  &r->uid,           &r->version,         &r->part_of,
-                                  &r->instance_id};
+    kr_str *strings[STRINGS_N] = {
+        &r->ref.gvr.group, &r->ref.gvr.version, &r->ref.gvr.resource, &r->node_id,
+        &r->uid,           &r->version,         &r->part_of,          &r->instance_id};
 
     memcpy(out, strings, sizeof(strings));
 }
@@ -135,7 +160,8 @@ static void strings_of(struct kr_rec *r, kr_str *out[])
 struct freeze {
     struct kr_pack pack;
     const struct kr_rec *init;
-    struct kr_rec *out;                  /* NULL while counting */
+    struct kr_rec *out;  /* NULL while counting */
+    struct share *owner; /* "part_of" and behind it "instance_id"; NULL: own copies */
     struct share *choice[SHARE_CHOICES]; /* made while counting; NULL: a copy of its own */
     uint32_t at;                         /* choices so far */
 };
@@ -147,6 +173,8 @@ static const kr_str *shared_text(const struct freeze *f, kr_val v)
 
     if (v.s == from->ref.name.s && v.n == from->ref.name.n)
         return &to->ref.name;
+    if (v.n && v.s == from->ref.namespace.s && v.n == from->ref.namespace.n)
+        return &to->ref.namespace;
     if (v.s == from->uid.s && v.n == from->uid.n)
         return &to->uid;
     return v.s == from->version.s && v.n == from->version.n ? &to->version : NULL;
@@ -200,7 +228,7 @@ static kr_val freeze_map(struct freeze *f, kr_val v, uint32_t depth)
     return kr_map_sorted(pairs, v.n);
 }
 
-static struct share *share_of(kr_val v);
+static struct share *share_of(kr_val v, bool first);
 
 /* Is v shared? The choices are made while counting, and come again in the same order. */
 static struct share *choose(struct freeze *f, kr_val v, uint32_t depth)
@@ -210,7 +238,7 @@ static struct share *choose(struct freeze *f, kr_val v, uint32_t depth)
     if (!may || f->at == SHARE_CHOICES)
         return NULL;
     if (!f->out)
-        f->choice[f->at] = share_of(v);
+        f->choice[f->at] = share_of(v, false);
     return f->choice[f->at++];
 }
 
@@ -252,30 +280,50 @@ static struct share *share_new(kr_val v, uint64_t digest)
                          .digest = digest,
                          .v = freeze_val(&f, v, SHARE_DEPTH)};
     *bucket_of(digest) = sh;
+    shares.n++;
     return sh;
 }
 
-/* A reference to the share of v, if there is one or v was met before; else NULL. */
-static struct share *share_of(kr_val v)
+/* A reference to the share of v, if there is one or v was met before, or it shall be one from the first time
+ * on; else NULL. */
+static struct share *share_of(kr_val v, bool first)
 {
     uint64_t digest = kr_digest(v), *lately = &shares.lately[digest % SHARE_LATELY];
 
+    if (shares.n >= shares.buckets_n)
+        buckets_grow();
     for (struct share *sh = *bucket_of(digest); sh; sh = sh->next) {
         if (sh->digest == digest && same(sh->v, v)) {
             sh->refs++;
             return sh;
         }
     }
-    if (*lately == digest)
+    if (first || *lately == digest)
         return share_new(v, digest);
     *lately = digest;
     return NULL;
 }
 
+static struct share *owner_of(const struct kr_rec *r)
+{
+    char text[OWNER_MAX];
+
+    if (r->part_of.n == 0 || r->part_of.n + r->instance_id.n > OWNER_MAX)
+        return NULL;
+    memcpy(text, r->part_of.s, r->part_of.n);
+    if (r->instance_id.n)
+        memcpy(text + r->part_of.n, r->instance_id.s, r->instance_id.n);
+    return share_of(kr_string((kr_str){text, r->part_of.n + r->instance_id.n}), true);
+}
+
 /* Puts the chosen shares where shares_of finds them. */
 static void shares_keep(struct frozen *to, const struct freeze *f)
 {
-    for (uint32_t i = 0, n = 0; i < f->at; i++) {
+    uint32_t n = 0;
+
+    if (f->owner)
+        shares_of(to)[n++] = f->owner;
+    for (uint32_t i = 0; i < f->at; i++) {
         if (f->choice[i])
             shares_of(to)[n++] = f->choice[i];
     }
@@ -283,16 +331,16 @@ static void shares_keep(struct frozen *to, const struct freeze *f)
 
 static uint32_t chosen_n(const struct freeze *f)
 {
-    uint32_t n = 0;
+    uint32_t n = f->owner != NULL;
 
     for (uint32_t i = 0; i < f->at; i++)
         n += f->choice[i] != NULL;
     return n;
 }
 
-static void count_strings(struct freeze *f, kr_str *strings[])
+static void count_strings(struct freeze *f, kr_str *strings[], kr_ref ref)
 {
-    for (uint32_t i = 0; i < STRINGS_N; i++) {
+    for (uint32_t i = 0; i < (f->owner ? OWNER_AT : STRINGS_N); i++) {
         kr_str name = i < NAMES_N ? kr_name(*strings[i]) : (kr_str){0};
 
         if (name.s)
@@ -300,20 +348,43 @@ static void count_strings(struct freeze *f, kr_str *strings[])
         else
             kr_pack_count_str(&f->pack, *strings[i]);
     }
+    kr_pack_count_bytes(&f->pack, KR_REC_VERSION_ROOM + ref.namespace.n + 1 + ref.name.n);
 }
 
-static void pack_strings(struct freeze *f, kr_str *strings[])
+/* One text, of which kr_rec_key is the whole. */
+static void pack_key(struct freeze *f, kr_ref *ref)
 {
-    for (uint32_t i = 0; i < STRINGS_N; i++) {
+    char *at = kr_pack_room(&f->pack, ref->namespace.n + 1 + ref->name.n);
+
+    if (ref->namespace.n)
+        memcpy(at, ref->namespace.s, ref->namespace.n);
+    ref->namespace.s = at;
+    at += ref->namespace.n;
+    *at++ = '/';
+    if (ref->name.n)
+        memcpy(at, ref->name.s, ref->name.n);
+    ref->name.s = at;
+}
+
+static void pack_strings(struct freeze *f, kr_str *strings[], struct kr_rec *r)
+{
+    pack_key(f, &r->ref);
+    for (uint32_t i = 0; i < (f->owner ? OWNER_AT : STRINGS_N); i++) {
         if (i >= NAMES_N || !kr_name(*strings[i]).s)
             *strings[i] = kr_pack_str(&f->pack, *strings[i]);
+        if (i == VERSION_AT)
+            kr_pack_room(&f->pack, KR_REC_VERSION_ROOM);
     }
+    if (!f->owner)
+        return;
+    r->part_of.s = f->owner->v.s;
+    r->instance_id.s = f->owner->v.s + r->part_of.n;
 }
 
 struct kr_rec *kr_rec_freeze(const struct kr_rec *init)
 {
     struct kr_rec work = *init;
-    struct freeze f = {.init = init};
+    struct freeze f = {.init = init, .owner = owner_of(init)};
     kr_str *strings[STRINGS_N];
     size_t leaves_bytes = sizeof(uint64_t) * init->leaves_n, bytes;
     struct frozen *frozen;
@@ -322,19 +393,20 @@ struct kr_rec *kr_rec_freeze(const struct kr_rec *init)
     strings_of(&work, strings);
     kr_pack_count_structs(&f.pack, leaves_bytes);
     freeze_val(&f, init->root, 0);
-    count_strings(&f, strings);
+    count_strings(&f, strings, init->ref);
 
     bytes = (sizeof(*frozen) + kr_pack_bytes(&f.pack) + 7) & ~(size_t)7;
     bytes += sizeof(struct share *) * chosen_n(&f);
     frozen = kr_alloc(bytes);
     frozen->bytes = (uint32_t)bytes;
-    frozen->shares_n = chosen_n(&f);
+    frozen->shares_n = (uint16_t)chosen_n(&f);
+    frozen->version_room = init->version.n ? (uint16_t)(init->version.n + KR_REC_VERSION_ROOM) : 0;
     shares_keep(frozen, &f);
     kr_pack_begin(&f.pack, frozen + 1);
     leaf = kr_pack_structs(&f.pack, leaves_bytes);
     if (leaves_bytes > 0)
         memcpy(leaf, init->leaf, leaves_bytes);
-    pack_strings(&f, strings);
+    pack_strings(&f, strings, &work);
     f.out = &work;
     f.at = 0;
     work.root = freeze_val(&f, init->root, 0);
@@ -346,9 +418,10 @@ struct kr_rec *kr_rec_freeze(const struct kr_rec *init)
 
 bool kr_rec_renew(struct kr_rec *r, const struct kr_rec *now)
 {
-    if (r->version.n != now->version.n)
+    if (now->version.n > KR_OWNER(r, struct frozen, rec)->version_room)
         return false;
     memcpy((char *)(uintptr_t)r->version.s, now->version.s, now->version.n);
+    r->version.n = now->version.n;
     r->version_u = now->version_u;
     r->generation = now->generation;
     return true;

@@ -12,6 +12,12 @@
 #include "cel/base/fieldset.h"
 #include "cel/base/ref.h"
 
+enum {
+    KR_REC_VERSION_ROOM =
+        2, /* digits by which a version may grow before kr_rec_renew does not fit: a cluster
+                              * writes a hundred times as much before that */
+};
+
 struct kr_rec {
     uint32_t refs;     /* references; see kr_rec_hold */
     bool terminating;  /* metadata.deletionTimestamp is set */
@@ -43,6 +49,12 @@ struct kr_rec *kr_rec_freeze(const struct kr_rec *init);
 /* The object has a newer version in which nothing that the record keeps has changed but the version and
  * the generation: writes them into r, wherever it is held. false: they do not fit, r is as it was. */
 bool kr_rec_renew(struct kr_rec *r, const struct kr_rec *now);
+/* "namespace/name", "/name" without: stands in the record, and stays as long as it. For those that
+ * kr_rec_freeze made. */
+static inline kr_str kr_rec_key(const struct kr_rec *r)
+{
+    return (kr_str){r->ref.name.s - 1 - r->ref.namespace.n, r->ref.namespace.n + 1 + r->ref.name.n};
+}
 /* Bytes of the allocation, for metrics. */
 size_t kr_rec_bytes(const struct kr_rec *r);
 

@@ -8,6 +8,8 @@
 
 #include "cel/base/buf.h"
 
+KR_C_BEGIN
+
 typedef struct {
     kr_str group; /* "" for the core group */
     kr_str version;
@@ -20,9 +22,15 @@ typedef struct {
     kr_str resource; /* plural, lower case */
 } kr_gvr;
 
+#ifdef __cplusplus
+#define KR_NAMESPACE namespace_ /* the member's name is a word of C++ */
+#else
+#define KR_NAMESPACE namespace
+#endif
+
 typedef struct {
     kr_gvr gvr;
-    kr_str namespace; /* "" for cluster-scoped objects */
+    kr_str KR_NAMESPACE; /* "" for cluster-scoped objects */
     kr_str name;
 } kr_ref;
 
@@ -41,5 +49,7 @@ kr_str kr_gvr_key(struct kr_arena *a, kr_gvr r);
 kr_str kr_ref_key(struct kr_arena *a, kr_ref r);
 /* "deployments.v1.apps default/web" for logs and errors. Appends. */
 void kr_ref_print(struct kr_buf *b, kr_ref r);
+
+KR_C_END
 
 #endif

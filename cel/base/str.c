@@ -8,6 +8,8 @@
 
 #include "cel/base/banned.h"
 
+enum { FIND_SHORT = 16 }; /* bytes that kr_bytes_eq compares without a call */
+
 int kr_str_cmp(kr_str a, kr_str b)
 {
     size_t n = a.n < b.n ? a.n : b.n;
@@ -25,13 +27,27 @@ int kr_str_cmp(kr_str a, kr_str b)
 
 bool kr_str_starts(kr_str s, kr_str prefix)
 {
-    return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.s, prefix.s, prefix.n) == 0);
+    return s.n >= prefix.n && kr_bytes_eq(s.s, prefix.s, prefix.n);
 }
 
 bool kr_str_ends(kr_str s, kr_str suffix)
 {
-    return s.n >= suffix.n &&
-           (suffix.n == 0 || memcmp(s.s + s.n - suffix.n, suffix.s, suffix.n) == 0);
+    return s.n >= suffix.n && kr_bytes_eq(s.s + (s.n - suffix.n), suffix.s, suffix.n);
+}
+
+/* memmem makes a table of the needle first, which takes longer than to look for a short one. */
+static ptrdiff_t find_short(kr_str s, kr_str needle)
+{
+    const char *end = s.s + (s.n - needle.n) + 1;
+
+    for (const char *p = s.s; p < end; p++) {
+        p = memchr(p, needle.s[0], (size_t)(end - p));
+        if (!p)
+            return -1;
+        if (kr_bytes_eq(p, needle.s, needle.n))
+            return p - s.s;
+    }
+    return -1;
 }
 
 ptrdiff_t kr_str_find(kr_str s, kr_str needle)
@@ -42,6 +58,8 @@ ptrdiff_t kr_str_find(kr_str s, kr_str needle)
         return 0;
     if (s.n < needle.n)
         return -1;
+    if (needle.n <= FIND_SHORT)
+        return find_short(s, needle);
     p = memmem(s.s, s.n, needle.s, needle.n);
     return p ? p - s.s : -1;
 }

@@ -8,6 +8,17 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Headers of libkrcel are C, for programs in C++ too. */
+#ifdef __cplusplus
+#define KR_C_BEGIN extern "C" {
+#define KR_C_END }
+#else
+#define KR_C_BEGIN
+#define KR_C_END
+#endif
+
+KR_C_BEGIN
+
 typedef struct {
     const char *s; /* not NUL-terminated in general; may be NULL when n is 0 */
     size_t n;      /* bytes */
@@ -74,5 +85,7 @@ uint64_t kr_str_hash(kr_str s); /* in-memory hash (xxHash3); not for storage */
  * i64 only. Return false (and write nothing) on anything else or overflow. */
 bool kr_str_i64(kr_str s, int64_t *out);
 bool kr_str_u64(kr_str s, uint64_t *out);
+
+KR_C_END
 
 #endif

@@ -124,3 +124,49 @@ size_t kr_utf8_offset(kr_str s, size_t i)
         kr_utf8_decode(s.s + at, s.n - at, &len);
     return at;
 }
+
+/* --- on a terminal ---------------------------------------------------------------------------- */
+
+struct range {
+    uint32_t from, to;
+};
+
+static bool within(const struct range *ranges, size_t n, uint32_t rune)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (rune >= ranges[i].from && rune <= ranges[i].to)
+            return true;
+    }
+    return false;
+}
+
+/* Source: Unicode UAX 11 (East Asian Width W and F, by block) and the marks of general category Mn
+ * that ordinary texts have. */
+static uint32_t columns_of(uint32_t rune)
+{
+    static const struct range none[] = {
+        {0x0300, 0x036F}, {0x200B, 0x200F}, {0x20D0, 0x20FF}, {0xFE00, 0xFE0F}, {0xFEFF, 0xFEFF},
+    };
+    static const struct range wide[] = {
+        {0x1100, 0x115F},   {0x2E80, 0x303E},   {0x3041, 0x4DBF},   {0x4E00, 0xA4CF},
+        {0xA960, 0xA97F},   {0xAC00, 0xD7A3},   {0xF900, 0xFAFF},   {0xFE30, 0xFE6F},
+        {0xFF01, 0xFF60},   {0xFFE0, 0xFFE6},   {0x1F300, 0x1F64F}, {0x1F680, 0x1F6FF},
+        {0x1F900, 0x1F9FF}, {0x20000, 0x3FFFD},
+    };
+
+    if (rune < 0x0300)
+        return 1;
+    if (within(none, sizeof(none) / sizeof(*none), rune))
+        return 0;
+    return within(wide, sizeof(wide) / sizeof(*wide), rune) ? 2 : 1;
+}
+
+size_t kr_utf8_columns(kr_str s)
+{
+    size_t n = 0;
+    uint32_t len;
+
+    for (size_t i = 0; i < s.n; i += len)
+        n += columns_of(kr_utf8_decode(s.s + i, s.n - i, &len));
+    return n;
+}

@@ -16,5 +16,7 @@ size_t kr_utf8_count(kr_str s); /* code points; each invalid byte counts one */
 /* Byte offset of code point number i; s.n when there are fewer. */
 size_t kr_utf8_offset(kr_str s, size_t i);
 bool kr_ascii(kr_str s);
+/* Columns that s takes on a terminal: wide characters (CJK, emoji) two, combining ones none. */
+size_t kr_utf8_columns(kr_str s);
 
 #endif

@@ -16,6 +16,8 @@
 
 #include "cel/base/mem.h"
 
+KR_C_BEGIN
+
 enum kr_kind {
     KR_NONE = 0, /* no value: absent */
     KR_NULL,
@@ -57,7 +59,9 @@ typedef struct kr_val {
     };
 } kr_val;
 
+#ifndef __cplusplus
 _Static_assert(sizeof(kr_val) == 16, "kr_val is passed in two registers");
+#endif
 
 struct kr_pair {
     kr_val key;
@@ -188,5 +192,7 @@ int kr_val_cmp_key(kr_val a, kr_val b);
  * 0 for KR_NONE and for nothing else. */
 uint64_t kr_digest(kr_val v);
 const char *kr_kind_name(enum kr_kind kind);
+
+KR_C_END
 
 #endif

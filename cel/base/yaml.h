@@ -12,6 +12,8 @@
 #include "cel/base/err.h"
 #include "cel/base/val.h"
 
+KR_C_BEGIN
+
 enum {
     KR_YAML_DEPTH_MAX = 100,
     KR_YAML_NODES_MAX = 1000 * 1000, /* values after alias expansion, all documents together */
@@ -40,5 +42,7 @@ struct kr_yaml_place {
  * deepest value on the way. Aliases and << are not followed. False: the document is not there. */
 bool kr_yaml_locate(kr_str text, uint32_t doc, const kr_str *names, uint32_t n,
                     struct kr_yaml_place *out);
+
+KR_C_END
 
 #endif

@@ -102,8 +102,27 @@ TEST(kr_map, can_change_while_it_is_stepped_through)
     assert_int_equal(m.n, 0);
 }
 
+/* No copy of a key is made: not when it is put, and not when it is put again from elsewhere. */
+TEST(kr_map, borrows_its_keys_where_it_is_told_to)
+{
+    char first[] = "a/one", second[] = "a/one";
+    KR_AUTO(kr_map) m = {.borrows = true};
+    uint64_t allocs;
+
+    kr_map_put(&m, KR_S("a/two"), &value[2]);
+    allocs = kr_alloc_count();
+    assert_null(kr_map_put(&m, kr_str_c(first), &value[1]));
+    assert_ptr_equal(kr_map_put(&m, kr_str_c(second), &value[3]), &value[1]);
+    assert_true(kr_alloc_count() == allocs);
+    memset(first, 'x', sizeof first - 1); /* not looked at any more */
+    assert_ptr_equal(kr_map_get(&m, KR_S("a/one")), &value[3]);
+    assert_ptr_equal(kr_map_del(&m, KR_S("a/one")), &value[3]);
+    expect_order(&m, "a/two ");
+}
+
 int main(void)
 {
     return RUN(T(kr_map, keeps_the_order_of_insertion), T(kr_map, agrees_with_a_plain_list),
-               T(kr_map, can_change_while_it_is_stepped_through));
+               T(kr_map, can_change_while_it_is_stepped_through),
+               T(kr_map, borrows_its_keys_where_it_is_told_to));
 }

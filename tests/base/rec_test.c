@@ -124,6 +124,34 @@ TEST(kr_rec, a_share_is_the_same_to_the_last_bit)
     kr_arena_fini(&a);
 }
 
+/* The names of the ApplySet and of the instance stand once for all children, from the first child on. */
+TEST(kr_rec, children_of_an_instance_share_what_says_whose_they_are)
+{
+    struct kr_arena a = {0};
+    struct kr_rec init = {.item = -1, .ref.namespace = KR_S("ns"), .ref.name = KR_S("web")}, *r[3];
+
+    init.part_of = KR_S("applyset-0123456789-0123456789-0123456789-0123456789-v1");
+    init.instance_id = KR_S("11111111-2222-3333-4444-555555555555");
+    r[0] = kr_rec_freeze(&init);
+    init.part_of = kr_strdup(&a, init.part_of);
+    init.ref.namespace = KR_S("");
+    r[1] = kr_rec_freeze(&init);
+    init.instance_id = KR_S("");
+    r[2] = kr_rec_freeze(&init);
+    kr_arena_fini(&a);
+    assert_ptr_equal(r[0]->part_of.s, r[1]->part_of.s);
+    assert_ptr_equal(r[0]->instance_id.s, r[1]->instance_id.s);
+    assert_ptr_not_equal(r[0]->part_of.s, r[2]->part_of.s);
+    assert_true(kr_str_eq(r[1]->instance_id, KR_S("11111111-2222-3333-4444-555555555555")));
+    assert_true(kr_str_eq(r[0]->part_of, r[2]->part_of) && r[2]->instance_id.n == 0);
+    assert_in_range(kr_rec_bytes(r[0]), sizeof(struct kr_rec), sizeof(struct kr_rec) + 40);
+    assert_true(kr_str_is(kr_rec_key(r[0]), "ns/web") && kr_str_is(kr_rec_key(r[1]), "/web"));
+    kr_rec_drop(r[0]);
+    kr_rec_drop(r[1]);
+    assert_true(kr_str_starts(r[2]->part_of, KR_S("applyset-")));
+    kr_rec_drop(r[2]);
+}
+
 TEST(kr_rec, a_newer_version_is_written_where_it_fits)
 {
     struct kr_arena a = {0};
@@ -132,9 +160,12 @@ TEST(kr_rec, a_newer_version_is_written_where_it_fits)
 
     assert_true(kr_rec_renew(r, &now));
     assert_true(kr_str_is(r->version, "99") && r->version_u == 99 && r->generation == 3);
-    now.version = KR_S("100");
+    now.version = KR_S("9999");
+    assert_true(kr_rec_renew(r, &now));
+    assert_true(kr_str_is(r->version, "9999"));
+    now.version = KR_S("10000");
     assert_false(kr_rec_renew(r, &now));
-    assert_true(kr_str_is(r->version, "99"));
+    assert_true(kr_str_is(r->version, "9999"));
     kr_rec_drop(r);
     kr_arena_fini(&a);
 }
@@ -145,5 +176,6 @@ int main(void)
                T(kr_rec, an_empty_record_is_legal),
                T(kr_rec, what_many_have_is_shared_and_goes_with_the_last),
                T(kr_rec, a_share_is_the_same_to_the_last_bit),
+               T(kr_rec, children_of_an_instance_share_what_says_whose_they_are),
                T(kr_rec, a_newer_version_is_written_where_it_fits));
 }

@@ -90,9 +90,21 @@ TEST(kr_utf8, ascii_is_seen_at_every_position)
     }
 }
 
+TEST(kr_utf8, wide_characters_take_two_columns_and_marks_none)
+{
+    assert_int_equal(kr_utf8_columns(KR_S("")), 0);
+    assert_int_equal(kr_utf8_columns(KR_S("abc")), 3);
+    assert_int_equal(kr_utf8_columns(KR_S("\xc3\xa9")), 1);
+    assert_int_equal(kr_utf8_columns(KR_S("e\xcc\x81")), 1);
+    assert_int_equal(kr_utf8_columns(KR_S("\xe6\x97\xa5\xe6\x9c\xac")), 4);
+    assert_int_equal(kr_utf8_columns(KR_S("\xf0\x9f\x98\x80!")), 3);
+    assert_int_equal(kr_utf8_columns(KR_S("\xff")), 1);
+}
+
 int main(void)
 {
     return RUN(T(kr_utf8, every_code_point_survives), T(kr_utf8, bad_sequences_are_refused),
                T(kr_utf8, what_is_no_code_point_becomes_the_replacement),
-               T(kr_utf8, counts_and_offsets_agree), T(kr_utf8, ascii_is_seen_at_every_position));
+               T(kr_utf8, counts_and_offsets_agree), T(kr_utf8, ascii_is_seen_at_every_position),
+               T(kr_utf8, wide_characters_take_two_columns_and_marks_none));
 }

@@ -14,7 +14,7 @@ static const char *const schema_json =
     "\"labels\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}},"
     "\"open\":{\"type\":\"object\",\"x-kubernetes-preserve-unknown-fields\":true}}}";
 
-/* The type of an expression over s (typed), d (dyn), or the diagnostics. */
+/* The type of an expression over s (typed), d (dyn) and any, or the diagnostics. */
 static const char *check(struct kr_arena *a, const char *text)
 {
     struct kr_err err = KR_ERR_NONE;
@@ -25,6 +25,7 @@ static const char *check(struct kr_arena *a, const char *text)
     EXPECT_OK(cel_schema_read(a, test_json(a, schema_json), &s, &err), &err);
     cel_env_var(env, KR_S("s"), cel_type_of_schema(a, s, KR_S("__type_s")), s);
     cel_env_var(env, KR_S("d"), CEL_T_DYN, NULL);
+    cel_env_var(env, KR_S("any"), CEL_T_ANY, NULL);
     if (cel_compile(a, env, kr_str_c(text), &p, &err) < 0)
         return kr_cstr(a, kr_err_str(&err));
     return kr_cstr(a, cel_type_print(a, cel_prog_type(p)));
@@ -42,6 +43,8 @@ TEST(check, infers_types)
     EXPECT_TEXT(check(&a, "optional.none()"), "optional_type(dyn)");
     EXPECT_TEXT(check(&a, "type(1)"), "type(int)");
     EXPECT_TEXT(check(&a, "d.x.y + 1"), "int");
+    EXPECT_TEXT(check(&a, "{?'k': any}"), "map(string, any)");
+    EXPECT_TEXT(check(&a, "[?any, ?d]"), "list(any)");
     kr_arena_fini(&a);
 }
 
@@ -91,6 +94,11 @@ TEST(check, tells_mistakes_in_cel_gos_words)
         "be list, map, or dynamic)\n"
         " | 1.map(x, x)\n"
         " | ^");
+    /* A variable is no type, and its fields are not looked at. */
+    EXPECT_TEXT(check(&a, "d{x: nope}"),
+                "ERROR: <input>:1:2: undeclared reference to 'd' (in container '')\n"
+                " | d{x: nope}\n"
+                " | .^");
     EXPECT_TEXT(check(&a, "true && 1"), "ERROR: <input>:1:9: expected type 'bool' but found 'int'\n"
                                         " | true && 1\n"
                                         " | ........^");

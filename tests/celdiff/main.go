@@ -209,6 +209,8 @@ func departure(expr string, theirs, ours outcome) string {
 		return "a NUL in a text"
 	case theirs.kind == "error" && strings.HasPrefix(theirs.text, "no such key: ") && ours.kind != "compile" && strings.Contains(expr, "optional"):
 		return "an optional inside of something dynamic"
+	case theirs.text == "optional.none() dereference" && ours.kind == "value" && strings.Contains(expr, "optional") && chained.MatchString(expr):
+		return "an optional inside of something dynamic"
 	case strings.Contains(theirs.typ+expr, "uantity") && addOrSub.MatchString(expr):
 		return "a quantity changed by add or sub"
 	}
@@ -228,6 +230,9 @@ var loopVariable = regexp.MustCompile(`argument is not an identifier|must be a s
 var unfindableKey = regexp.MustCompile(`^insert failed: key (\[.*|\{.*|optional.*|NaN) already exists$`)
 
 var addOrSub = regexp.MustCompile(`\.(add|sub)\(`)
+
+// An optional selection from what was selected: a[b][?c], a[b].?c.
+var chained = regexp.MustCompile(`\](\[\?|\.\?)`)
 
 // same compares one outcome of cel-go with ours.
 func same(theirs, ours outcome) bool {
