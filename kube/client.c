@@ -26,7 +26,9 @@ struct kube_client {
     void *seen_arg;
 
     struct kr_link waiting, flying, delayed, done; /* struct kube_req.link, by state */
-    uint32_t busy_n, waiting_n, flying_n;
+    uint32_t busy_n, flying_n;
+    uint32_t flow_waiting[KUBE_FLOWS], flow_flying[KUBE_FLOWS];
+    uint32_t flows_n;         /* that fly, but for 0 */
     uint32_t limit;           /* of flying_n */
     uint32_t good_n;          /* successes since the limit changed */
     uint64_t round;           /* counts the halvings */
@@ -123,9 +125,27 @@ uint32_t kube_client_busy_n(const struct kube_client *client)
     return client->busy_n;
 }
 
+/* May one more of the flow fly? Whoever hangs, or asks for much, leaves room for the others. */
+static bool has_share(const struct kube_client *client, uint8_t flow)
+{
+    uint32_t others_n = client->flows_n - (client->flow_flying[flow] > 0);
+    uint32_t share = client->limit / (others_n + 2);
+
+    return flow == 0 || client->flow_flying[flow] < (share ? share : 1);
+}
+
 uint32_t kube_client_waiting_n(const struct kube_client *client)
 {
-    return client->waiting_n;
+    uint32_t n = 0;
+
+    for (uint32_t f = 0; f < KUBE_FLOWS; f++)
+        n += has_share(client, (uint8_t)f) ? client->flow_waiting[f] : 0;
+    return n;
+}
+
+uint32_t kube_client_flow_waiting_n(const struct kube_client *client, uint8_t flow)
+{
+    return client->flow_waiting[flow];
 }
 
 /* --- completion ------------------------------------------------------------------------------- */
@@ -339,7 +359,7 @@ static void on_delay_over(struct kube_timer *timer)
     kr_link_remove(&req->link);
     kr_link_push(first->next, &req->link); /* in front: it has waited already */
     req->state = R_WAITING;
-    client->waiting_n++;
+    client->flow_waiting[req->flow]++;
     pump(client);
 }
 
@@ -414,6 +434,8 @@ static void on_end(struct kube_exchange *x, int rc, const struct kr_err *err)
     KR_ASSERT(req->state == R_FLYING);
     client->c->ops->timer_stop(client->c, &req->timer);
     client->flying_n--;
+    if (--client->flow_flying[req->flow] == 0 && req->flow)
+        client->flows_n--;
     if (rc == 0)
         limit_adapt(client, req);
     if (req->cancelled || req->timed_out || !repeated(req, rc))
@@ -439,7 +461,9 @@ static void send_now(struct kube_req *req)
     kr_link_remove(&req->link);
     kr_link_push(&client->flying, &req->link);
     req->state = R_FLYING;
-    client->waiting_n--;
+    client->flow_waiting[req->flow]--;
+    if (client->flow_flying[req->flow]++ == 0 && req->flow)
+        client->flows_n++;
     client->flying_n++;
     if (req->tries++ == 0)
         req->started_ms = now_ms;
@@ -484,12 +508,28 @@ static bool take_token(struct kube_client *client)
     return false;
 }
 
+/* The first that waits and whose flow has room; NULL: none. */
+static struct kube_req *next_to_send(struct kube_client *client)
+{
+    for (struct kr_link *l = client->waiting.next; l != &client->waiting; l = l->next) {
+        struct kube_req *req = KR_OWNER(l, struct kube_req, link);
+
+        if (has_share(client, req->flow))
+            return req;
+    }
+    return NULL;
+}
+
 /* Sends what may be sent, in order. */
 static void pump(struct kube_client *client)
 {
-    while (client->flying_n < client->limit && !kr_link_empty(&client->waiting) &&
-           take_token(client))
-        send_now(KR_OWNER(client->waiting.next, struct kube_req, link));
+    while (client->flying_n < client->limit) {
+        struct kube_req *req = next_to_send(client);
+
+        if (!req || !take_token(client))
+            return;
+        send_now(req);
+    }
 }
 
 /* --- the owner's side ------------------------------------------------------------------------- */
@@ -591,7 +631,7 @@ void kube_req_start(struct kube_client *client, struct kube_req *req)
     }
     kr_link_push(&client->waiting, &req->link);
     req->state = R_WAITING;
-    client->waiting_n++;
+    client->flow_waiting[req->flow]++;
     pump(client);
 }
 
@@ -607,7 +647,7 @@ void kube_req_cancel(struct kube_req *req)
         return;
     case R_WAITING:
     case R_DELAYED:
-        req->client->waiting_n -= req->state == R_WAITING;
+        req->client->flow_waiting[req->flow] -= req->state == R_WAITING;
         req->unsent = !req->seen;
         req->client->c->ops->timer_stop(req->client->c, &req->timer);
         break;

@@ -22,6 +22,7 @@
 enum {
     KUBE_IN_FLIGHT_MAX = 64,
     KUBE_IN_FLIGHT_MIN = 2,
+    KUBE_FLOWS = 256,                   /* of requests: see kube_req.flow */
     KUBE_BODY_MAX = 64 * 1024 * 1024,   /* bytes of a response */
     KUBE_REQUEST_MAX = 3 * 1024 * 1024, /* bytes of a request body; the server's own limit */
     KUBE_REQUEST_TIMEOUT_MS = 30 * 1000,
@@ -81,8 +82,11 @@ void kube_client_on_ready(struct kube_client *client, void (*wake)(void *arg), v
 void kube_client_turn(struct kube_client *client);
 /* Requests that wait or fly. */
 uint32_t kube_client_busy_n(const struct kube_client *client);
-/* Requests that wait for their turn; those that wait for a repeat are not among them. */
+/* Requests that wait for their turn; those that wait for a repeat are not among them, nor those whose
+ * flow has its share in flight: these wait for their own kind. */
 uint32_t kube_client_waiting_n(const struct kube_client *client);
+/* All of a flow that wait for their turn. */
+uint32_t kube_client_flow_waiting_n(const struct kube_client *client, uint8_t flow);
 /* Cancels all requests; their callbacks come with KR_E_CANCELED. */
 void kube_client_cancel_all(struct kube_client *client);
 
@@ -108,7 +112,10 @@ struct kube_req {
     const char *accept;      /* NULL: application/json */
     kr_str query;            /* further query, "limit=500&continue=..." */
     uint32_t timeout_ms;     /* 0: KUBE_REQUEST_TIMEOUT_MS */
-    bool raw;                /* do not parse the body: read it with kube_req_body */
+    uint8_t
+        flow; /* whose it is, 0: nobody's. What may be in flight is shared by the flows that have
+                     something there, and one more that may come */
+    bool raw; /* do not parse the body: read it with kube_req_body */
     const struct kr_json_opts
         *items; /* split list: on_item gets the items as they arrive (arg too) */
     kube_done_fn *on_done;

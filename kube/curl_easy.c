@@ -138,7 +138,8 @@ static void set_connection(struct kube_xfer *f, const struct kube_config *c,
     } else if (t->loopback) {
         curl_easy_setopt(e, CURLOPT_PROXY, "");
     }
-    if (!f->x->stream)
+    if (!f->x->stream &&
+        strcmp(f->x->method, "GET") == 0) /* lists are long; answers to writes are not */
         curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 64L * 1024);
 }
 

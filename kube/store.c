@@ -21,6 +21,8 @@
  */
 #include "kube/store.h"
 
+#include "kube/keyset.h"
+
 #include "cel/base/banned.h"
 
 struct tomb {
@@ -42,6 +44,11 @@ struct kube_store {
     uint64_t seen;  /* version reached by the watch; 0: unknown */
     size_t bytes;   /* of the records in objects */
 
+    kube_keep_fn *keep; /* NULL: everything is kept */
+    void *keep_arg;
+    enum kube_store_key keep_by;
+    struct kube_keyset dropped, dropping; /* names that the filter dropped; those of filling */
+
     struct kr_map objects;   /* "namespace/name" -> struct kr_rec, one reference each */
     struct kr_map filling;   /* the list being received */
     struct kr_map early;     /* from responses since that list was begun */
@@ -51,6 +58,9 @@ struct kube_store {
     struct kr_arena scratch; /* of one call */
     kr_val object;           /* of one call: what the record was made of; KR_NONE: not at hand */
 };
+
+/* Maps of records: the key of each stands in the record. */
+static const struct kr_map no_recs = {.borrows = true};
 
 /* --- life ------------------------------------------------------------------------------------- */
 
@@ -65,6 +75,7 @@ struct kube_store *kube_store_new(const struct kube_store_opts *opts)
     s->pool = opts->pool;
     s->changes = opts->changes;
     s->projection = kube_projection_new();
+    s->objects = s->filling = s->early = no_recs;
     kr_link_init(&s->listed);
     return s;
 }
@@ -74,7 +85,7 @@ static void recs_clear(struct kr_map *m)
     kr_map_each (e, m)
         kr_rec_drop(e->val);
     kr_map_fini(m);
-    *m = (struct kr_map){0};
+    *m = no_recs;
 }
 
 void kube_store_free(struct kube_store *s)
@@ -89,6 +100,8 @@ void kube_store_free(struct kube_store *s)
     kr_map_each (e, &s->tombs)
         kr_free(e->val);
     kr_map_fini(&s->tombs);
+    kube_keyset_fini(&s->dropped);
+    kube_keyset_fini(&s->dropping);
     kube_projection_free(s->projection);
     kr_arena_fini(&s->names);
     kr_arena_fini(&s->scratch);
@@ -251,14 +264,14 @@ static bool is_newer(const struct kr_rec *now, const struct kr_rec *old)
 }
 
 /* Puts r (takes the reference) into m in the place of an older one. */
-static void rec_put(struct kr_map *m, kr_str key, struct kr_rec *r)
+static void rec_put(struct kr_map *m, struct kr_rec *r)
 {
-    kr_rec_drop(kr_map_put(m, key, r));
+    kr_rec_drop(kr_map_put(m, kr_rec_key(r), r));
 }
 
-static void visible_put(struct kube_store *s, kr_str key, struct kr_rec *r)
+static void visible_put(struct kube_store *s, struct kr_rec *r)
 {
-    struct kr_rec *old = kr_map_put(&s->objects, key, kr_rec_hold(r));
+    struct kr_rec *old = kr_map_put(&s->objects, kr_rec_key(r), kr_rec_hold(r));
 
     s->bytes += kr_rec_bytes(r);
     s->bytes -= old ? kr_rec_bytes(old) : 0;
@@ -295,16 +308,6 @@ static int make_view(struct kube_store *s, kr_val object, struct kr_rec *view, s
     kr_arena_reset(&s->scratch);
     return kube_view(s->projection, s->gvr, complete(s, object), s->manager, s->pool, &s->scratch,
                      view, err);
-}
-
-/* The same as a record. Returns a reference. */
-static int make_rec(struct kube_store *s, kr_val object, struct kr_rec **out, struct kr_err *err)
-{
-    struct kr_rec view;
-
-    KR_TRY(make_view(s, object, &view, err));
-    *out = kube_freeze(s->projection, &view, &s->scratch);
-    return 0;
 }
 
 /* Nothing of old that anybody can see has changed: then old is the record of the newer version too, for all
@@ -355,6 +358,128 @@ static void tombs_expire(struct kube_store *s)
     }
 }
 
+/* --- the filter ------------------------------------------------------------------------------- */
+
+void kube_store_filter(struct kube_store *s, enum kube_store_key by, kube_keep_fn *keep, void *arg)
+{
+    s->keep = keep;
+    s->keep_arg = arg;
+    s->keep_by = by;
+}
+
+static bool is_kept(const struct kube_store *s, kr_val object)
+{
+    kr_val meta = kr_get(object, KR_S("metadata"));
+    kr_str key;
+
+    if (!s->keep)
+        return true;
+    if (s->keep_by == KUBE_KEY_UID)
+        key = kr_text(kr_get(meta, KR_S("uid")));
+    else
+        key = kr_text(kr_get(kr_get(meta, KR_S("labels")), KR_S("kro.run/instance-id")));
+    return (key.n == 0 && s->keep_by == KUBE_KEY_INSTANCE) || s->keep(s->keep_arg, key, object);
+}
+
+static bool rec_is_kept(const struct kube_store *s, const struct kr_rec *r)
+{
+    kr_str key = s->keep_by == KUBE_KEY_UID ? r->uid : r->instance_id;
+
+    return (key.n == 0 && s->keep_by == KUBE_KEY_INSTANCE) || s->keep(s->keep_arg, key, KR_V_NONE);
+}
+
+static struct kube_keyset *drops(struct kube_store *s)
+{
+    return s->is_filling ? &s->dropping : &s->dropped;
+}
+
+/* An object that the filter does not keep: only its name is remembered; where an earlier state of it was
+ * kept, that is gone. key lives in the scratch arena. */
+static void drop(struct kube_store *s, kr_val object, kr_str key)
+{
+    struct kr_map *m = s->is_filling ? &s->filling : &s->objects;
+    kr_str version = kr_at_str(object, "metadata.resourceVersion");
+    struct kr_rec *old = kr_map_get(m, key);
+    uint64_t version_u;
+
+    if (!kr_str_u64(version, &version_u))
+        version_u = 0;
+    if (old && version_u && version_u < old->version_u)
+        return; /* the past of an object that is kept by now */
+    if (s->keep_by == KUBE_KEY_INSTANCE)
+        kube_keyset_add(drops(s), kr_str_hash(key));
+    if (old && s->is_filling)
+        kr_rec_drop(kr_map_del(m, key));
+    else if (old)
+        visible_delete(s, key);
+}
+
+static void see_object(struct kube_store *s, kr_val object)
+{
+    uint64_t version_u;
+
+    if (!s->is_filling && kr_str_u64(kr_at_str(object, "metadata.resourceVersion"), &version_u) &&
+        version_u > s->seen)
+        s->seen = version_u;
+}
+
+/* Whether the object, which comes from the watch, is not kept; then it has been dealt with. */
+static bool filtered(struct kube_store *s, kr_val object)
+{
+    kr_str key;
+
+    if (!s->keep)
+        return false;
+    kr_arena_reset(&s->scratch);
+    key = key_of(s, kr_at_str(object, "metadata.namespace"), kr_at_str(object, "metadata.name"));
+    if (is_kept(s, object)) {
+        kube_keyset_del(drops(s), kr_str_hash(key));
+        return false;
+    }
+    see_object(s, object);
+    drop(s, object, key);
+    return true;
+}
+
+void kube_store_sift(struct kube_store *s, void (*gone)(void *arg, struct kr_rec *rec), void *arg)
+{
+    KR_ASSERT(s->keep);
+    kr_map_each (e, &s->objects) {
+        struct kr_rec *r = e->val;
+
+        if (rec_is_kept(s, r))
+            continue;
+        if (s->keep_by == KUBE_KEY_INSTANCE)
+            kube_keyset_add(&s->dropped, kr_str_hash(kr_map_key(e)));
+        s->bytes -= kr_rec_bytes(r);
+        kr_map_del(&s->objects, kr_map_key(e));
+        if (gone)
+            gone(arg, r);
+        kr_rec_drop(r);
+    }
+}
+
+bool kube_store_dropped(const struct kube_store *s, kr_str namespace, kr_str name)
+{
+    struct kr_arena a = {0};
+    kr_str key = kr_fmt(&a, KR_FMT "/" KR_FMT, KR_ARG(namespace), KR_ARG(name));
+    bool has = kube_keyset_has(&s->dropped, kr_str_hash(key));
+
+    kr_arena_fini(&a);
+    return has;
+}
+
+void kube_store_undrop(struct kube_store *s, kr_str namespace, kr_str name)
+{
+    kr_arena_reset(&s->scratch);
+    kube_keyset_del(&s->dropped, kr_str_hash(key_of(s, namespace, name)));
+}
+
+uint32_t kube_store_dropped_n(const struct kube_store *s)
+{
+    return s->dropped.n;
+}
+
 /* --- from the watch --------------------------------------------------------------------------- */
 
 void kube_store_list_begin(struct kube_store *s)
@@ -368,6 +493,7 @@ void kube_store_list_abort(struct kube_store *s)
 {
     recs_clear(&s->filling);
     recs_clear(&s->early);
+    kube_keyset_fini(&s->dropping);
     s->is_filling = false;
 }
 
@@ -386,7 +512,7 @@ static void merge_early(struct kube_store *s, uint64_t version)
 
         /* without numbers to compare, the list is trusted: what is newer comes with the stream */
         if (listed ? r->version_u > 0 && r->version_u > listed->version_u : !deleted)
-            rec_put(&s->filling, kr_map_key(e), kr_rec_hold(r));
+            rec_put(&s->filling, kr_rec_hold(r));
     }
     recs_clear(&s->early);
 }
@@ -427,21 +553,25 @@ void kube_store_list_done_at(struct kube_store *s, kr_str version)
         v = 0;
     tombs_expire(s);
     bury(s);
+    synced->back = v > 0 && v < s->seen;
     s->seen = v > 0 ? v : highest_version(&s->filling);
     merge_early(s, v);
     s->objects = s->filling;
-    s->filling = (struct kr_map){0};
+    s->filling = no_recs;
     s->is_filling = false;
     s->synced = true;
+    kube_keyset_fini(&s->dropped);
+    s->dropped = s->dropping;
+    s->dropping = (struct kube_keyset){0};
     s->bytes = 0;
     kr_map_each (e, &s->objects) {
-        struct kr_rec *was = kr_map_get(&old, kr_map_key(e));
+        struct kr_rec *was = kr_map_get(&old, kr_map_key(e)), *came = e->val;
 
-        if (renewed(s, was, e->val)) {
-            kr_rec_drop(e->val);
-            e->val = kr_rec_hold(was);
+        if (renewed(s, was, came)) {
+            kr_map_put(&s->objects, kr_rec_key(was), kr_rec_hold(was));
+            kr_rec_drop(came);
         } else {
-            report(s, was, e->val);
+            report(s, was, came);
         }
         s->bytes += kr_rec_bytes(e->val);
     }
@@ -451,12 +581,8 @@ void kube_store_list_done_at(struct kube_store *s, kr_str version)
     }
     recs_clear(&old);
     synced->synced = true;
+    synced->run = s->run;
     list_change(s, synced);
-}
-
-void kube_store_list_done(struct kube_store *s)
-{
-    kube_store_list_done_at(s, (kr_str){0});
 }
 
 static void see_version(struct kube_store *s, uint64_t version)
@@ -471,6 +597,8 @@ int kube_store_put(struct kube_store *s, kr_val object, struct kr_err *err)
     struct kr_rec view, *old, *r;
     kr_str key;
 
+    if (filtered(s, object))
+        return 0;
     KR_TRY(make_view(s, object, &view, err));
     key = rec_key(s, &view);
     see_version(s, view.version_u);
@@ -482,12 +610,24 @@ int kube_store_put(struct kube_store *s, kr_val object, struct kr_err *err)
     r = kube_freeze(s->projection, &view, &s->scratch);
     s->object = object;
     if (s->is_filling)
-        rec_put(m, key, kr_rec_hold(r));
+        rec_put(m, kr_rec_hold(r));
     else if (!tomb_of(s, key, r->uid))
-        visible_put(s, key, r);
+        visible_put(s, r);
     s->object = KR_V_NONE;
     kr_rec_drop(r);
     return 0;
+}
+
+/* The end of an object of which only the name was remembered, if that. */
+static bool forgotten(struct kube_store *s, kr_val object)
+{
+    kr_str key;
+
+    kr_arena_reset(&s->scratch);
+    see_object(s, object);
+    key = key_of(s, kr_at_str(object, "metadata.namespace"), kr_at_str(object, "metadata.name"));
+    kube_keyset_del(drops(s), kr_str_hash(key));
+    return !is_kept(s, object) && !kr_map_get(s->is_filling ? &s->filling : &s->objects, key);
 }
 
 int kube_store_delete(struct kube_store *s, kr_val object, struct kr_err *err)
@@ -496,6 +636,8 @@ int kube_store_delete(struct kube_store *s, kr_val object, struct kr_err *err)
     struct kr_rec view, *old;
     kr_str key;
 
+    if (s->keep && forgotten(s, object))
+        return 0;
     KR_TRY(make_view(s, object, &view, err));
     key = rec_key(s, &view);
     see_version(s, view.version_u);
@@ -537,22 +679,42 @@ static void claim_echo(struct kube_store *s, const struct kr_rec *r)
     }
 }
 
+/* The record of an answer. Where the watch was faster it is the one that is here, so that nobody holds a
+ * second one of the same. Takes over the view's owned set. Returns a reference. */
+static struct kr_rec *answered(struct kube_store *s, uint64_t run, kr_str key,
+                               const struct kr_rec *view)
+{
+    struct kr_rec *here = run == s->run ? kr_map_get(&s->objects, key) : NULL;
+    struct kr_bits bits;
+
+    if (!here || !kr_str_eq(here->version, view->version) ||
+        kube_diff(here, view, &s->scratch, &bits))
+        return kube_freeze(s->projection, view, &s->scratch);
+    kr_fieldset_drop(view->owned);
+    return kr_rec_hold(here);
+}
+
 int kube_store_response(struct kube_store *s, uint64_t run, kr_val object, struct kr_rec **out,
                         struct kr_err *err)
 {
-    struct kr_rec *r;
+    struct kr_rec view, *r;
     kr_str key;
 
-    KR_TRY(make_rec(s, object, &r, err));
-    key = rec_key(s, r);
+    KR_TRY(make_view(s, object, &view, err));
+    key = rec_key(s, &view);
+    r = answered(s, run, key, &view);
     s->answering = true;
-    if (run == s->run) {
+    if (run == s->run && !is_kept(s, object)) {
+        drop(s, object, key); /* whoever asked no longer has the instance */
+    } else if (run == s->run) {
+        if (s->keep)
+            kube_keyset_del(drops(s), kr_str_hash(key));
         if (!is_past(s, key, r) && is_newer(r, kr_map_get(&s->objects, key)))
-            visible_put(s, key, r);
+            visible_put(s, r);
         else
             claim_echo(s, r);
         if (s->is_filling && is_newer(r, kr_map_get(&s->early, key)))
-            rec_put(&s->early, key, kr_rec_hold(r));
+            rec_put(&s->early, kr_rec_hold(r));
     }
     s->answering = false;
     if (out)

@@ -7,6 +7,9 @@
  * later arrival wins), and so is the echo of our own write. Responses to requests sent before the
  * current list was started are ignored.
  *
+ * A filter drops objects at parse, before anything of them is read but the key that it looks at. Of
+ * those only a hash of the name is remembered (kube_store_dropped).
+ *
  * Changes go to a list that the turn takes as a whole. A change whose bits are empty is never
  * listed: the event ends here.
  */
@@ -29,9 +32,12 @@ struct kube_change {
     struct kr_rec *old;       /* a reference, or NULL: was absent */
     struct kr_rec *now;       /* a reference, or NULL: is gone */
     bool synced;              /* no object: the store's first list, or a later one, is complete */
-    bool own;                 /* shows what the answer to a request of ours shows */
-    struct kr_arena arena;    /* of bits */
-    struct kr_bits bits;      /* see kube_diff */
+    uint64_t run;             /* of synced: that list's run */
+    bool back; /* of synced: the list is older than what was known: the server went back to
+                                 a former state */
+    bool own;  /* shows what the answer to a request of ours shows */
+    struct kr_arena arena;  /* of bits */
+    struct kr_bits bits;    /* see kube_diff */
     kr_str taken, taken_by; /* a field of our manager that somebody took ("spec.replicas"), and who
                                  (may be empty); in arena; empty: none */
 
@@ -79,7 +85,6 @@ KR_MUST int kube_store_list_item(struct kube_store *s, kr_val object, struct kr_
 /* Swap, report, synced. version: the list's resourceVersion; an object that is only known from a
  * response to one of our requests is kept if it is newer than that. */
 void kube_store_list_done_at(struct kube_store *s, kr_str version);
-void kube_store_list_done(struct kube_store *s);  /* the same without a version: all are kept */
 void kube_store_list_abort(struct kube_store *s); /* the shadow is dropped; legal without one */
 KR_MUST int kube_store_put(struct kube_store *s, kr_val object, struct kr_err *err);
 KR_MUST int kube_store_delete(struct kube_store *s, kr_val object, struct kr_err *err);
@@ -94,6 +99,26 @@ KR_MUST int kube_store_response(struct kube_store *s, uint64_t run, kr_val objec
  * version: of that final object; 0: unknown. */
 void kube_store_response_gone(struct kube_store *s, uint64_t run, kr_str namespace, kr_str name,
                               kr_str uid, uint64_t version);
+
+/* --- the filter ------------------------------------------------------------------------------- */
+
+/* What a filter looks at. */
+enum kube_store_key {
+    KUBE_KEY_UID,      /* metadata.uid */
+    KUBE_KEY_INSTANCE, /* the label kro.run/instance-id; an object without it is always kept */
+};
+/* Whether an object with that key is kept. object: as it came, KR_NONE when the store is sifted. */
+typedef bool kube_keep_fn(void *arg, kr_str key, kr_val object);
+/* For what comes from now on; what is there already stays until kube_store_sift. */
+void kube_store_filter(struct kube_store *s, enum kube_store_key by, kube_keep_fn *keep, void *arg);
+/* Drops all that the filter no longer keeps, without a report; gone (may be NULL) gets each. */
+void kube_store_sift(struct kube_store *s, void (*gone)(void *arg, struct kr_rec *rec), void *arg);
+/* Is an object of that name there (or one with the same hash) that the filter, by KUBE_KEY_INSTANCE, has
+ * dropped? */
+bool kube_store_dropped(const struct kube_store *s, kr_str namespace, kr_str name);
+/* It is known not to be: forgets it. */
+void kube_store_undrop(struct kube_store *s, kr_str namespace, kr_str name);
+uint32_t kube_store_dropped_n(const struct kube_store *s);
 
 /* Bytes held in records, for metrics. */
 size_t kube_store_bytes(const struct kube_store *s);

@@ -52,9 +52,11 @@ struct kube_watch {
     struct kr_sm sm;
     struct kube_client *client;
     struct kube_store *store;
-    kr_str namespace, label_selector, field_selector; /* live in names */
-    bool streaming_list;                              /* the server may have it */
-    bool bookmarks;                                   /* the server sends them */
+    kr_str namespace, field_selector; /* live in names */
+    struct kr_buf label_selector;
+    bool streaming_list;   /* the server may have it */
+    bool paused;           /* in W_BACKOFF without a timer */
+    bool bookmarks;        /* the server sends them */
     bool relist;           /* what is outstanding ends for a list from scratch */
     uint32_t failures_n;   /* in a row */
     uint32_t gone_n;       /* 410 in a row, without an event in between */
@@ -297,7 +299,7 @@ static void add_selectors(struct kube_watch *w)
 {
     if (w->label_selector.n > 0) {
         kr_buf_str(&w->url, KR_S("&labelSelector="));
-        kube_query_escape(&w->url, w->label_selector);
+        kube_query_escape(&w->url, kr_buf_view(&w->label_selector));
     }
     if (w->field_selector.n > 0) {
         kr_buf_str(&w->url, KR_S("&fieldSelector="));
@@ -622,6 +624,7 @@ static void last_word(struct kube_watch *w)
     kr_buf_fini(&w->list_version);
     kr_buf_fini(&w->refusal);
     kr_buf_fini(&w->url);
+    kr_buf_fini(&w->label_selector);
     kr_arena_fini(&w->names);
     if (w->closed)
         w->closed(w, w->closed_arg);
@@ -663,7 +666,8 @@ struct kube_watch *kube_watch_new(struct kube_client *client, struct kube_store 
     w->client = client;
     w->store = store;
     w->namespace = kr_strdup(&w->names, opts->namespace);
-    w->label_selector = kr_strdup(&w->names, opts->label_selector);
+    kr_buf_init(&w->label_selector, opts->label_selector.n + KUBE_SELECTOR_MAX);
+    kr_buf_str(&w->label_selector, opts->label_selector);
     w->field_selector = kr_strdup(&w->names, opts->field_selector);
     w->streaming_list = !opts->no_streaming_list;
     w->timer.fn = on_timer;
@@ -671,11 +675,28 @@ struct kube_watch *kube_watch_new(struct kube_client *client, struct kube_store 
     w->items = (struct kr_json_opts){.split = "items", .on_item = on_item, .arg = w};
     kr_buf_init(&w->version, VERSION_MAX);
     kr_buf_init(&w->url, URL_REST_MAX + 3 * (TOKEN_MAX + VERSION_MAX + opts->namespace.n +
-                                             opts->label_selector.n + opts->field_selector.n));
+                                             opts->label_selector.n + KUBE_SELECTOR_MAX +
+                                             opts->field_selector.n));
     list_reset(w);
-    w->sm = (struct kr_sm){.states = watch_states, .cur = list_state(w), .name = "watch"};
-    watch_step(w);
+    w->paused = opts->paused;
+    w->sm = (struct kr_sm){
+        .states = watch_states, .cur = w->paused ? W_BACKOFF : list_state(w), .name = "watch"};
+    if (!w->paused)
+        watch_step(w);
     return w;
+}
+
+void kube_watch_select(struct kube_watch *w, kr_str label_selector, bool relist)
+{
+    KR_ASSERT(label_selector.n <= KUBE_SELECTOR_MAX);
+    kr_buf_reset(&w->label_selector);
+    kr_buf_str(&w->label_selector, label_selector);
+    if (w->paused) {
+        w->paused = false;
+        go(w, list_state(w));
+    } else if (relist) {
+        kube_watch_relist(w);
+    }
 }
 
 void kube_watch_relist(struct kube_watch *w)
@@ -715,11 +736,6 @@ const struct kr_err *kube_watch_error(const struct kube_watch *w)
 uint32_t kube_watch_failures_n(const struct kube_watch *w)
 {
     return w->failures_n;
-}
-
-kr_str kube_watch_version(const struct kube_watch *w)
-{
-    return kr_buf_view(&w->version);
 }
 
 const char *kube_watch_state(const struct kube_watch *w)

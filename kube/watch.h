@@ -34,6 +34,7 @@ enum {
     KUBE_BACKOFF_MIN_MS = 800, /* client-go reflector's: 0.8 s to 30 s, doubling, with jitter */
     KUBE_BACKOFF_MAX_MS = 30 * 1000,
     KUBE_WATCH_DOC_MAX = 16 * 1024 * 1024, /* bytes of one event */
+    KUBE_SELECTOR_MAX = 1024,              /* bytes of a selector that is given later */
     KUBE_INITIAL_TRIES = 3, /* streaming lists that break off before pages are used for good */
 };
 
@@ -44,6 +45,7 @@ struct kube_watch_opts {
     kr_str label_selector; /* as in the query; empty: none */
     kr_str field_selector;
     bool no_streaming_list; /* the server is known not to have it */
+    bool paused;            /* asks nothing before kube_watch_select */
 };
 
 typedef void kube_watch_closed_fn(struct kube_watch *w, void *arg);
@@ -54,6 +56,10 @@ struct kube_watch *kube_watch_new(struct kube_client *client, struct kube_store 
                                   const struct kube_watch_opts *opts);
 /* Lists from scratch (the projection became wider); the stored objects stay visible meanwhile. */
 void kube_watch_relist(struct kube_watch *w);
+/* Another label selector (KUBE_SELECTOR_MAX bytes at most), for lists and streams that begin from now on.
+ * relist: begins one from scratch now; a paused watch begins anyway. Without, what is open goes on
+ * with the selector it has: right where the new one is narrower and the caller ignores the rest. */
+void kube_watch_select(struct kube_watch *w, kr_str label_selector, bool relist);
 /* Stops w and frees it; `closed` (may be NULL) is the last word, on a later turn. Legal in every
  * state, once. */
 void kube_watch_close(struct kube_watch *w, kube_watch_closed_fn *closed, void *arg);
@@ -61,7 +67,6 @@ void kube_watch_close(struct kube_watch *w, kube_watch_closed_fn *closed, void *
 const struct kr_err *kube_watch_error(const struct kube_watch *w);
 /* How often it failed in a row. */
 uint32_t kube_watch_failures_n(const struct kube_watch *w);
-kr_str kube_watch_version(const struct kube_watch *w); /* resourceVersion reached */
 const char *kube_watch_state(const struct kube_watch *w);
 /* Called from the loop when the text of kube_watch_error changes (to NULL too); fn may be NULL. */
 void kube_watch_on_trouble(struct kube_watch *w, void (*fn)(struct kube_watch *w, void *arg),

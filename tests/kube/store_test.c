@@ -167,11 +167,35 @@ TEST(kube_store, an_object_without_a_visible_difference_keeps_its_record)
     EXPECT_TEXT(changes(&f), "~b synced ");
     assert_ptr_equal(kube_store_get(f.s, KR_S("n"), KR_S("a")), held);
     assert_true(held->version_u == 9);
-    put(&f, "a", "10", 1); /* does not fit */
-    assert_true(kube_store_get(f.s, KR_S("n"), KR_S("a"))->version_u == 10);
-    put(&f, "a", "11", 2);
+    put(&f, "a", "10", 1); /* a digit more */
+    assert_true(held->version_u == 10);
+    put(&f, "a", "1000", 1); /* does not fit */
+    assert_true(kube_store_get(f.s, KR_S("n"), KR_S("a"))->version_u == 1000);
+    put(&f, "a", "1001", 2);
     EXPECT_TEXT(changes(&f), "~a ");
     kr_rec_drop(held);
+    fixture_fini(&f);
+}
+
+/* Whoever is faster, the watch or the answer: there is one record of what both show. */
+TEST(kube_store, an_answer_that_the_watch_has_told_gets_the_record_that_is_here)
+{
+    struct fixture f;
+    struct kr_err err = KR_ERR_NONE;
+    struct kr_rec *got = NULL;
+    uint64_t run;
+
+    fixture_init(&f);
+    list(&f, "7");
+    run = kube_store_run(f.s);
+    put(&f, "a", "8", 5);
+    EXPECT_OK(kube_store_response(f.s, run, object(&f, "a", "8", 5), &got, &err), &err);
+    assert_ptr_equal(got, kube_store_get(f.s, KR_S("n"), KR_S("a")));
+    kr_rec_drop(got);
+    EXPECT_OK(kube_store_response(f.s, run, object(&f, "a", "7", 4), &got, &err), &err);
+    assert_ptr_not_equal(got, kube_store_get(f.s, KR_S("n"), KR_S("a"))); /* of the past: its own */
+    assert_true(got->version_u == 7);
+    kr_rec_drop(got);
     fixture_fini(&f);
 }
 
@@ -540,6 +564,7 @@ int main(void)
 {
     return RUN(T(kube_store, a_list_is_visible_when_it_is_complete),
                T(kube_store, an_object_without_a_visible_difference_keeps_its_record),
+               T(kube_store, an_answer_that_the_watch_has_told_gets_the_record_that_is_here),
                T(kube_store, items_of_a_list_get_kind_and_version_of_the_type),
                T(kube_store, a_second_list_replaces_whatever_its_versions),
                T(kube_store, an_aborted_list_leaves_no_trace),
