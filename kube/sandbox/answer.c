@@ -75,24 +75,38 @@ kr_val sandbox__cause(struct kr_arena *a, const char *reason, kr_str message, kr
     return kr_mapb_done(&b);
 }
 
+/* Each once, as the server's message has them. */
+static kr_str causes_text(struct kr_arena *a, kr_val causes)
+{
+    struct kr_buf b = KR_BUF_IN(a, MESSAGE_MAX);
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < causes.n; i++) {
+        uint32_t k = 0;
+
+        while (k < i && !kr_equal(causes.list[k], causes.list[i]))
+            k++;
+        if (k == i)
+            kr_buf_fmt(&b, "%s" KR_FMT ": " KR_FMT, n++ ? ", " : "",
+                       KR_ARG(kr_at_str(causes.list[i], "field")),
+                       KR_ARG(kr_at_str(causes.list[i], "message")));
+    }
+    return n > 1 ? kr_fmt(a, "[" KR_FMT "]", KR_ARG(kr_buf_view(&b))) : kr_buf_view(&b);
+}
+
 int sandbox__invalid(struct sandbox_call *c, kr_val causes)
 {
-    KR_AUTO(kr_buf) text = KR_BUF(MESSAGE_MAX);
     const struct sandbox_type *t = c->t.type;
+    kr_str text = kr_fmt(c->a, KR_FMT "%s" KR_FMT " \"" KR_FMT "\" is invalid: " KR_FMT,
+                         KR_ARG(t->kind), t->group.n ? "." : "", KR_ARG(t->group),
+                         KR_ARG(c->t.name), KR_ARG(causes_text(c->a, causes)));
     kr_val v = kr_map_sorted(NULL, 0);
 
-    kr_buf_fmt(&text, KR_FMT "%s" KR_FMT " \"" KR_FMT "\" is invalid: %s", KR_ARG(t->kind),
-               t->group.n ? "." : "", KR_ARG(t->group), KR_ARG(c->t.name), causes.n > 1 ? "[" : "");
-    for (uint32_t i = 0; i < causes.n; i++)
-        kr_buf_fmt(&text, "%s" KR_FMT ": " KR_FMT, i ? ", " : "",
-                   KR_ARG(kr_at_str(causes.list[i], "field")),
-                   KR_ARG(kr_at_str(causes.list[i], "message")));
-    kr_buf_fmt(&text, "%s", causes.n > 1 ? "]" : "");
     v = kr_with(c->a, v, "kind", KR_V_STR("Status"));
     v = kr_with(c->a, v, "apiVersion", KR_V_STR("v1"));
     v = kr_with(c->a, v, "metadata", kr_map_sorted(NULL, 0));
     v = kr_with(c->a, v, "status", KR_V_STR("Failure"));
-    v = kr_with(c->a, v, "message", kr_string(kr_strdup(c->a, kr_buf_view(&text))));
+    v = kr_with(c->a, v, "message", kr_string(text));
     v = kr_with(c->a, v, "reason", KR_V_STR("Invalid"));
     v = kr_with(c->a, v, "details.name", kr_string(c->t.name));
     if (t->group.n)

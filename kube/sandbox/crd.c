@@ -50,6 +50,8 @@ static void read_type(struct sandbox *s, struct sandbox_type *t, kr_val crd)
     t->kinds = cel_kinds_new();
     if (cel_kinds_add_crd(t->kinds, crd, NULL) < 0)
         (void)0; /* a schema that cannot be read merges as one that says nothing */
+    sandbox__rules_fini(&t->rules);
+    t->rules = (struct sandbox_rules){0};
     kr_arena_fini(&t->arena);
     t->arena = (struct kr_arena){0};
     t->gone = false;

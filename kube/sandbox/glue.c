@@ -232,7 +232,9 @@ int sandbox__checked(struct sandbox_call *c, kr_val old, kr_val *next, bool appl
     if (u.n && u.strict)
         return refuse_unknown(&u);
     *next = v;
-    causes = c->t.type->builtin ? sandbox_valid_causes(c->a, c->t.type->kind, old, v)
-                                : sandbox__schema_causes(c->a, c->t.version->openapi, old, v);
-    return causes.n ? sandbox__invalid(c, causes) : sandbox__names_checked(c, v);
+    causes = c->t.type->builtin
+                 ? sandbox_valid_causes(c->a, c->t.type->kind, old, v)
+                 : sandbox__schema_causes(c->a, &c->t.type->rules, c->t.version->openapi, old, v);
+    causes = sandbox__meta_causes(c, old, v, causes);
+    return causes.n ? sandbox__invalid(c, causes) : 0;
 }

@@ -21,8 +21,8 @@ kr_val sandbox__managed(struct sandbox_call *c, kr_val old, kr_val next);
 bool sandbox__same_managed(kr_val x, kr_val y);
 /* Unknown fields dropped (or refused, as fieldValidation says), defaults by schema, validation. */
 int sandbox__checked(struct sandbox_call *c, kr_val old, kr_val *next, bool apply);
-/* Are its names ones? names.c */
-int sandbox__names_checked(struct sandbox_call *c, kr_val v);
+/* What v's metadata is refused for as a change of old (KR_NONE: a creation), and then the others. names.c */
+kr_val sandbox__meta_causes(struct sandbox_call *c, kr_val old, kr_val v, kr_val others);
 /* Policies of the cluster; next KR_NONE: a deletion. policy.c */
 int sandbox__admitted(struct sandbox_call *c, kr_val old, kr_val next);
 

@@ -17,6 +17,7 @@
 #include "cel/schema.h"
 #include "kube/builtin.h"
 #include "kube/sandbox/sandbox.h"
+#include "kube/sandbox/schema.h"
 
 /* --- objects ---------------------------------------------------------------------------------- */
 
@@ -106,6 +107,7 @@ struct sandbox_type {
     struct kr_arena arena;   /* names and versions */
     char *key;               /* "resource.group" */
     struct cel_kinds *kinds; /* schemas of a definition's versions; NULL: built-in */
+    struct sandbox_rules rules;
 };
 
 struct sandbox {

@@ -5,6 +5,8 @@
  */
 #include "kube/sandbox/glue.h"
 
+#include <stdlib.h>
+
 #include "cel/base/banned.h"
 
 enum { SUBDOMAIN_MAX = 253, LABEL_MAX = 63 };
@@ -122,12 +124,74 @@ static void check_definition(struct sandbox_call *c, kr_val v, struct kr_listb *
                                     KR_S("spec.versions")));
 }
 
-int sandbox__names_checked(struct sandbox_call *c, kr_val v)
+static bool has(kr_val list, kr_val v)
+{
+    KR_LIST_EACH (item, list) {
+        if (kr_equal(*item, v))
+            return true;
+    }
+    return false;
+}
+
+static int by_text(const void *x, const void *y)
+{
+    return kr_str_cmp(*(const kr_str *)x, *(const kr_str *)y);
+}
+
+/* Finalizers that v has and old has not, as Go prints them: []string{"a", "b"}. Empty: none. */
+static kr_str new_finalizers(struct kr_arena *a, kr_val old, kr_val v)
+{
+    kr_val list = kr_at(v, "metadata.finalizers"), was = kr_at(old, "metadata.finalizers");
+    struct kr_buf b = KR_BUF_IN(a, KR_ERR_MAX);
+    kr_str *names = kr_new_n(a, kr_str, list.kind == KR_LIST ? list.n + 1 : 1);
+    uint32_t n = 0;
+
+    KR_LIST_EACH (item, list) {
+        if (!has(was, *item))
+            names[n++] = kr_text(*item);
+    }
+    qsort(names, n, sizeof *names, by_text);
+    for (uint32_t i = 0; i < n; i++) {
+        if (i == 0 || !kr_str_eq(names[i], names[i - 1]))
+            kr_buf_fmt(&b, "%s\"" KR_FMT "\"", b.n ? ", " : "", KR_ARG(names[i]));
+    }
+    return kr_buf_view(&b);
+}
+
+static void check_finalizers(struct sandbox_call *c, kr_val old, kr_val v, struct kr_listb *causes)
+{
+    kr_str extra = KR_S("");
+
+    if (kr_at(old, "metadata.deletionTimestamp").kind == KR_STRING)
+        extra = new_finalizers(c->a, old, v);
+    if (extra.n)
+        kr_listb_add(
+            causes,
+            sandbox__cause(c->a, "FieldValueForbidden",
+                           kr_fmt(c->a,
+                                  "Forbidden: no new finalizers can be added if the object "
+                                  "is being deleted, found new finalizers []string{" KR_FMT "}",
+                                  KR_ARG(extra)),
+                           KR_S("metadata.finalizers")));
+}
+
+/* Of a change the server looks at metadata twice, at labels thrice (of a ConfigMap once more), and says
+ * so each time. */
+kr_val sandbox__meta_causes(struct sandbox_call *c, kr_val old, kr_val v, kr_val others)
 {
     struct kr_listb causes = KR_LISTB(c->a);
+    int labels_again = old.kind == KR_NONE ? 0 : sandbox__is(c->t.type, "", "configmaps") ? 2 : 1;
 
-    check_name(c, v, &causes);
-    check_labels(c, v, &causes);
-    check_definition(c, v, &causes);
-    return causes.n ? sandbox__invalid(c, kr_listb_done(&causes)) : 0;
+    while (labels_again-- > 0)
+        check_labels(c, v, &causes);
+    for (int i = 0; i < (old.kind == KR_NONE ? 1 : 2); i++) {
+        check_name(c, v, &causes);
+        check_labels(c, v, &causes);
+        check_finalizers(c, old, v, &causes);
+    }
+    KR_LIST_EACH (cause, others)
+        kr_listb_add(&causes, *cause);
+    if (causes.n == 0)
+        check_definition(c, v, &causes);
+    return kr_listb_done(&causes);
 }

@@ -213,6 +213,8 @@ static kr_val list_meta(struct sandbox_call *c, const struct page *p)
         kr_mapb_put(&b, KR_S("continue"), kr_string(token_text(c->a, p->version, p->next)));
         if (!p->filter.labels && !p->filter.fields && !p->filter.name.n)
             kr_mapb_put(&b, KR_S("remainingItemCount"), kr_int((int64_t)p->rest));
+    } else if (!c->t.type->builtin) { /* lists of those are no Go struct: nothing is left out */
+        kr_mapb_put(&b, KR_S("continue"), KR_V_STR(""));
     }
     return kr_mapb_done(&b);
 }

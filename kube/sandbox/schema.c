@@ -108,6 +108,7 @@ kr_val sandbox__schema_normal(struct kr_arena *a, kr_val schema, kr_val v, bool 
 
 struct check {
     struct kr_arena *a;
+    struct sandbox_rules *rules;
     struct kr_listb causes;
 };
 
@@ -213,14 +214,22 @@ static int64_t limit(kr_val schema, const char *name)
     return v.kind == KR_INT ? v.i : v.kind == KR_DOUBLE ? (int64_t)v.d : -1;
 }
 
-static bool matches(kr_str text, kr_str pattern)
-{
-    char err[CEL__REGEX_ERR_MAX];
-    struct cel__regex *re = cel__regex_new(pattern.s, pattern.n, err);
-    bool found = re == NULL || cel__regex_find(re, text.s, text.n, 0, NULL, NULL);
+/* A pattern, compiled. */
+struct pattern {
+    struct cel__regex *re; /* NULL: it is none, and refuses nothing */
+};
 
-    cel__regex_free(re);
-    return found; /* a pattern that is none refuses nothing */
+static bool matches(struct check *c, kr_str text, kr_str pattern)
+{
+    struct pattern *p = kr_map_get(&c->rules->patterns, pattern);
+    char err[CEL__REGEX_ERR_MAX];
+
+    if (p == NULL) {
+        p = KR_ALLOC(struct pattern);
+        p->re = cel__regex_new(pattern.s, pattern.n, err);
+        kr_map_put(&c->rules->patterns, pattern, p);
+    }
+    return p->re == NULL || cel__regex_find(p->re, text.s, text.n, 0, NULL, NULL);
 }
 
 static void check_string(struct check *c, kr_val schema, kr_val v, kr_str path)
@@ -237,7 +246,7 @@ static void check_string(struct check *c, kr_val schema, kr_val v, kr_str path)
     if (min >= 0 && n < min)
         INVALID(c, path, KR_FMT ": " KR_FMT " in body should be at least %" PRId64 " chars long",
                 KR_ARG(shown(c, v)), KR_ARG(path), min);
-    if (pattern.n && !matches(kr_text(v), pattern))
+    if (pattern.n && !matches(c, kr_text(v), pattern))
         INVALID(c, path, KR_FMT ": " KR_FMT " in body should match '" KR_FMT "'",
                 KR_ARG(shown(c, v)), KR_ARG(path), KR_ARG(pattern));
     if (kr_str_is(format, "date-time") && !kr_time_parse(kr_text(v), &seconds, &nanos))
@@ -346,24 +355,62 @@ static void check_list(struct check *c, kr_val schema, kr_val old, kr_val v, kr_
 
 /* --- rules in CEL ----------------------------------------------------------------------------- */
 
-/* The value `self` with names as CEL writes them is the value itself: our CEL reads maps. */
+/* A rule, compiled. */
+struct rule {
+    struct kr_arena arena;
+    const struct cel_prog *prog; /* NULL: it is none, and err says why */
+    struct kr_err err;
+};
+
+/* `self` is of any type: names as CEL writes them are those of the value, for our CEL reads maps. */
+static const struct rule *compiled(struct check *c, kr_str text)
+{
+    struct rule *r = kr_map_get(&c->rules->rules, text);
+    struct cel_env *env;
+
+    if (r)
+        return r;
+    r = KR_ALLOC(struct rule);
+    kr_map_put(&c->rules->rules, text, r);
+    env = cel_env_new(&r->arena, CEL_LIB_STD | CEL_LIB_EXT | CEL_LIB_EXT_MORE | CEL_LIB_K8S |
+                                     CEL_LIB_K8S_MORE);
+    cel_env_var(env, KR_S("self"), CEL_T_DYN, NULL);
+    cel_env_var(env, KR_S("oldSelf"), CEL_T_DYN, NULL);
+    if (cel_compile(&r->arena, env, text, &r->prog, &r->err) < 0)
+        r->prog = NULL;
+    return r;
+}
+
+void sandbox__rules_fini(struct sandbox_rules *rules)
+{
+    kr_map_each (e, &rules->rules) {
+        struct rule *r = e->val;
+
+        kr_arena_fini(&r->arena);
+        kr_free(r);
+    }
+    kr_map_each (e, &rules->patterns) {
+        struct pattern *p = e->val;
+
+        cel__regex_free(p->re);
+        kr_free(p);
+    }
+    kr_map_fini(&rules->rules);
+    kr_map_fini(&rules->patterns);
+}
+
 static bool rule_holds(struct check *c, kr_val rule, kr_val old, kr_val v, struct kr_err *err)
 {
     KR_AUTO(kr_arena) a = {0};
-    struct cel_env *env = cel_env_new(&a, CEL_LIB_STD | CEL_LIB_EXT | CEL_LIB_EXT_MORE |
-                                              CEL_LIB_K8S | CEL_LIB_K8S_MORE);
-    const struct cel_prog *prog;
+    const struct rule *r = compiled(c, kr_at_str(rule, "rule"));
     kr_val slots[2] = {v, old}, out = KR_V_NONE;
-    struct cel_run run = {.slots = slots, .slots_n = KR_N(slots)};
+    struct cel_run run = {.a = &a, .slots = slots, .slots_n = KR_N(slots)};
 
-    cel_env_var(env, KR_S("self"), CEL_T_DYN, NULL);
-    cel_env_var(env, KR_S("oldSelf"), CEL_T_DYN, NULL);
-    if (cel_compile(&a, env, kr_at_str(rule, "rule"), &prog, err) < 0)
+    if (r->prog == NULL) {
+        *err = r->err;
         return false;
-    run.a = &a;
-    if (cel_eval(prog, &run, &out, err) < 0)
-        return false;
-    return kr_is_true(out);
+    }
+    return cel_eval(r->prog, &run, &out, err) == 0 && kr_is_true(out);
 }
 
 static bool mentions_old(kr_str rule)
@@ -393,7 +440,7 @@ static void check_rules(struct check *c, kr_val schema, kr_val old, kr_val v, kr
 
 static bool is_valid(struct check *c, kr_val schema, kr_val v, uint32_t depth)
 {
-    struct check inner = {.a = c->a, .causes = KR_LISTB(c->a)};
+    struct check inner = {.a = c->a, .rules = c->rules, .causes = KR_LISTB(c->a)};
 
     check(&inner, schema, KR_V_NONE, v, KR_S("x"), depth);
     return inner.causes.n == 0;
@@ -462,9 +509,10 @@ static void check(struct check *c, kr_val schema, kr_val old, kr_val v, kr_str p
     check_rules(c, schema, old, v, path);
 }
 
-kr_val sandbox__schema_causes(struct kr_arena *a, kr_val schema, kr_val old, kr_val v)
+kr_val sandbox__schema_causes(struct kr_arena *a, struct sandbox_rules *rules, kr_val schema,
+                              kr_val old, kr_val v)
 {
-    struct check c = {.a = a, .causes = KR_LISTB(a)};
+    struct check c = {.a = a, .rules = rules, .causes = KR_LISTB(a)};
 
     if (schema.kind == KR_MAP)
         check(&c, schema, old, v, KR_S(""), 0);

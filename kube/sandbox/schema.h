@@ -10,6 +10,7 @@
 #define SANDBOX_SCHEMA_H
 
 #include "cel/base/buf.h"
+#include "cel/base/map.h"
 #include "cel/base/val.h"
 
 enum { SANDBOX_CAUSES_MAX = 100 };
@@ -22,8 +23,16 @@ typedef void sandbox_unknown_fn(void *arg, kr_str path);
  * apply has made: there they stay, and are refused). */
 kr_val sandbox__schema_normal(struct kr_arena *a, kr_val schema, kr_val v, bool applied,
                               sandbox_unknown_fn *fn, void *arg);
+
+/* Rules in CEL and patterns, each compiled when it is first needed. Zero is none yet. */
+struct sandbox_rules {
+    struct kr_map rules, patterns; /* by text */
+};
+void sandbox__rules_fini(struct sandbox_rules *r);
+
 /* The causes (sandbox__cause) for which v is refused: an empty list when it is right. old (KR_NONE: a
- * creation) is for rules on transitions. */
-kr_val sandbox__schema_causes(struct kr_arena *a, kr_val schema, kr_val old, kr_val v);
+ * creation) is for rules on transitions. What is compiled comes to rules. */
+kr_val sandbox__schema_causes(struct kr_arena *a, struct sandbox_rules *rules, kr_val schema,
+                              kr_val old, kr_val v);
 
 #endif

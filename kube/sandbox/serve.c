@@ -35,6 +35,7 @@ struct sandbox_server {
     uint16_t port;
     uint64_t requests_n; /* for faults */
     bool running;        /* inside MHD_run */
+    bool resumed;        /* a connection, meanwhile: it waits for the next run */
     uv_poll_t poll;
     uv_timer_t timer;
     uint32_t handles_n; /* not closed yet */
@@ -125,6 +126,7 @@ static void resume(struct exchange *x)
         return;
     x->suspended = false;
     MHD_resume_connection(x->c);
+    x->server->resumed = true;
     if (!x->server->running && !x->server->closing)
         uv_timer_start(&x->server->timer, on_timer, 0, 0);
 }
@@ -420,9 +422,12 @@ static void run(struct sandbox_server *server)
     if (server->closing)
         return;
     server->running = true;
+    server->resumed = false;
     MHD_run(server->daemon);
     server->running = false;
-    if (MHD_get_timeout(server->daemon, &timeout_ms) == MHD_YES)
+    if (server->resumed) /* nothing else would wake it: MHD_get_timeout does not tell */
+        uv_timer_start(&server->timer, on_timer, 0, 0);
+    else if (MHD_get_timeout(server->daemon, &timeout_ms) == MHD_YES)
         uv_timer_start(&server->timer, on_timer, timeout_ms, 0);
     else
         uv_timer_stop(&server->timer);

@@ -322,6 +322,19 @@ static bool ended(const struct sandbox_type *t, const struct sandbox_obj *o, kr_
            !(sandbox__is(t, "", "namespaces") && kr_at(v, "spec.finalizers").n > 0);
 }
 
+/* A deletion is told with the state that was stored before it, under the version of the end. */
+static void add_deletion(struct sandbox *s, struct sandbox_type *t, struct sandbox_obj *was)
+{
+    KR_AUTO(kr_arena) a = {0};
+    KR_AUTO(kr_buf) json = KR_BUF(SANDBOX_OBJECT_MAX * 2);
+    struct sandbox_obj *last =
+        obj_new(&a, sandbox__value(&a, t, NULL, was), s->version, &json, NULL);
+
+    KR_ASSERT(last != NULL); /* it was stored */
+    add_event(s, t, SANDBOX_DELETED, was, last);
+    sandbox__obj_drop(last);
+}
+
 int sandbox__commit(struct sandbox *s, struct sandbox_type *t, struct sandbox_obj *old, kr_val next,
                     bool remove, struct sandbox_obj **out, struct kr_err *err)
 {
@@ -345,7 +358,10 @@ int sandbox__commit(struct sandbox *s, struct sandbox_type *t, struct sandbox_ob
         sandbox__tree_put(&t->objects, sandbox__obj_hold(now));
     }
     *out = sandbox__obj_hold(now); /* what follows may change the object again */
-    add_event(s, t, change, was, now);
+    if (change == SANDBOX_DELETED)
+        add_deletion(s, t, was);
+    else
+        add_event(s, t, change, was, now);
     sandbox__changed(s, t, change, was, now, next);
     sandbox__obj_drop(was);
     sandbox__obj_drop(now);

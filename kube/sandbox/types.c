@@ -48,6 +48,7 @@ struct sandbox_type *sandbox__type_new(struct sandbox *s, kr_str group, kr_str r
 void sandbox__type_free(struct sandbox_type *t)
 {
     cel_kinds_free(t->kinds);
+    sandbox__rules_fini(&t->rules);
     sandbox__forget(t, 0);
     kr_free(t->events);
     sandbox__tree_fini(&t->objects);

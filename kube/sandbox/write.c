@@ -12,6 +12,7 @@
 #include "cel/base/json.h"
 #include "cel/base/yaml.h"
 #include "kube/sandbox/glue.h"
+#include "kube/sandbox/protobuf.h"
 #include "kube/sandbox/work.h"
 
 #include "cel/base/banned.h"
@@ -31,7 +32,7 @@ static int bad_request(struct sandbox_call *c, const char *text)
     return sandbox__fail(c, 400, "BadRequest", "%s", text);
 }
 
-/* Parses the body, JSON or YAML: 0, or the status of a refusal. */
+/* Parses the body, JSON, YAML or protobuf: 0, or the status of a refusal. */
 int sandbox__body(struct sandbox_call *c, kr_val *out)
 {
     struct kr_err err = KR_ERR_NONE;
@@ -42,13 +43,13 @@ int sandbox__body(struct sandbox_call *c, kr_val *out)
     *out = KR_V_NONE;
     if (text.n == 0)
         return 0;
-    if (kr_str_find(c->q->content_type, KR_S("protobuf")) >= 0 ||
-        kr_str_find(c->q->content_type, KR_S("cbor")) >= 0)
+    if (kr_str_find(c->q->content_type, KR_S("cbor")) >= 0)
         return sandbox__fail(c, 415, "UnsupportedMediaType",
-                             "the sandbox takes JSON and YAML, not " KR_FMT
-                             " (kubectl: use apply or create -f)",
+                             "the sandbox takes JSON, YAML and protobuf, not " KR_FMT,
                              KR_ARG(c->q->content_type));
-    if (text.s[0] == '{' || text.s[0] == '[') {
+    if (kr_str_starts(c->q->content_type, KR_S("application/vnd.kubernetes.protobuf"))) {
+        rc = sandbox_protobuf_read(c->a, c->q->body, out, &err);
+    } else if (text.s[0] == '{' || text.s[0] == '[') {
         rc = kr_json_parse(c->a, text, out, &err);
     } else {
         rc = kr_yaml_parse(c->a, text, &docs, &err);
@@ -333,11 +334,11 @@ static int check_absent(struct write *w, kr_val v)
 
     if (uid.n == 0)
         return 0;
-    return conflict(w->c,
-                    kr_cstr(w->c->a, kr_fmt(w->c->a,
-                                            "uid mismatch: the provided object specified uid " KR_FMT
-                                            ", and no existing object was found",
-                                            KR_ARG(uid))));
+    return conflict(
+        w->c, kr_cstr(w->c->a, kr_fmt(w->c->a,
+                                      "uid mismatch: the provided object specified uid " KR_FMT
+                                      ", and no existing object was found",
+                                      KR_ARG(uid))));
 }
 
 /* What /scale takes becomes a change of the object. */

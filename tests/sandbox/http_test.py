@@ -7,8 +7,11 @@
 import argparse
 import http.client
 import json
+import queue
+import resource
 import socket
 import ssl
+import threading
 import unittest
 
 from sandbox import Sandbox
@@ -56,9 +59,27 @@ class Http(unittest.TestCase):
             self.assertEqual(json.loads(r.readline())["type"], "ADDED")
             self.assertEqual(r.read(), b"")
 
+    def test_a_watch_tells_each_change_without_another_request(self):
+        told = queue.Queue()
+
+        def follow(r):
+            for line in iter(r.readline, b""):
+                told.put(json.loads(line)["object"]["data"]["v"])
+
+        with Sandbox(KROC, "--plain") as s:
+            _, r = open_watch(s, MAPS + "?watch=1&labelSelector=x%3D1")
+            threading.Thread(target=follow, args=(r,), daemon=True).start()
+            c = s.connect()
+            s.request("POST", MAPS, {"metadata": {"name": "a", "labels": {"x": "1"}}, "data": {"v": "0"}}, c)
+            self.assertEqual(told.get(timeout=10), "0")
+            for i in range(1, 100):
+                c.request("PATCH", MAPS + "/a", json.dumps({"data": {"v": str(i)}}), {"Content-Type": "application/merge-patch+json"})
+                self.assertEqual(c.getresponse().read()[:1], b"{")
+                self.assertEqual(told.get(timeout=10), str(i))
+
     def test_idle_watches_and_a_slow_reader_do_not_disturb_a_writer(self):
         with Sandbox(KROC, "--plain") as s:
-            idle = [open_watch(s, MAPS + f"?watch=1&labelSelector=n%3D{i}") for i in range(200)]
+            idle = [open_watch(s, MAPS + f"?watch=1&labelSelector=n%3D{i}") for i in range(1000)]
             slow = open_watch(s, MAPS + "?watch=1")
             c = s.connect()
             for i in range(300):
@@ -116,4 +137,6 @@ if __name__ == "__main__":
     p.add_argument("--kroc", required=True)
     a, rest = p.parse_known_args()
     KROC = a.kroc
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, hard) if hard > 0 else 8192, hard))  # a thousand watches, twice
     unittest.main(argv=["http_test.py", *rest], warnings="ignore")

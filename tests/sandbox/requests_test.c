@@ -246,6 +246,53 @@ TEST(sandbox, scale_changes_the_replicas)
     client_close(&c);
 }
 
+TEST(sandbox, an_object_being_deleted_takes_no_new_finalizers)
+{
+    const char *a = "{\"metadata\":{\"name\":\"a\",\"finalizers\":[\"x.test/a\",\"x.test/b\"]}}";
+    struct client c;
+
+    client_open(&c, NULL);
+    client_do(&c, "POST", MAPS, a);
+    client_do(&c, "DELETE", MAPS "/a", NULL);
+    assert_int_equal(client_patch(&c, "merge", MAPS "/a",
+                                  "{\"metadata\":{\"finalizers\":[\"x.test/c\",\"x.test/a\"]}}"),
+                     422);
+    EXPECT_TEXT(
+        kr_cstr(&c.a, client_at(&c, "message")),
+        "ConfigMap \"a\" is invalid: metadata.finalizers: Forbidden: no new finalizers can be "
+        "added if the object is being deleted, found new finalizers []string{\"x.test/c\"}");
+    assert_int_equal(
+        client_patch(&c, "merge", MAPS "/a", "{\"metadata\":{\"finalizers\":[\"x.test/a\"]}}"),
+        200);
+    client_close(&c);
+}
+
+TEST(sandbox, a_deletion_shows_what_was_stored_last)
+{
+    const char *a =
+        "{\"metadata\":{\"name\":\"a\",\"finalizers\":[\"x.test/a\"]},\"data\":{\"k\":\"v\"}}";
+    KR_AUTO(kr_buf) out = KR_BUF(1 << 20);
+    struct sandbox_watch *w;
+    struct client c;
+
+    client_open(&c, NULL);
+    client_do(&c, "POST", MAPS, a);
+    client_do(&c, "DELETE", MAPS "/a", NULL);
+    w = client_watch(&c,
+                     MAPS "?watch=1&resourceVersion=0&sendInitialEvents=false&resourceVersionMatch="
+                          "NotOlderThan");
+    assert_int_equal(client_patch(&c, "merge", MAPS "/a",
+                                  "{\"metadata\":{\"finalizers\":null},\"data\":{\"k\":\"w\"}}"),
+                     200);
+    assert_true(kr_str_is(client_at(&c, "data.k"), "w")); /* the writer is told what it wrote */
+    sandbox_watch_read(w, &out, 1 << 20);
+    assert_true(kr_str_starts(kr_buf_view(&out), KR_S("{\"type\":\"DELETED\"")));
+    assert_true(kr_str_find(kr_buf_view(&out), KR_S("\"k\":\"v\"")) > 0);
+    assert_true(kr_str_find(kr_buf_view(&out), KR_S("\"finalizers\":[\"x.test/a\"]")) > 0);
+    sandbox_watch_close(w);
+    client_close(&c);
+}
+
 int main(void)
 {
     return RUN(T(sandbox, an_object_is_created_shown_and_deleted),
@@ -260,5 +307,7 @@ int main(void)
                T(sandbox, a_version_that_was_forgotten_is_gone),
                T(sandbox, pages_show_the_state_of_the_first),
                T(sandbox, a_body_too_large_or_too_deep_is_refused),
-               T(sandbox, what_is_not_served_is_not_found), T(sandbox, scale_changes_the_replicas));
+               T(sandbox, what_is_not_served_is_not_found), T(sandbox, scale_changes_the_replicas),
+               T(sandbox, an_object_being_deleted_takes_no_new_finalizers),
+               T(sandbox, a_deletion_shows_what_was_stored_last));
 }

@@ -51,6 +51,46 @@ static int shop(struct client *c, const char *spec)
                                            spec)));
 }
 
+/* Replaces the rule and the pattern of the definition. */
+static void rule(struct client *c, const char *text, const char *pattern)
+{
+    const char *patch = kr_cstr(
+        &c->a,
+        kr_fmt(
+            &c->a,
+            "[{\"op\":\"add\",\"path\":\"/spec/versions/0/schema/openAPIV3Schema/properties/spec/"
+            "x-kubernetes-validations\",\"value\":[{\"rule\":\"%s\"}]},"
+            "{\"op\":\"add\",\"path\":\"/spec/versions/0/schema/openAPIV3Schema/properties/spec/"
+            "properties/name/pattern\",\"value\":\"%s\"}]",
+            text, pattern));
+
+    assert_int_equal(client_patch(c, "json", CRDS "/shops.example.io", patch), 200);
+    vclock_run(&c->clock);
+}
+
+TEST(work, the_rules_of_a_definition_hold_and_change_with_it)
+{
+    struct client c;
+
+    client_open(&c, &(struct sandbox_opts){.bare = true});
+    define(&c);
+    rule(&c, "self.size < 5", "^c");
+    for (int i = 0; i < 2; i++) { /* the second time it is compiled already */
+        assert_int_equal(shop(&c, "{size: 7}"), 422);
+        assert_true(kr_str_find(client_at(&c, "message"), KR_S("failed rule: self.size < 5")) > 0);
+        assert_int_equal(shop(&c, "{size: 2, name: d}"), 422);
+    }
+    rule(&c, "self.size < 10", "^d");
+    assert_int_equal(shop(&c, "{size: 11, name: d}"), 422);
+    assert_int_equal(shop(&c, "{size: 7, name: c}"), 422);
+    rule(&c, "no rule(", "^d"); /* one that does not compile refuses, each time */
+    assert_int_equal(shop(&c, "{size: 7, name: d}"), 422);
+    assert_int_equal(shop(&c, "{size: 7, name: d}"), 422);
+    rule(&c, "self.size < 10", "^d");
+    assert_int_equal(shop(&c, "{size: 7, name: d}"), 201);
+    client_close(&c);
+}
+
 TEST(work, a_definition_is_established_and_its_schema_holds)
 {
     struct client c;
@@ -251,6 +291,7 @@ int main(void)
     return RUN(T(work, a_definition_is_established_and_its_schema_holds),
                T(work, a_definition_takes_its_objects_along),
                T(work, dependents_go_with_their_owner), T(work, in_the_foreground_the_owner_waits),
+               T(work, the_rules_of_a_definition_hold_and_change_with_it),
                T(work, orphans_stay_without_reference), T(work, a_bare_server_collects_nothing),
                T(work, a_namespace_ends_when_it_is_empty),
                T(work, a_workload_becomes_ready_after_a_while), T(work, what_was_saved_comes_back),

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* driver.c - the sandbox behind a pipe, for the differential test.
  *
- * A line in: {"method", "path", "type", "agent", "body"}; a line out: {"code", "body"}. Time stands
- * still but for what is due at once, so equal lines give equal answers.
+ * A line in: {"method", "path", "type", "agent", "body"}; a line out: {"code", "body"}. The body of a
+ * watch is the text of the events there are. Time stands still but for what is due at once, so equal
+ * lines give equal answers.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,10 @@ static void answer(struct sandbox *s, kr_str line)
         .user_agent = kr_at_str(q, "agent"),
     };
     sandbox_serve(s, &request, &r);
+    if (r.watch) {
+        sandbox_watch_read(r.watch, &r.body, SANDBOX_RESPONSE_MAX);
+        sandbox_watch_close(r.watch);
+    }
     if (kr_json_parse(&a, kr_buf_view(&r.body), &body, NULL) < 0)
         body = kr_string(kr_buf_view(&r.body));
     kr_mapb_put(&b, KR_S("code"), kr_int(r.status));
