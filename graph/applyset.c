@@ -5,7 +5,8 @@
  * members, in annotations) must cover an object before it is created, so that a crash leaves
  * nothing that cannot be found. Two field managers write it:
  *
- *   labeller          finalizer, four labels, whole inventory: before the first child it covers
+ *   labeller          finalizer, four labels (with --shards a fifth: the bucket), whole inventory:
+ *                     before the first child it covers
  *   applyset-parent   the same inventory: after that, beside the children
  *
  * so that both own it and kro can take over without losing a field.
@@ -612,6 +613,8 @@ static kr_val labeller_body(struct inst_step *s, const struct inst_inventory *in
                 kr_string(graph_version_label(s->a, s->env->version)));
     kr_mapb_put(&labels, KR_S(GRAPH_LABEL_RGD_ID), kr_string(rev->rgd_uid));
     kr_mapb_put(&labels, KR_S(GRAPH_LABEL_RGD_NAME), kr_string(rev->rgd_name));
+    if (s->env->bucket.n)
+        kr_mapb_put(&labels, KR_S(GRAPH_LABEL_BUCKET), kr_string(s->env->bucket));
     return parent_body(s, &labels, inv, tooling, kr_listb_done(&finalizers));
 }
 

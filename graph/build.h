@@ -97,6 +97,9 @@ enum build_ident build__ident_of(struct build *b, const struct graph_resource *i
                                  kr_str name, uint32_t *index);
 /* Pass 6: dependencies, ranks. */
 void build__edges(struct build *b);
+/* Names in an expression about the instance (a status field, a condition): the nodes and schema; and
+ * `runtime`, where that is allowed. syntax: words in front of a syntax error, or NULL. */
+void build__instance_refs(struct build *b, struct build_expr *e, const char *syntax, bool runtime);
 /* Is it the expression of the object's name, or of its namespace? */
 bool build__at_identity(const struct build_unit *u, const struct graph_found *f);
 /* Pass 7: no omit() there. */

@@ -150,42 +150,6 @@ static void check_literals(struct build *b, struct entry *entries, uint32_t n)
 
 /* --- one expression --------------------------------------------------------------------------- */
 
-static void check_refs(struct build *b, struct build_expr *e)
-{
-    KR_AUTO(kr_buf) unknown = KR_BUF(KR_ERR_MAX);
-    struct kr_err err = KR_ERR_NONE;
-    struct cel_inspection in;
-    kr_str first = {0};
-    uint32_t at = 0;
-
-    kr_bits_init(&e->nodes, b->a, b->n + 1);
-    if (cel_inspect(b->a, b->base, e->cel, &in, &err) < 0) {
-        kr_wrap(&err, "parse error");
-        build__bad_syntax(b, e, &err);
-        return;
-    }
-    for (uint32_t i = 0; i < in.idents_n; i++) {
-        enum build_ident what = build__ident_of(b, NULL, in.idents[i], &at);
-
-        if (what == ID_NODE || what == ID_SCHEMA) {
-            kr_bits_set(&e->nodes, what == ID_NODE ? at : b->n);
-        } else if (what != ID_RUNTIME) {
-            kr_buf_fmt(&unknown, "%s" KR_FMT, unknown.n ? " " : "", KR_ARG(in.idents[i]));
-            first = first.s ? first : in.idents[i];
-        }
-    }
-    if (unknown.n) {
-        kr_fail(&err, KR_E_INPUT, "references unknown identifiers: [" KR_FMT "]",
-                KR_ARG(kr_buf_view(&unknown)));
-        build__bad_name(b, e, NULL, first, &err);
-    } else if (in.functions_n) {
-        build__bad_function(b, e, &in);
-    } else if (in.uses_omit) {
-        kr_fail(&err, KR_E_INPUT, "omit() can only be used in resource template expressions");
-        build__bad(b, e, GRAPH_R_INVALID_EXPRESSION, &err);
-    }
-}
-
 static bool looks_up(const struct build *b, const struct cel_prog *p)
 {
     uint32_t n;
@@ -228,7 +192,7 @@ static void compile(struct build *b, struct build_expr *e, struct graph_expr *ou
 {
     const struct graph_words *old = graph__words(b->d, "condition %q", e->cel, KR_S(""));
 
-    check_refs(b, e);
+    build__instance_refs(b, e, "parse error", true);
     b->d->words = old;
     if (!build__program(b, e, b->env, &out->prog, "failed to type-check condition %q", e->cel,
                         KR_S("")))

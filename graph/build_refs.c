@@ -347,3 +347,42 @@ void build__check_omit(struct build *b, const struct build_unit *u)
             bad_omit(b, u, f, &u->sites[i]);
     }
 }
+
+/* --- about the instance ----------------------------------------------------------------------- */
+
+void build__instance_refs(struct build *b, struct build_expr *e, const char *syntax, bool runtime)
+{
+    KR_AUTO(kr_buf) unknown = KR_BUF(KR_ERR_MAX);
+    struct kr_err err = KR_ERR_NONE;
+    struct cel_inspection in;
+    kr_str first = {0};
+    uint32_t at = 0;
+
+    kr_bits_init(&e->nodes, b->a, b->n + 1);
+    if (cel_inspect(b->a, b->base, e->cel, &in, &err) < 0) {
+        if (syntax)
+            kr_wrap(&err, "%s", syntax);
+        build__bad_syntax(b, e, &err);
+        return;
+    }
+    for (uint32_t i = 0; i < in.idents_n; i++) {
+        enum build_ident what = build__ident_of(b, NULL, in.idents[i], &at);
+
+        if (what == ID_NODE || what == ID_SCHEMA) {
+            kr_bits_set(&e->nodes, what == ID_NODE ? at : b->n);
+        } else if (what != ID_RUNTIME || !runtime) {
+            kr_buf_fmt(&unknown, "%s" KR_FMT, unknown.n ? " " : "", KR_ARG(in.idents[i]));
+            first = first.s ? first : in.idents[i];
+        }
+    }
+    if (unknown.n) {
+        kr_fail(&err, KR_E_INPUT, "references unknown identifiers: [" KR_FMT "]",
+                KR_ARG(kr_buf_view(&unknown)));
+        build__bad_name(b, e, NULL, first, &err);
+    } else if (in.functions_n) {
+        build__bad_function(b, e, &in);
+    } else if (in.uses_omit) {
+        kr_fail(&err, KR_E_INPUT, "omit() can only be used in resource template expressions");
+        build__bad(b, e, GRAPH_R_INVALID_EXPRESSION, &err);
+    }
+}

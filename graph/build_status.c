@@ -58,47 +58,6 @@ static void fail_plain(struct build *b)
     }
 }
 
-static void bad_status_name(struct build *b, struct build_expr *e, kr_str names, kr_str first)
-{
-    struct kr_err err = KR_ERR_NONE;
-
-    kr_fail(&err, KR_E_INPUT, "references unknown identifiers: [" KR_FMT "]", KR_ARG(names));
-    build__bad_name(b, e, NULL, first, &err);
-}
-
-static void check_status_refs(struct build *b, struct build_expr *e)
-{
-    KR_AUTO(kr_buf) unknown = KR_BUF(KR_ERR_MAX);
-    struct kr_err err = KR_ERR_NONE;
-    struct cel_inspection in;
-    kr_str first = {0};
-    uint32_t at = 0;
-
-    kr_bits_init(&e->nodes, b->a, b->n + 1);
-    if (cel_inspect(b->a, b->base, e->cel, &in, &err) < 0) {
-        build__bad_syntax(b, e, &err);
-        return;
-    }
-    for (uint32_t i = 0; i < in.idents_n; i++) {
-        enum build_ident what = build__ident_of(b, NULL, in.idents[i], &at);
-
-        if (what == ID_NODE || what == ID_SCHEMA) {
-            kr_bits_set(&e->nodes, what == ID_NODE ? at : b->n);
-            continue;
-        }
-        kr_buf_fmt(&unknown, "%s" KR_FMT, unknown.n ? " " : "", KR_ARG(in.idents[i]));
-        first = first.s ? first : in.idents[i];
-    }
-    if (unknown.n) {
-        bad_status_name(b, e, kr_buf_view(&unknown), first);
-    } else if (in.functions_n) {
-        build__bad_function(b, e, &in);
-    } else if (in.uses_omit) {
-        kr_fail(&err, KR_E_INPUT, "omit() can only be used in resource template expressions");
-        build__bad(b, e, GRAPH_R_INVALID_EXPRESSION, &err);
-    }
-}
-
 static void compile_status(struct build *b, const struct graph_found *f, struct build_expr *e,
                            struct graph_site *out)
 {
@@ -137,7 +96,7 @@ static void find_status(struct build *b)
 
         b->status_exprs[i] = build__found(KR_S("spec.schema.status"), f);
         graph__words(b->d, "status field %q expression %q", f->path_text, f->text);
-        check_status_refs(b, &b->status_exprs[i]);
+        build__instance_refs(b, &b->status_exprs[i], NULL, false);
         b->d->words = old;
     }
 }

@@ -534,17 +534,18 @@ static void unserve(struct graph_def *def, struct graph_plan *plan)
     def->serving = def->offered = NULL;
 }
 
-/* Is the CRD out of the way? Deletes it where that is wanted and ours to do. */
+/* Is the CRD out of the way? Deletes it where that is wanted and ours to do; says what it waits for. */
 static bool crd_cleared(struct graph_def *def, const struct graph_env *env, struct graph_plan *plan)
 {
     struct graph_action *action;
 
-    if (!env->crd_deletion)
+    if (!env->crd_deletion || (def->crd_known && !def__crd_ours(def)))
         return true;
+    def__verdict(def, V_KIND, "Unknown", "WaitingForKind",
+                 def__text(def, "waiting for CRD " KR_FMT " and its instances to be deleted",
+                           KR_ARG(def->crd_name)));
     if (!def->crd_known)
         return false;
-    if (!def__crd_ours(def))
-        return true;
     if (!def__is_terminating(def->crd.v) && def__may_write(&def->crd.write, env, plan)) {
         action = def__write(def, &def->crd.write, GRAPH_A_DELETE, plan);
         action->ref = def__ref("apiextensions.k8s.io", "customresourcedefinitions", def->crd_name);
@@ -552,10 +553,12 @@ static bool crd_cleared(struct graph_def *def, const struct graph_env *env, stru
         action->uid = kr_at_str(def->crd.v, "metadata.uid");
     }
     if (def->crd.write.error)
-        def__set_text(&def->problem, def__text(def,
-                                               "failed to cleanup CRD " KR_FMT
-                                               ": error deleting CRD: failed to delete CRD: %s",
-                                               KR_ARG(def->crd_name), def->crd.write.error));
+        def__verdict(def, V_KIND, "False", "Failed",
+                     def__text(def,
+                               "failed to cleanup CRD " KR_FMT
+                               ": error deleting CRD: failed to delete CRD: %s",
+                               KR_ARG(def->crd_name), def->crd.write.error));
+    def__set_text(&def->problem, def->verdicts[V_KIND].message);
     return false;
 }
 
@@ -567,12 +570,15 @@ static void deleting(struct graph_def *def, const struct graph_env *env, struct 
     def->target = NULL;
     def->active = false;
     def__set_text(&def->problem, KR_S("is being deleted"));
+    memset(def->verdicts, 0, sizeof(def->verdicts));
     unserve(def, plan);
     def__tend_revisions(def, env, plan);
     if (crd_cleared(def, env, plan))
         def__put_finalizer(def, &def->rgd,
                            def__ref(GRAPH_GROUP, "resourcegraphdefinitions", kr_str_c(def->name)),
                            false, env, plan);
+    else
+        def__status(def, env, plan);
 }
 
 /* There is no object. Revisions that go still hold our finalizer. */

@@ -206,6 +206,11 @@ bool graph_def_waiting(const struct graph_def *def)
     return def->sm.cur != DEF_SERVING && def->sm.cur != DEF_INACTIVE;
 }
 
+bool graph_def_ending(const struct graph_def *def)
+{
+    return def->sm.cur == DEF_DELETING || def->sm.cur == DEF_GONE;
+}
+
 void graph_def_builds(const struct graph_def *def, uint64_t *n, uint64_t *failed_n)
 {
     *n = def->builds_n;

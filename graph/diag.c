@@ -159,6 +159,15 @@ void graph__diag_warn(struct graph_diags *d, struct graph_diag *x)
     d->errors_n--;
 }
 
+struct graph_diag *graph_diags_warn(struct graph_diags *d, enum graph_rule rule, kr_str path,
+                                    kr_str text)
+{
+    struct graph_diag *x = graph_diags_add(d, rule, path, text);
+
+    graph__diag_warn(d, x);
+    return x;
+}
+
 void graph__diag_text(struct graph_diags *d, struct graph_diag *x, const char *fmt, ...)
 {
     char text[KR_ERR_MAX];
@@ -244,7 +253,8 @@ kr_str graph_diag_snippet(struct kr_arena *a, const struct graph_diag *x, const 
     kr_buf_chr(&b, '\n');
     if (x->line == 0)
         return kr_strdup(a, kr_buf_view(&b));
-    kr_buf_fmt(&b, "%s%*s^\n", indent, (int)x->column - 1, "");
+    line = kr_str_sub(line, 0, kr_utf8_offset(line, x->column - 1));
+    kr_buf_fmt(&b, "%s%*s^\n", indent, (int)kr_utf8_columns(line), "");
     return kr_strdup(a, kr_buf_view(&b));
 }
 

@@ -45,7 +45,8 @@ enum {
     R(CYCLE, "cycle", "resources depend on each other")                                            \
     R(LIMIT, "limit", "a limit is passed")                                                         \
     R(CONFLICT, "conflict", "two definitions have one name, or generate one kind")                 \
-    R(UNREADABLE, "unreadable", "the file is no YAML")
+    R(UNREADABLE, "unreadable", "the file is no YAML")                                             \
+    R(REFUSED_CRD, "refused-crd", "an API server would refuse the generated CRD")
 
 enum graph_rule {
 #define GRAPH_RULE_ENUM(name, id, help) GRAPH_R_##name,
@@ -92,6 +93,10 @@ int graph_diags_err(const struct graph_diags *d, struct kr_err *err);
 /* Adds an error that the compiler does not know of (files, several definitions). */
 struct graph_diag *graph_diags_add(struct graph_diags *d, enum graph_rule rule, kr_str path,
                                    kr_str text);
+
+/* The same as a warning. */
+struct graph_diag *graph_diags_warn(struct graph_diags *d, enum graph_rule rule, kr_str path,
+                                    kr_str text);
 
 /* "line of source\n   ^\n", each line behind indent; nothing when there is no source. Lives in a. */
 kr_str graph_diag_snippet(struct kr_arena *a, const struct graph_diag *x, const char *indent);

@@ -37,11 +37,12 @@ enum {
     GRAPH_DIMENSIONS_MAX = 10,   /* of one forEach; kro's default */
     /* What expressions may take, so that one instance cannot hold up the others: steps as
      * cel_run.cost counts them (some 10 ns each) and bytes made. */
-    GRAPH_EXPR_STEPS_MAX = 10 * 1000 * 1000,  /* of one expression */
-    GRAPH_STEP_STEPS_MAX = 20 * 1000 * 1000,  /* of all that one step of an instance evaluates */
+    GRAPH_EXPR_STEPS_MAX = 10 * 1000 * 1000, /* of one expression */
+    GRAPH_STEP_STEPS_MAX = 20 * 1000 * 1000, /* of all that one step of an instance evaluates */
     GRAPH_EXPR_BYTES_MAX = 64 * 1024 * 1024, /* of one expression */
     GRAPH_AUTHOR_CONDS_MAX = 256,            /* author conditions of one instance */
     GRAPH_STATUS_MIN_MS = 1000, /* between two status writes of an instance that only tell a wait */
+    GRAPH_STATUS_LONG_MS = 10 * 1000,   /* a wait for answers to our own writes is told then */
     GRAPH_WAVE_STATUS_MS = 5000,        /* a deletion wave that lasts longer gets a status write */
     GRAPH_ROLL_MAX_MS = 10 * 60 * 1000, /* then a roll counts as done */
     GRAPH_DEBOUNCE_MAX_MS = 24 * 60 * 60 * 1000,
@@ -85,6 +86,7 @@ struct graph_env {
     uint32_t dimensions_max; /* --rgd-max-collection-dimension-size; 0: GRAPH_DIMENSIONS_MAX */
     uint32_t collection_max; /* --rgd-max-collection-size; 0: GRAPH_COLLECTION_MAX */
     bool omit;               /* feature gate CELOmitFunction */
+    kr_str bucket;           /* --shards: the instance's, for its label; empty: it gets none */
     struct graph_roll roll;  /* of the instance's definition */
     uint32_t rolling;        /* other instances of it that roll now, or GRAPH_ROLLING_UNKNOWN */
 };
@@ -299,7 +301,6 @@ struct graph_inst *graph_inst_new(kr_ref ref, kr_gvk gvk);
 void graph_inst_free(struct graph_inst *inst);
 kr_str graph_inst_part_of(const struct graph_inst *inst); /* its ApplySet id */
 kr_ref graph_inst_ref(const struct graph_inst *inst);
-struct graph_rev *graph_inst_rev(const struct graph_inst *inst); /* borrowed, or NULL */
 kr_str graph_inst_uid(const struct graph_inst *inst);
 const char *graph_inst_state(const struct graph_inst *inst); /* "ACTIVE", ... as last computed */
 
@@ -414,5 +415,7 @@ kr_str graph_def_place(const struct graph_def *def);
 void graph_def_builds(const struct graph_def *def, uint64_t *n, uint64_t *failed_n);
 /* The problem is only that something has not come yet. */
 bool graph_def_waiting(const struct graph_def *def);
+/* Is its object being deleted, or gone? */
+bool graph_def_ending(const struct graph_def *def);
 
 #endif

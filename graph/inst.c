@@ -61,6 +61,7 @@ static const struct graph_read parent_needs[] = {
     NEED(LIT("metadata"), LIT("labels"), LIT(GRAPH_LABEL_RGD_ID)),
     NEED(LIT("metadata"), LIT("labels"), LIT(GRAPH_LABEL_RGD_NAME)),
     NEED(LIT("metadata"), LIT("labels"), LIT(GRAPH_LABEL_SET_ID)),
+    NEED(LIT("metadata"), LIT("labels"), LIT(GRAPH_LABEL_BUCKET)),
     NEED(LIT("metadata"), LIT("annotations"), LIT(GRAPH_ANNO_TOOLING)),
     NEED(LIT("metadata"), LIT("annotations"), LIT(GRAPH_ANNO_KINDS)),
     NEED(LIT("metadata"), LIT("annotations"), LIT(GRAPH_ANNO_NAMESPACES)),
@@ -499,11 +500,6 @@ kr_str graph_inst_part_of(const struct graph_inst *inst)
 kr_ref graph_inst_ref(const struct graph_inst *inst)
 {
     return inst->ref;
-}
-
-struct graph_rev *graph_inst_rev(const struct graph_inst *inst)
-{
-    return inst->rev;
 }
 
 kr_str graph_inst_uid(const struct graph_inst *inst)

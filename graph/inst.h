@@ -36,9 +36,10 @@ enum {
 
 /* Repeats a failed write: when, and how often it has failed in a row. */
 struct inst_retry {
-    uint64_t at_ms;
-    uint8_t tries;
+    uint64_t at_ms : 56; /* two million years */
+    uint64_t tries : 8;
 };
+_Static_assert(sizeof(struct inst_retry) == 8, "each node and write of each instance has one");
 
 enum inst_state {
     INST_NEW,     /* never evaluated */

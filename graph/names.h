@@ -41,6 +41,8 @@
 #define GRAPH_ANNO_ROLL_DEBOUNCE "kroc.run/roll-debounce"
 #define GRAPH_ANNO_ROLL_MAX "kroc.run/roll-max-concurrent"
 #define GRAPH_ANNO_ROLL_PAUSE "kroc.run/roll-pause"
+/* With --shards alone: the instance's bucket, on the instance. See docs/scale.md. */
+#define GRAPH_LABEL_BUCKET "kroc.run/bucket"
 #define GRAPH_ANNO_BREAKING "kro.run/allow-breaking-changes"
 
 #define GRAPH_GROUP "kro.run"

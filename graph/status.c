@@ -7,10 +7,12 @@
  *
  *   ACTIVE, suspended, no revision       at once
  *   refused, or something is waited for  at once, and a second after the last write
- *   answers to our own requests          only when they take a second, and then once: they tell
- *                                        the rest; so do errors that may pass by themselves
+ *   errors that may pass by themselves   when they last a second
+ *   answers to our own requests          only when they take GRAPH_STATUS_LONG_MS, and then once: they
+ *                                        tell the rest; each ends by itself
  *
- * So an instance whose children are ready at once gets one write, one that waits gets two.
+ * So an instance whose children are ready at once gets one write, one that waits gets two. An edit of
+ * the spec gets one, however slow the server.
  *
  * Source: kro:pkg/controller/instance/status.go; reference instance-runtime 2.11, 3.
  */
@@ -22,8 +24,9 @@ static const char *const types[] = {GRAPH_C_READY, GRAPH_C_MANAGED, GRAPH_C_RESO
                                     GRAPH_C_RESOURCES, NULL};
 
 /* When a difference from the wire is written: at once; at once but at most one a
- * GRAPH_STATUS_MIN_MS; when it has lasted that long; with the next answer. */
-enum urgency { AT_ONCE, RATED, AFTER_A_WHILE, WITH_ANSWER };
+ * GRAPH_STATUS_MIN_MS; when it has lasted that long; when it has lasted GRAPH_STATUS_LONG_MS; with the
+ * next answer. */
+enum urgency { AT_ONCE, RATED, AFTER_A_WHILE, AFTER_LONG, WITH_ANSWER };
 
 /* --- texts ------------------------------------------------------------------------------------ */
 
@@ -457,6 +460,8 @@ static uint64_t due_time(struct inst_step *s, enum urgency urgency)
         due = max_u64(due, inst->status_last_ms + GRAPH_STATUS_MIN_MS);
     if (urgency == AFTER_A_WHILE)
         due = max_u64(due, inst->diff_since_ms + GRAPH_STATUS_MIN_MS);
+    if (urgency == AFTER_LONG)
+        due = max_u64(due, inst->diff_since_ms + GRAPH_STATUS_LONG_MS);
     return due;
 }
 
@@ -566,6 +571,12 @@ static enum inst_phase set_resources(struct inst_step *s, struct graph_conds *c,
     return waits ? INST_IN_PROGRESS : INST_ACTIVE;
 }
 
+/* Is there nothing to wait for but answers to our own requests? */
+static bool only_ours(const struct graph_inst *inst, const struct summary *sum)
+{
+    return inst__in_flight(inst) && !sum->results.n && !sum->broken.n && !sum->pending.n;
+}
+
 /* A wait on others is told at once. What only waits for answers to our own requests is told when it
  * lasts, and once: the answers tell the rest. */
 static enum urgency urgency_of(struct inst_step *s, const struct summary *sum)
@@ -584,9 +595,9 @@ static enum urgency urgency_of(struct inst_step *s, const struct summary *sum)
         return AT_ONCE;
     if (!flying)
         return RATED;
-    return kr_is_str(kr_at(inst->parent->root, "status.state"), KR_S("IN_PROGRESS"))
-               ? WITH_ANSWER
-               : AFTER_A_WHILE;
+    if (kr_is_str(kr_at(inst->parent->root, "status.state"), KR_S("IN_PROGRESS")))
+        return WITH_ANSWER;
+    return only_ours(inst, sum) ? AFTER_LONG : AFTER_A_WHILE;
 }
 
 void inst__status(struct inst_step *s)

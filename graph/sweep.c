@@ -185,8 +185,8 @@ static void unwatch(struct inst_step *s, uint32_t rank, const char *watched,
     kr_str name = kr_strdup(s->a, kr_str_c(watched));
 
     action->node = rank;
-    action->gvk = node->gvk;
-    action->ref.gvr = node->gvr;
+    action->gvk = kr_gvk_copy(s->a, node->gvk); /* the revision may go before the plan */
+    action->ref.gvr = kr_gvr_copy(s->a, node->gvr);
     action->ref.namespace = kr_str_cut(&name, '/');
     if (node->kind == GRAPH_EXTERNAL_COLLECTION)
         action->selector = name;

@@ -748,6 +748,50 @@ TEST(graph_def, with_crd_deletion_the_crd_goes_before_the_finalizer)
     world_free(w);
 }
 
+TEST(graph_def, a_deletion_that_lasts_says_what_it_waits_for)
+{
+    struct world *w = world_new();
+
+    w->env.crd_deletion = true;
+    serve(w);
+    w->crd.v = kr_with(&w->a, w->crd.v, "metadata.finalizers", test_json(&w->a, "[\"instances\"]"));
+    delete (w);
+    run(w);
+    assert_int_equal(w->wake_ms, w->env.now_ms + GRAPH_STATUS_MIN_MS);
+    w->env.now_ms = w->wake_ms;
+    EXPECT_TEXT(run(w), "statuspatch resourcegraphdefinitions webapp Inactive\n");
+    EXPECT_TEXT(conditions(w, w->rgd.v),
+                "GraphRevisionsResolved=True/Resolved@1 revision 1 compiled and active\n"
+                "GraphAccepted=True/Valid@1 resource graph and schema are valid\n"
+                "ControllerReady=True/Running@1 controller is running\n"
+                "KindReady=Unknown/WaitingForKind@1 waiting for CRD webapps.kro.run and its "
+                "instances to be deleted\n"
+                "Ready=Unknown/WaitingForKind@1 waiting for CRD webapps.kro.run and its instances "
+                "to be deleted\n");
+    tell(w, &w->crd, true);
+    w->crd = (struct object){0};
+    EXPECT_TEXT(run(w), "finalizer resourcegraphdefinitions webapp\n");
+    world_free(w);
+}
+
+TEST(graph_def, a_crd_that_cannot_be_deleted_is_told)
+{
+    struct world *w = world_new();
+
+    w->env.crd_deletion = true;
+    serve(w);
+    delete (w);
+    w->refuse = GRAPH_O_INVALID;
+    w->refuse_what = "delete";
+    run(w);
+    w->env.now_ms += GRAPH_STATUS_MIN_MS;
+    run(w);
+    assert_non_null(strstr(conditions(w, w->rgd.v),
+                           "KindReady=False/Failed@1 failed to cleanup CRD webapps.kro.run: error "
+                           "deleting CRD: failed to delete CRD: no\n"));
+    world_free(w);
+}
+
 /* --- sidecar ---------------------------------------------------------------------------------- */
 
 #define CRD_FIX "put it there: kroc generate crd -f FILE | kubectl apply -f -"
@@ -882,6 +926,8 @@ int main(void)
                T(graph_def, orphaned_revisions_are_adopted),
                T(graph_def, deletion_lets_go_at_once_and_keeps_the_crd),
                T(graph_def, with_crd_deletion_the_crd_goes_before_the_finalizer),
+               T(graph_def, a_deletion_that_lasts_says_what_it_waits_for),
+               T(graph_def, a_crd_that_cannot_be_deleted_is_told),
                T(graph_def, a_sidecar_writes_nothing_and_judges_the_crd_by_its_kind),
                T(graph_def, a_sidecar_that_starts_before_its_crd_asks_again_until_it_serves),
                T(graph_def, events_may_come_in_any_order));
