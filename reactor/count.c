@@ -317,7 +317,7 @@ void reactor__count_answer(struct reactor_op *op, bool unchanged)
     count(REACTOR_METRIC(m, REQUESTS, verb_name(req->verb), ((kr_str){code, (size_t)n})), 1);
     if (kr_str_is(req->ref.gvr.resource, "graphrevisions"))
         count_revision(m, op);
-    if (req->rc == 0)
+    if (req->rc == 0 && !op->probe)
         count_action(m, op, unchanged);
 }
 
@@ -398,6 +398,8 @@ static void read_watch(struct reactor_metrics *m, const struct reactor_watch *w,
     reactor_metric_add(objects, kube_store_n(w->store));
     reactor_metric_add(bytes, (double)kube_store_bytes(w->store));
     reactor_metric_add(failures, kube_watch_failures_n(w->watch));
+    if (w->r->buckets.on && w->role == REACTOR_W_CHILDREN)
+        reactor_metric_set(REACTOR_METRIC(m, STORE_DROPPED, fa), kube_store_dropped_n(w->store));
 }
 
 static void reset_watch(struct reactor_metrics *m, const struct reactor_watch *w,

@@ -159,6 +159,31 @@ void reactor__defs_crd(struct reactor *r, const struct kube_change *c)
         reactor__served_crd_gone(r, rec->ref.name);
 }
 
+/* Does a definition still decide how the instances of its kind are served? */
+static bool def_decides(const struct reactor_def *def)
+{
+    return def && !graph_def_ending(def->core) &&
+           (def->serving.resource.n || graph_def_waiting(def->core));
+}
+
+/* Kinds of ours that no definition serves, be it that it has gone or that it does not compile: who
+ * deletes an instance of them shall not wait for it. */
+static void serve_orphans(struct reactor *r)
+{
+    uint64_t at = 0;
+    struct kr_rec *rec;
+
+    if (r->opts.sidecar || !reactor__watch_known(r->rgds) || !reactor__watch_known(r->revisions) ||
+        !reactor__watch_known(r->own_crds))
+        return;
+    while ((rec = kube_store_next(r->own_crds->store, &at)) != NULL) {
+        kr_val rgd = kr_get(kr_at(rec->root, "metadata.labels"), KR_S(GRAPH_LABEL_RGD_NAME));
+
+        if (rgd.kind == KR_STRING && !def_decides(kr_map_get(&r->defs, kr_text(rgd))))
+            reactor__serve_deletions(r, rec);
+    }
+}
+
 void reactor__defs_known(struct reactor *r)
 {
     kr_map_each (e, &r->defs) {
@@ -168,6 +193,7 @@ void reactor__defs_known(struct reactor *r)
         def_tell_crd(def);
         reactor__def_queue(def, REACTOR_P_CHANGE);
     }
+    serve_orphans(r);
 }
 
 /* --- kinds ------------------------------------------------------------------------------------ */
@@ -310,6 +336,7 @@ void reactor__def_step(struct reactor_def *def)
     struct graph_plan plan;
     uint64_t now = kube_now_ms(r->clock);
     struct reactor_count_def count;
+    bool looks;
 
     reactor__count_def_begin(def, &count);
     reactor__env(r, &env);
@@ -322,8 +349,11 @@ void reactor__def_step(struct reactor_def *def)
                                    plan.wake_ms > now ? plan.wake_ms - now : 0);
     log_problem(def);
     reactor__exec(r, NULL, def, &plan);
+    looks = !def_decides(def);
     if (def_act(def, &plan))
         reactor__def_free(def);
+    if (looks)
+        serve_orphans(r);
     kr_arena_reset(&r->step_arena);
 }
 

@@ -36,7 +36,9 @@ struct event { /* about one thing: an instance's condition, or an object and a d
     const char *type;
     uint32_t n; /* times since it was last told; 0: nothing is to be told */
     uint64_t next_ms;
-    uint32_t followers; /* source: instances since it was last told */
+    uint64_t change, inst; /* source: digest of the version, id of the instance counted last */
+    uint32_t change_n;     /* instances that this change concerns */
+    uint32_t followers;    /* the most of the changes since it was last told */
 };
 
 struct event_req {
@@ -160,6 +162,20 @@ void reactor__events_status(struct reactor_inst *inst, kr_val old, kr_val now)
     }
 }
 
+/* Counts instances, however many changes a second brings and nodes of one read them. */
+static void count_follower(struct event *e, const struct reactor_inst *inst, uint64_t change)
+{
+    if (e->change != change) {
+        e->change = change;
+        e->change_n = 0;
+    } else if (e->inst == inst->id) {
+        return;
+    }
+    e->inst = inst->id;
+    if (++e->change_n > e->followers)
+        e->followers = e->change_n;
+}
+
 void reactor__events_source(struct reactor_inst *inst, const struct reactor_use *u,
                             const struct kr_rec *rec)
 {
@@ -167,8 +183,8 @@ void reactor__events_source(struct reactor_inst *inst, const struct reactor_use 
     struct kr_arena a = {0};
     struct event *e;
 
-    if (!(r->opts.events || graph_inst_roll_asked(inst->core)) || !r->leading || !u->rev || !rec ||
-        graph_inst_counts(inst->core)->steps == 0)
+    if (!(r->opts.events || graph_inst_roll_asked(inst->core)) || !reactor__acts(r) || !u->rev ||
+        !rec || graph_inst_counts(inst->core)->steps == 0)
         return;
     e = event_of(r, kr_fmt(&a, KR_FMT "|rgd " KR_FMT, KR_ARG(kr_ref_key(&a, rec->ref)),
                            KR_ARG(u->rev->rgd_name)));
@@ -181,7 +197,7 @@ void reactor__events_source(struct reactor_inst *inst, const struct reactor_use 
             e->component = component_of(&e->arena, inst->served->gvr);
             e->type = "Normal";
         }
-        e->followers++;
+        count_follower(e, inst, kr_str_hash(rec->version));
         kr_free(e->message);
         e->message = kr_cstrdup(kr_fmt(&a, KR_FMT ": %u instance%s read what has changed",
                                        KR_ARG(u->rev->rgd_name), e->followers,
@@ -197,7 +213,7 @@ void reactor__events_ignored(struct reactor *r, kr_ref ref, kr_gvk gvk, kr_str u
     struct kr_arena a = {0};
     struct event *e;
 
-    if (!r->leading)
+    if (!reactor__acts(r))
         return;
     e = event_of(r, kr_fmt(&a, KR_FMT "|ignored", KR_ARG(kr_ref_key(&a, ref))));
     if (e) {
@@ -292,7 +308,7 @@ static void send_event(struct reactor *r, struct event *e)
         return;
     }
     q->req.ref.name = KR_S("");
-    e->n = e->followers = 0;
+    e->n = e->followers = e->change_n = 0;
     e->next_ms = kube_now_ms(r->clock) + EVENTS_APART_MS;
     r->events_busy_n++;
     kube_req_start(r->client, &q->req);

@@ -4,7 +4,8 @@
  * Each action of a plan becomes one request; its answer goes into the store first (so that readers
  * wake in the same turn) and then back to the machine that asked. A child that belongs to another
  * ApplySet, or that another instance is creating at this moment, is not sent: the machine gets
- * GRAPH_O_FOREIGN with kro's words.
+ * GRAPH_O_FOREIGN with kro's words. With --shards the object may be one that the store has dropped, for
+ * its instance is another member's: then a GET asks first whose it is.
  */
 #include "cel/base/log.h"
 #include "reactor/internal.h"
@@ -95,6 +96,8 @@ static struct reactor_op *op_new(struct reactor *r, struct reactor_inst *inst,
     op->r = r;
     op->inst = inst;
     op->def = def;
+    op->of_inst = inst != NULL;
+    op->bucket = inst ? inst->bucket : 0;
     op->kind = act->kind;
     op->token = act->token;
     op->key = kr_ref_key(&op->arena, act->ref);
@@ -102,6 +105,7 @@ static struct reactor_op *op_new(struct reactor *r, struct reactor_inst *inst,
     op->req.ref = kr_ref_copy(&op->arena, act->ref);
     op->req.manager = act->manager; /* a constant of names.h */
     op->req.on_done = on_done;
+    op->req.flow = inst ? inst->served->lane.flow : 0;
     kr_link_push(inst ? &inst->ops : &def->ops, &op->owner_link);
     return op;
 }
@@ -129,18 +133,60 @@ static kr_str other_owner(struct reactor *r, struct reactor_watch *w,
 }
 
 /* Same words as kro: pkg/controller/instance/applyset. */
-static kr_str foreign_message(struct kr_arena *a, const struct graph_action *act, kr_str owner)
+static kr_str foreign_message(struct kr_arena *a, kr_ref ref, kr_gvk gvk, kr_str owner,
+                              kr_str part_of)
 {
-    kr_str name = act->ref.namespace.n ? kr_fmt(a, KR_FMT "/" KR_FMT, KR_ARG(act->ref.namespace),
-                                                KR_ARG(act->ref.name))
-                                       : act->ref.name;
+    kr_str name = ref.namespace.n
+                      ? kr_fmt(a, KR_FMT "/" KR_FMT, KR_ARG(ref.namespace), KR_ARG(ref.name))
+                      : ref.name;
 
     return kr_fmt(a,
                   "resource belongs to a different ApplySet: " KR_FMT " (" KR_FMT "/" KR_FMT
                   ", Kind=" KR_FMT ") belongs to ApplySet \"" KR_FMT
                   "\", cannot reassign to \"" KR_FMT "\"",
-                  KR_ARG(name), KR_ARG(act->gvk.group), KR_ARG(act->gvk.version),
-                  KR_ARG(act->gvk.kind), KR_ARG(owner), KR_ARG(act->part_of));
+                  KR_ARG(name), KR_ARG(gvk.group), KR_ARG(gvk.version), KR_ARG(gvk.kind),
+                  KR_ARG(owner), KR_ARG(part_of));
+}
+
+/* --- whose is an object that is not kept? ----------------------------------------------------- */
+
+static bool needs_probe(const struct reactor_watch *w, const struct graph_action *act)
+{
+    return w && act->kind == GRAPH_A_APPLY && w->r->buckets.on &&
+           kube_store_dropped(w->store, act->ref.namespace, act->ref.name);
+}
+
+static void probe_start(struct reactor *r, struct reactor_op *op, struct reactor_watch *w,
+                        const struct graph_action *act)
+{
+    op->watch_key = kr_strdup(&op->arena, w->key);
+    op->probe = op->sent = true;
+    op->req.verb = KUBE_GET;
+    op->req.manager = NULL;
+    r->stats.requests[KUBE_GET]++;
+    reactor__trace(r, "whose     " KR_FMT " " KR_FMT "/" KR_FMT, KR_ARG(act->gvk.kind),
+                   KR_ARG(act->ref.namespace), KR_ARG(act->ref.name));
+    kr_link_push(&r->ops, &op->link);
+    kube_req_start(r->client, &op->req);
+}
+
+/* Another's: refused as if we had it here. Nobody's by now, or our own: it is sent with the next try. */
+static enum graph_outcome probe_outcome(struct reactor_op *op, kr_str *message)
+{
+    kr_val labels = kr_at(op->req.object, "metadata.labels");
+    kr_str owner = kr_text(kr_get(labels, KR_S(GRAPH_LABEL_PART_OF)));
+    struct reactor_watch *w = kr_map_get(&op->r->watches, op->watch_key);
+
+    if (op->req.rc == 0 && owner.n && !kr_str_eq(owner, op->part_of)) {
+        *message = foreign_message(&op->arena, op->req.ref, op->gvk, owner, op->part_of);
+        return GRAPH_O_FOREIGN;
+    }
+    if (w && (op->req.rc == 0 || op->req.reason == KUBE_R_NOT_FOUND)) {
+        kube_store_undrop(w->store, op->req.ref.namespace, op->req.ref.name);
+        *message = KR_S("the object was another shard's until now");
+        return GRAPH_O_RETRY;
+    }
+    return op->req.status == 403 ? GRAPH_O_INVALID : GRAPH_O_RETRY;
 }
 
 static void trace_action(struct reactor *r, const struct graph_action *act)
@@ -165,6 +211,14 @@ static void tell_inst(struct reactor_op *op, const struct graph_action *act,
                                kr_at(act->body, "status"));
 }
 
+static uint64_t known_version(const struct reactor_watch *w, kr_ref ref)
+{
+    const struct kr_rec *rec =
+        ref.name.n ? kube_store_get(w->store, ref.namespace, ref.name) : NULL;
+
+    return rec ? rec->version_u : 0;
+}
+
 static void op_start(struct reactor *r, struct reactor_inst *inst, struct reactor_def *def,
                      const struct graph_action *act, const struct form *form)
 {
@@ -177,7 +231,14 @@ static void op_start(struct reactor *r, struct reactor_inst *inst, struct reacto
     if (inst)
         tell_inst(op, act, w ? kube_store_get(w->store, act->ref.namespace, act->ref.name) : NULL);
     if (owner.n) {
-        op_refuse(op, GRAPH_O_FOREIGN, foreign_message(&op->arena, act, owner));
+        op_refuse(op, GRAPH_O_FOREIGN,
+                  foreign_message(&op->arena, act->ref, act->gvk, owner, act->part_of));
+        return;
+    }
+    if (act->kind == GRAPH_A_APPLY)
+        op->gvk = kr_gvk_copy(&op->arena, act->gvk);
+    if (needs_probe(w, act)) {
+        probe_start(r, op, w, act);
         return;
     }
     op->req.verb = form->verb;
@@ -193,6 +254,7 @@ static void op_start(struct reactor *r, struct reactor_inst *inst, struct reacto
         op->store = w->store;
         op->watch_key = kr_strdup(&op->arena, w->key);
         op->run = kube_store_run(w->store);
+        op->known = known_version(w, op->req.ref);
     }
     if (act->kind == GRAPH_A_APPLY)
         kr_map_put(&r->flying, op->key, op);
@@ -212,7 +274,7 @@ void reactor__exec(struct reactor *r, struct reactor_inst *inst, struct reactor_
         const struct graph_action *act = &plan->actions[i];
         struct form form;
 
-        if (action_form(act->kind, &form) && !r->leading) {
+        if (action_form(act->kind, &form) && !r->leading && !(inst && r->buckets.on)) {
             reactor__hold(r, inst, def, act->token);
             continue;
         }
@@ -284,6 +346,16 @@ static bool answer_is_gone(const struct reactor_op *op)
            kr_get(meta, KR_S("finalizers")).n == 0;
 }
 
+/* An answer shows a version of the object from before we asked: the server went back to a former state. */
+static bool answer_is_old(const struct reactor_op *op, const struct reactor_watch *w)
+{
+    uint64_t version;
+
+    return op->known && op->run == kube_store_run(w->store) &&
+           kr_str_u64(kr_at_str(op->req.object, "metadata.resourceVersion"), &version) &&
+           version < op->known;
+}
+
 /* The answer enters the store before anybody is told. Returns a reference or NULL. */
 static struct kr_rec *answer_store(struct reactor_op *op)
 {
@@ -304,6 +376,10 @@ static struct kr_rec *answer_store(struct reactor_op *op)
     }
     if (op->req.rc != 0 || kr_at(op->req.object, "metadata.name").kind != KR_STRING)
         return NULL;
+    if (answer_is_old(op, w)) {
+        reactor__watches_back(r, NULL);
+        return NULL;
+    }
     if (kube_store_response(w->store, op->run, op->req.object, &rec, &err) < 0)
         return NULL; /* an answer without name or version: the watch will tell */
     return rec;
@@ -337,11 +413,24 @@ static kr_str version_of(const struct reactor_op *op)
     return rec ? rec->version : KR_S("");
 }
 
+/* Does the server lack the type? It says then neither which nor for whom. */
+static bool lacks_type(const struct reactor_op *op)
+{
+    return op->req.status == 404 && op->gvk.kind.n &&
+           (kr_str_is(op->req.message, "404 page not found") ||
+            kr_str_is(op->req.message, "the server could not find the requested resource"));
+}
+
 /* The server's bare words, as kro shows them; else what went wrong on the way. */
-static kr_str message_of(const struct reactor_op *op)
+static kr_str message_of(struct reactor_op *op)
 {
     if (!op->sent)
         return op->message;
+    if (lacks_type(op)) /* Same words as client-go, which finds out by itself. */
+        return kr_fmt(&op->arena,
+                      "no matches for kind \"" KR_FMT "\" in version \"" KR_FMT "%s" KR_FMT "\"",
+                      KR_ARG(op->gvk.kind), KR_ARG(op->gvk.group), op->gvk.group.n ? "/" : "",
+                      KR_ARG(op->gvk.version));
     return op->req.message.n || op->req.rc == 0 ? op->req.message : kr_err_str(&op->req.err);
 }
 
@@ -357,6 +446,8 @@ static void op_deliver(struct reactor_op *op)
                                .rec = rec,
                                .object = op->req.object};
 
+    if (op->probe)
+        res.outcome = probe_outcome(op, &res.message);
     reactor__count_answer(op, rec && was.n && kr_str_eq(rec->version, was));
     kr_arena_fini(&a);
     if (op->req.rc == KR_E_CANCELED && r->stopping) {

@@ -14,6 +14,7 @@
 
 #include "cel/base/num.h"
 #include "cel/base/time.h"
+#include "reactor/shards.h"
 
 #include "cel/base/banned.h"
 
@@ -488,6 +489,15 @@ static int settle_leader(const struct reactor_flags *f, struct kr_err *err)
     return 0;
 }
 
+static int settle_shards(struct reactor_flags *f, struct kr_err *err)
+{
+    if (f->shards < 0 || f->shards > REACTOR_SHARDS_MAX)
+        return kr_fail(err, KR_E_INPUT, "--shards: must be 0 to %d", REACTOR_SHARDS_MAX);
+    if (f->shards > 0)
+        f->leader_elect = true;
+    return 0;
+}
+
 static int settle_log(struct reactor_flags *f, struct kr_err *err)
 {
     if (*f->log_format && strcmp(f->log_format, "text") != 0 && strcmp(f->log_format, "json") != 0)
@@ -518,6 +528,7 @@ static int settle(struct reactor_flags *f, struct kr_err *err)
         f->shutdown_timeout_ms = REACTOR_SHUTDOWN_MAX_MS;
     KR_TRY(settle_rate(f, err));
     KR_TRY(settle_leader(f, err));
+    KR_TRY(settle_shards(f, err));
     return settle_log(f, err);
 }
 

@@ -64,6 +64,7 @@ struct reactor_flags {
     bool leader_elect;
     const char *leader_namespace;
     int64_t leader_lease_ms, leader_renew_ms, leader_retry_ms;
+    int64_t shards; /* 0: none; REACTOR_SHARDS_MAX at most; leader_elect is true with it */
 
     /* what follows from the above */
     bool log_json;

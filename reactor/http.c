@@ -20,9 +20,8 @@
 
 enum {
     BACKLOG = 64,
-    HOST_MAX = 256,                  /* bytes of an address's host */
-    CONNECTION_MEMORY = 16 * 1024,   /* of libmicrohttpd, for request line and headers */
-    METRICS_KEEP_BYTES = 256 * 1024, /* first size of the text; it grows up to its limit */
+    HOST_MAX = 256,                /* bytes of an address's host */
+    CONNECTION_MEMORY = 16 * 1024, /* of libmicrohttpd, for request line and headers */
 };
 
 struct listener {

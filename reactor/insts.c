@@ -30,6 +30,7 @@ static struct reactor_served *served_new(struct reactor *r, kr_gvr gvr, kr_gvk g
     s->gvk = kr_gvk_copy(&s->arena, gvk);
     s->key = kr_gvr_key(&s->arena, gvr);
     kr_link_init(&s->insts);
+    s->lane.flow = (uint8_t)(1 + r->lane_ids++ % (KUBE_FLOWS - 1));
     kr_map_put(&r->served, s->key, s);
     return s;
 }
@@ -149,6 +150,44 @@ void reactor__unserve(struct reactor *r, kr_gvr gvr, kr_str problem)
     graph_rev_drop(old);
 }
 
+/* The version in which the server keeps the objects of a CRD. */
+static kr_str stored_version(const struct kr_rec *crd)
+{
+    KR_LIST_EACH (v, kr_at(crd->root, "spec.versions")) {
+        kr_val storage = kr_get(*v, KR_S("storage"));
+
+        if (storage.kind == KR_BOOL && storage.b)
+            return kr_at_str(*v, "name");
+    }
+    return KR_S("");
+}
+
+void reactor__serve_deletions(struct reactor *r, const struct kr_rec *crd)
+{
+    kr_gvr gvr = {.group = kr_at_str(crd->root, "spec.group"),
+                  .version = stored_version(crd),
+                  .resource = kr_at_str(crd->root, "spec.names.plural")};
+    kr_gvk gvk = {.group = gvr.group,
+                  .version = gvr.version,
+                  .kind = kr_at_str(crd->root, "spec.names.kind")};
+    const struct graph_read *needs;
+    struct reactor_served *s;
+    struct kr_arena a = {0};
+    uint32_t needs_n;
+    bool known = kr_map_get(&r->served, kr_gvr_key(&a, gvr)) != NULL;
+
+    kr_arena_fini(&a);
+    if (known || !gvr.group.n || !gvr.version.n || !gvr.resource.n || !gvk.kind.n)
+        return;
+    s = served_new(r, gvr, gvk);
+    needs = graph_parent_needs(&needs_n);
+    s->parents = reactor__watch(r, REACTOR_W_PARENTS, s->gvr, KR_S(""), KR_S(""));
+    s->parent_use = reactor__use_new(s->parents, s, REACTOR_PARENT, needs, needs_n);
+    reactor__served_known(s);
+    kr_log(KR_INFO, "no definition: deletions alone are served", KV("resource", gvr.resource),
+           KV("group", gvr.group));
+}
+
 static bool watch_settled(const struct reactor_watch *w)
 {
     return reactor__watch_known(w) || kube_watch_error(w->watch) != NULL;
@@ -185,7 +224,7 @@ static void inst_enqueue(struct reactor_inst *inst, enum reactor_prio prio)
 {
     struct reactor_served *s = inst->served;
 
-    if (s->ready && !s->r->stopping)
+    if (s->ready && !s->r->stopping && reactor__bucket_loaded(inst))
         reactor__queue_add(&s->r->queue, &s->lane, &inst->item, prio);
 }
 
@@ -274,8 +313,10 @@ struct reactor_inst *reactor__inst_of(struct reactor *r, struct reactor_served *
     kr_str key = kr_ref_key(&a, rec->ref);
     struct reactor_inst *inst = kr_map_get(&r->insts, key);
 
-    if (!inst && create)
+    if (!inst && create) {
         inst = inst_new(r, s, rec->ref, key);
+        reactor__bucket_set(inst, rec->uid);
+    }
     kr_arena_fini(&a);
     return inst;
 }
@@ -341,9 +382,10 @@ void reactor__inst_step(struct reactor_inst *inst)
                                        .was = *graph_inst_counts(inst->core),
                                        .state_was = graph_inst_state(inst->core)};
 
-    if (!inst->served->ready)
+    if (!inst->served->ready || !reactor__bucket_loaded(inst))
         return; /* queued again once it is */
     reactor__env(r, &env);
+    env.bucket = reactor__bucket_label(inst, &r->step_arena);
     reactor__roll_before(inst, &env);
     graph_plan_init(&plan, &r->step_arena);
     graph_inst_step(inst->core, &env, &plan);
@@ -609,21 +651,25 @@ void reactor__kin_change(struct reactor *r, const struct kube_change *c)
     kin_apply(r, c->now ? c->now->part_of : c->old->part_of, c, c->old, c->now);
 }
 
+void reactor__kin_drop(struct reactor *r, struct kr_rec *rec)
+{
+    struct reactor_kin *kin = kr_map_get(&r->kins, rec->part_of);
+
+    if (!kin)
+        return;
+    kin_replace(kin, rec, NULL);
+    if (kin->inst && !other_version(kin->inst, rec))
+        graph_inst_child(kin->inst->core, rec, NULL, NULL);
+    kin_tidy(r, rec->part_of, kin);
+}
+
 void reactor__kin_forget(struct reactor *r, struct kube_store *store)
 {
     uint64_t at = 0;
     struct kr_rec *rec;
 
-    while ((rec = kube_store_next(store, &at)) != NULL) {
-        struct reactor_kin *kin = kr_map_get(&r->kins, rec->part_of);
-
-        if (!kin)
-            continue;
-        kin_replace(kin, rec, NULL);
-        if (kin->inst && !other_version(kin->inst, rec))
-            graph_inst_child(kin->inst->core, rec, NULL, NULL);
-        kin_tidy(r, rec->part_of, kin);
-    }
+    while ((rec = kube_store_next(store, &at)) != NULL)
+        reactor__kin_drop(r, rec);
 }
 
 /* --- end -------------------------------------------------------------------------------------- */

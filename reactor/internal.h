@@ -34,13 +34,19 @@ struct reactor_item {
 struct reactor_lane {
     struct kr_link active[REACTOR_P_N]; /* in the queue's ring while items wait */
     struct kr_link items[REACTOR_P_N];
+    uint8_t flow; /* of its requests */
 };
 struct reactor_queue {
     struct kr_link ring[REACTOR_P_N];
     uint32_t n;
-    uint64_t adds; /* so far */
+    uint64_t adds, pops; /* so far */
+    /* Is the lane to be passed over for now? NULL: none is. */
+    bool (*full)(const struct reactor_lane *lane, void *arg);
+    void *full_arg;
 };
 void reactor__queue_init(struct reactor_queue *q);
+/* Is there an item that pop would give? */
+bool reactor__queue_due(const struct reactor_queue *q);
 /* Adds, or moves up when it waits at a lower priority. */
 void reactor__queue_add(struct reactor_queue *q, struct reactor_lane *lane,
                         struct reactor_item *item, enum reactor_prio prio);
@@ -77,6 +83,7 @@ struct reactor_watch {
     bool known;       /* as last told to the users */
     bool synced_once;
     uint64_t opened_ms;
+    uint64_t loads_run;  /* buckets wait for the list of this run, or a later one; 0: none does */
     uint64_t told_error; /* hash of the reason last told to the users; 0: none */
     struct kr_link uses; /* struct reactor_use.link */
     struct kr_map exts;  /* "namespace/name" -> struct reactor_ext */
@@ -87,9 +94,9 @@ struct reactor_use {
     struct kr_link link; /* in watch->uses */
     struct reactor_watch *watch;
     struct reactor_served *served;
-    const struct graph_rev *rev; /* whose rank node is; borrowed: served holds it */
-    uint32_t node;               /* rank; REACTOR_PARENT: the instances themselves */
-    uint32_t subs_n;             /* external roles: subscriptions that share this use */
+    struct graph_rev *rev; /* whose rank node is; counted. NULL: only deletions are served */
+    uint32_t node;         /* rank; REACTOR_PARENT: the instances themselves */
+    uint32_t subs_n;       /* external roles: subscriptions that share this use */
     uint32_t reads_n;
     uint32_t leaf[];
 };
@@ -108,11 +115,16 @@ struct reactor_sub {          /* an instance's node wants an external object, or
     struct reactor_use *use; /* NULL: of a former revision, until the core lets go of it */
     kr_ref ref;              /* owned strings: see sub_free. name: of the object, or the selector */
     uint32_t node;           /* rank in the revision of use */
+    uint32_t was;            /* its rank before revisions moved it, under which the core lets go of
+                                it and asks for it anew; UINT32_MAX: it was not moved */
 };
 
 struct reactor_watch *reactor__watch(struct reactor *r, enum reactor_role role, kr_gvr gvr,
                                      kr_str namespace, kr_str name); /* finds or opens; +1 user */
 void reactor__watch_release(struct reactor_watch *w);                /* -1 user */
+/* w's list (NULL: an answer) shows that the server went back to a former state (an etcd was restored): what
+ * the others have seen may never have been. Nothing of it is known until they were listed too. */
+void reactor__watches_back(struct reactor *r, struct reactor_watch *w);
 struct reactor_use *reactor__use_new(struct reactor_watch *w, struct reactor_served *served,
                                      uint32_t node, const struct graph_read *reads, uint32_t n);
 void reactor__use_free(struct reactor_use *u);  /* accepts NULL */
@@ -178,6 +190,7 @@ struct reactor_inst {
     bool rolls;                /* counted in served->rolling_n */
     bool known;                /* no longer counted in served->unknown_n */
     struct kr_link held;       /* lead.c's */
+    uint8_t bucket;            /* with --shards */
 };
 
 /* Children by ApplySet id. */
@@ -202,6 +215,8 @@ void reactor__roll_parent(struct reactor_inst *inst, const struct kr_rec *old,
 void reactor__serve(struct reactor *r, struct graph_rev *rev);
 void reactor__unserve(struct reactor *r, kr_gvr gvr, kr_str problem);
 void reactor__served_known(struct reactor_served *s); /* some watch of it became known or broke */
+/* A kind of ours that no definition serves: its instances are followed, so that their deletion ends. */
+void reactor__serve_deletions(struct reactor *r, const struct kr_rec *crd);
 /* A CRD is gone, and with it all its objects: nothing is left to follow, unless a revision serves. */
 void reactor__served_crd_gone(struct reactor *r, kr_str crd_name);
 struct reactor_inst *reactor__inst_of(struct reactor *r, struct reactor_served *s,
@@ -213,6 +228,7 @@ void reactor__inst_types(struct reactor_inst *inst, kr_val wanted); /* a TYPES a
 void reactor__types_check(struct reactor *r);                       /* those that wait */
 void reactor__kin_change(struct reactor *r, const struct kube_change *c);
 void reactor__kin_forget(struct reactor *r, struct kube_store *store); /* the store goes away */
+void reactor__kin_drop(struct reactor *r, struct kr_rec *rec); /* its store has dropped it */
 void reactor__insts_fini(struct reactor *r);
 
 /* --- definitions ------------------------------------------------------------------------------ */
@@ -266,13 +282,19 @@ struct reactor_op {
     struct kr_arena arena; /* of ref, query and messages */
     kr_str key;            /* of ref, in r->flying for applies */
     kr_str part_of;
+    kr_gvk gvk;               /* of an apply; lives in arena */
     struct kube_store *store; /* where the answer goes; NULL: nowhere; looked up again by key */
     kr_str watch_key;
     uint64_t run;
+    uint64_t known; /* version of the object that the store had when it was sent; 0: none */
     enum graph_outcome outcome; /* of an op that was not sent */
     kr_str message;
     uint32_t why_seq; /* its entry in inst->why */
     bool sent;
+    bool
+        probe; /* only asks whose the object is: an object that the store has dropped has the name */
+    bool of_inst; /* and bucket is that instance's, with --shards; stays when inst is gone */
+    uint8_t bucket;
 };
 
 void reactor__exec(struct reactor *r, struct reactor_inst *inst, struct reactor_def *def,
@@ -290,6 +312,25 @@ void reactor__hold(struct reactor *r, struct reactor_inst *inst, struct reactor_
 void reactor__held_drop(struct kr_link *held); /* the owner goes away */
 void reactor__held_look_again(struct reactor_def *def);
 void reactor__kept_release(struct reactor *r);
+
+/* --- buckets: with --shards alone; without, every object is ours and no label is written ------ */
+
+struct reactor_buckets {
+    bool on;
+    uint64_t served;  /* that this process may serve: their objects are kept */
+    uint64_t loaded;  /* of these: all their objects are listed, instances are stepped */
+    uint32_t liars_n; /* corrections of labels under way */
+};
+/* A watch is about to be opened: its selector, its filter. */
+void reactor__buckets_watch(struct reactor_watch *w, struct kube_watch_opts *o);
+void reactor__buckets_synced(struct reactor_watch *w, uint64_t run); /* a list is complete */
+void reactor__buckets_look(
+    struct reactor *r); /* a watch has trouble, or is gone: who waits for it? */
+bool reactor__bucket_served(const struct reactor *r, kr_str uid);
+void reactor__bucket_set(struct reactor_inst *inst, kr_str uid);
+bool reactor__bucket_loaded(const struct reactor_inst *inst);
+/* The value of the label; lives in a; empty: none is written. */
+kr_str reactor__bucket_label(const struct reactor_inst *inst, struct kr_arena *a);
 
 /* --- trace ------------------------------------------------------------------------------------ */
 
@@ -379,7 +420,7 @@ struct reactor {
     struct kr_arena rgd_arena;  /* sidecar definitions */
     kr_val *rgd_vals;
     uint32_t rgd_vals_n;
-    uint64_t inst_ids;
+    uint64_t inst_ids, lane_ids;
     uint32_t closing_n;  /* watches that are closing */
     uint32_t fetching_n; /* loads of kinds under way */
     bool started, stopping, watches_stopped, cancelled, discovering, types_dirty;
@@ -389,7 +430,8 @@ struct reactor {
     uint64_t stop_by_ms;
     char *trouble; /* owned: the last reason logged for a watch */
     struct reactor_whys whys;
-    bool leading;              /* may write */
+    bool leading; /* may write; with --shards: definitions */
+    struct reactor_buckets buckets;
     struct kr_link held;       /* writes that a standby does not send: lead.c */
     struct reactor_use **kept; /* in use until those who took over have asked again */
     uint32_t kept_n;
@@ -400,6 +442,12 @@ struct reactor {
     bool events_due, events_refused;
     struct reactor_stats stats;
 };
+
+/* May this process write for the instances that it steps? */
+static inline bool reactor__acts(const struct reactor *r)
+{
+    return r->leading || r->buckets.on;
+}
 
 /* The identity and time that a step gets. */
 void reactor__env(struct reactor *r, struct graph_env *env);

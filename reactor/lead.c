@@ -9,6 +9,9 @@
  *
  *   standby --reactor_lead(true)--> leader          held machines are made anew
  *   leader --reactor_lead(false)--> standby         writes under way are cancelled
+ *
+ * With --shards this concerns the definitions alone: the instances' writes are never held, for only the
+ * holder of their bucket has them (buckets.c).
  */
 #include "cel/base/log.h"
 #include "reactor/internal.h"
@@ -164,8 +167,12 @@ static void take_over(struct reactor *r)
 
 static void step_down(struct reactor *r)
 {
-    for (struct kr_link *l = r->ops.next; l != &r->ops; l = l->next)
-        kube_req_cancel(&KR_OWNER(l, struct reactor_op, link)->req);
+    for (struct kr_link *l = r->ops.next; l != &r->ops; l = l->next) {
+        struct reactor_op *op = KR_OWNER(l, struct reactor_op, link);
+
+        if (!op->of_inst || !r->buckets.on)
+            kube_req_cancel(&op->req);
+    }
 }
 
 void reactor_lead(struct reactor *r, bool lead)

@@ -23,6 +23,7 @@
  *   why.c causes.c   what happened to each instance and why, for `kroc why`
  *   events.c    Events about conditions and about objects that instances follow
  *   lead.c      a standby, and how it takes over
+ *   shards.c buckets.c   which instances are this process's, where several share them
  *   trace.c     the trace's line format
  *   run.c       the real loop: curl, clock, signals, health and metrics
  *   tidy.c      memory given back when a burst of work is over
@@ -58,6 +59,7 @@ struct reactor_opts {
     kr_str version;             /* borrowed: written into labels */
     kr_str namespace;           /* borrowed: only this one; empty: all */
     bool standby;               /* begins without the right to write: see reactor_lead */
+    bool sharded;               /* serves no instance before reactor_buckets */
     bool sidecar;               /* definitions come by reactor_add_rgd, RGD objects are not read */
     bool crd_deletion;
     uint32_t revisions_max;
@@ -83,6 +85,13 @@ bool reactor_turn(struct reactor *r);
 /* A standby follows and evaluates everything and writes nothing. lead: it may write from now on, and
  * goes on without a list; not: it may no longer, writes under way are cancelled. */
 void reactor_lead(struct reactor *r, bool lead);
+/* With opts.sharded: these buckets are served from now on, and no others (a bit each, see shards.h);
+ * reactor_lead then says who looks after the definitions. A lost bucket's instances are forgotten;
+ * their writes under way go on until at_once, which cancels all that are not for a bucket served.
+ * Between turns. */
+void reactor_buckets(struct reactor *r, uint64_t serving, bool at_once);
+/* The buckets, lost ones too, whose instances have writes under way. */
+uint64_t reactor_buckets_busy(const struct reactor *r);
 /* Nothing new is started; requests under way are awaited (REACTOR_STOP_MS at most), watches close. */
 void reactor_stop(struct reactor *r);
 bool reactor_stopped(const struct reactor *r);

@@ -101,7 +101,7 @@ static void tell_ignored(struct reactor *r, struct reactor_def *def, kr_val rgd)
                   .name = graph_def_name(def->core)};
     kr_gvk gvk = {KR_S(GRAPH_GROUP), KR_S("v1alpha1"), KR_S("ResourceGraphDefinition")};
 
-    if (digest && digest != def->roll_ignored && !r->opts.sidecar)
+    if (digest && digest != def->roll_ignored && !r->opts.sidecar && r->leading)
         reactor__events_ignored(r, ref, gvk, kr_at_str(rgd, "metadata.uid"), text);
     def->roll_ignored = digest;
     kr_arena_fini(&a);

@@ -18,9 +18,12 @@ static void route_parent(struct reactor *r, struct reactor_watch *w, const struc
     if (l == &w->uses)
         return;
     u = KR_OWNER(l, struct reactor_use, link);
-    inst = reactor__inst_of(r, u->served, c->now ? c->now : c->old, c->now != NULL);
+    inst = reactor__inst_of(r, u->served, c->now ? c->now : c->old,
+                            c->now && reactor__bucket_served(r, c->now->uid));
     if (!inst)
         return;
+    if (c->now)
+        reactor__bucket_set(inst, c->now->uid);
     fresh = c->old == NULL;
     reactor__count_parent(u->served, fresh    ? REACTOR_C_ADD
                                      : c->now ? REACTOR_C_UPDATE
@@ -117,9 +120,14 @@ static void route_change(struct reactor *r, struct kube_change *c)
     if (!w)
         return;
     if (c->synced) {
+        bool expected = w->stale;
+
         w->stale = false;
         reactor__count_synced(w);
+        reactor__buckets_synced(w, c->run);
         reactor__watch_touch(w);
+        if (c->back && !expected)
+            reactor__watches_back(r, w);
         return;
     }
     r->stats.changes++;

@@ -8,7 +8,8 @@
  * let go -> doors close -> the loop runs dry. A second signal ends at once.
  *
  * With leader election the reactor begins as a standby; the Lease is looked at in each turn before
- * anything is sent, and has a client of its own.
+ * anything is sent, and has a client of its own. With --shards the Leases of the shards are a second such
+ * matter: they say which instances are ours, and on SIGTERM these are given back at once.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -28,6 +29,7 @@
 #include "reactor/flags.h"
 #include "reactor/http.h"
 #include "reactor/internal.h"
+#include "reactor/shards.h"
 #include "reactor/tidy.h"
 #include "reactor/version.h"
 
@@ -44,7 +46,10 @@ struct run {
     struct kube_client *lease_client; /* NULL: no leader election */
     struct kube_lease *lease;         /* NULL: none, or let go */
     uint64_t lease_told;              /* hash of the trouble last logged; 0: none */
-    uint64_t tidied;                  /* work done when the memory was last tidied up */
+    struct reactor_shards *shards;    /* NULL: none, or let go */
+    uint64_t shards_told;             /* as lease_told */
+    uint32_t members_told;
+    uint64_t tidied; /* work done when the memory was last tidied up */
     struct kube_client *doctor_client;
     struct reactor_doctor *doctor; /* NULL: not begun */
     struct reactor_host host;
@@ -76,15 +81,19 @@ static void on_lease_closed(void *arg)
     ((struct run *)arg)->lease = NULL;
 }
 
-/* Says once what is wrong with the Lease. */
-static void lease_trouble(struct run *run)
+static void on_shards_closed(void *arg)
 {
-    const struct kr_err *err = run->lease ? kube_lease_error(run->lease) : NULL;
+    ((struct run *)arg)->shards = NULL;
+}
+
+/* Says once what is wrong with a Lease. */
+static void lease_trouble(const char *name, const struct kr_err *err, uint64_t *last)
+{
     uint64_t told = err ? kr_str_hash(kr_err_str(err)) | 1 : 0;
 
-    if (told && told != run->lease_told)
-        kr_log(KR_WARN, "lease", KV_C("name", LEASE_NAME), KV("reason", kr_err_str(err)));
-    run->lease_told = told;
+    if (told && told != *last)
+        kr_log(KR_WARN, "lease", KV_C("name", name), KV("reason", kr_err_str(err)));
+    *last = told;
 }
 
 static void lease_turn(struct run *run)
@@ -93,7 +102,25 @@ static void lease_turn(struct run *run)
         return;
     kube_client_turn(run->lease_client);
     kube_lease_turn(run->lease);
-    lease_trouble(run);
+    lease_trouble(LEASE_NAME, run->lease ? kube_lease_error(run->lease) : NULL, &run->lease_told);
+}
+
+static void shards_turn(struct run *run)
+{
+    uint32_t members;
+
+    if (!run->shards)
+        return;
+    kube_client_turn(run->lease_client);
+    reactor_shards_turn(run->shards);
+    lease_trouble("shard", run->shards ? reactor_shards_error(run->shards) : NULL,
+                  &run->shards_told);
+    members = run->shards ? reactor_shards_members_n(run->shards) : 0;
+    if (members == run->members_told)
+        return;
+    run->members_told = members;
+    reactor_metric_set(REACTOR_METRIC(run->metrics, SHARD_MEMBERS), members);
+    kr_log(KR_INFO, "shards", KV_INT("members", members));
 }
 
 /* --- the doctor, once, when the lists are there ------------------------------------------------ */
@@ -157,11 +184,14 @@ static bool doctor_over(struct run *run)
 /* The last writes are answered: whoever leads next may. Returns whether the Lease is let go. */
 static bool lease_released(struct run *run)
 {
-    if (run->lease && !run->releasing) {
+    if (!run->releasing) {
         run->releasing = true;
-        kube_lease_close(run->lease, on_lease_closed, run);
+        if (run->lease)
+            kube_lease_close(run->lease, on_lease_closed, run);
+        if (run->shards)
+            reactor_shards_close(run->shards, on_shards_closed, run);
     }
-    return run->lease == NULL;
+    return run->lease == NULL && run->shards == NULL;
 }
 
 /* At rest after a burst; the start is one. */
@@ -183,6 +213,7 @@ static void run_turn(struct run *run)
     if (run->closing)
         return;
     lease_turn(run);
+    shards_turn(run);
     doctor_turn(run);
     more = reactor_turn(run->reactor);
     if (more != run->idling) {
@@ -222,6 +253,8 @@ static void run_signal(struct run *run, int signum)
     }
     kr_log(KR_INFO, "stopping", KV_C("signal", signum == SIGTERM ? "SIGTERM" : "SIGINT"));
     reactor_stop(run->reactor);
+    if (run->shards)
+        reactor_shards_leave(run->shards);
 }
 
 static void on_sigterm(uv_signal_t *h, int signum)
@@ -381,6 +414,10 @@ static bool on_ready(void *arg, struct kr_buf *why)
     else if (run->lease)
         kr_buf_fmt(why, "[+] lease: standby, held by \"" KR_FMT "\"\n",
                    KR_ARG(kube_lease_holder(run->lease)));
+    if (run->shards)
+        kr_buf_fmt(why, "[+] shards: %d of %d buckets, slot %d, %u members\n",
+                   __builtin_popcountll(reactor_shards_serving(run->shards)), REACTOR_BUCKETS,
+                   reactor_shards_slot(run->shards), reactor_shards_members_n(run->shards));
     return reactor_ready(run->reactor, why);
 }
 
@@ -488,6 +525,43 @@ static kr_str identity(struct run *run, struct kr_arena *a)
                   (unsigned long long)random[1]);
 }
 
+static void on_buckets(void *arg, uint64_t serving, bool at_once)
+{
+    struct run *run = arg;
+    int n = __builtin_popcountll(serving);
+
+    if (at_once)
+        kr_log(KR_WARN, "buckets lost: the Lease was not renewed in time", KV_INT("buckets", n));
+    else
+        kr_log(KR_INFO, "buckets", KV_INT("buckets", n), KV_INT("of", REACTOR_BUCKETS));
+    reactor_metric_set(REACTOR_METRIC(run->metrics, SHARD_BUCKETS), n);
+    reactor_buckets(run->reactor, serving, at_once);
+}
+
+static uint64_t on_busy(void *arg)
+{
+    return reactor_buckets_busy(((struct run *)arg)->reactor);
+}
+
+/* The lease's client and identity serve here too. */
+static void open_shards(struct run *run, const struct reactor_flags *f, kr_str namespace,
+                        kr_str who)
+{
+    struct reactor_shards_opts o = {.client = run->lease_client,
+                                    .namespace = namespace,
+                                    .identity = who,
+                                    .slots_n = (uint32_t)f->shards,
+                                    .lease_ms = (uint64_t)f->leader_lease_ms,
+                                    .renew_ms = (uint64_t)f->leader_renew_ms,
+                                    .retry_ms = (uint64_t)f->leader_retry_ms,
+                                    .changed = on_buckets,
+                                    .busy = on_busy,
+                                    .arg = run};
+
+    run->shards = reactor_shards_new(&o);
+    reactor_metric_set(REACTOR_METRIC(run->metrics, SHARD_BUCKETS), 0);
+}
+
 static void open_lease(struct run *run, const struct reactor_flags *f)
 {
     struct kube_client_opts o = {.user_agent = run->user_agent};
@@ -508,6 +582,8 @@ static void open_lease(struct run *run, const struct reactor_flags *f)
     reactor_metric_set(REACTOR_METRIC(run->metrics, LEADER, KR_S(LEASE_NAME)), 0);
     kr_log(KR_INFO, "leader election", KV_C("lease", LEASE_NAME), KV("namespace", l.namespace),
            KV("identity", l.identity));
+    if (f->shards)
+        open_shards(run, f, l.namespace, l.identity);
     kr_arena_fini(&a);
 }
 
@@ -521,6 +597,7 @@ static void open_reactor(struct run *run, const struct reactor_flags *f)
                              .version = kr_str_c(version_of(f)),
                              .namespace = kr_str_c(f->namespace),
                              .standby = f->leader_elect,
+                             .sharded = f->shards > 0,
                              .sidecar = f->rgds.n > 0,
                              .crd_deletion = f->allow_crd_deletion,
                              .revisions_max = f->max_revisions > 0 ? (uint32_t)f->max_revisions : 0,

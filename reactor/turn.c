@@ -8,6 +8,14 @@ static kr_gvr core_gvr(const char *group, const char *version, const char *resou
     return (kr_gvr){kr_str_c(group), kr_str_c(version), kr_str_c(resource)};
 }
 
+/* So many of its requests wait that more would only fill the memory; the others go on. */
+static bool lane_is_full(const struct reactor_lane *lane, void *arg)
+{
+    const struct reactor *r = arg;
+
+    return lane->flow && kube_client_flow_waiting_n(r->client, lane->flow) >= REACTOR_WAITING_MAX;
+}
+
 struct reactor *reactor_new(const struct reactor_opts *opts)
 {
     struct reactor *r = KR_ALLOC(struct reactor);
@@ -25,7 +33,10 @@ struct reactor *reactor_new(const struct reactor_opts *opts)
     kr_link_init(&r->types_waiting);
     kr_link_init(&r->held);
     r->leading = !opts->standby;
+    r->buckets.on = opts->sharded;
     reactor__queue_init(&r->queue);
+    r->queue.full = lane_is_full;
+    r->queue.full_arg = r;
     reactor__count_init(r);
     reactor__why_init(r);
     return r;
@@ -184,8 +195,9 @@ bool reactor_turn(struct reactor *r)
         reactor__kept_release(r);
     reactor__watches_turn(r);
     reactor__events_turn(r);
-    return (r->queue.n && !r->stopping && !is_full(r)) || !kr_link_empty(&r->changes.head) ||
-           !kr_link_empty(&r->ops_done) || !kr_link_empty(&r->watch_todo);
+    return (!r->stopping && !is_full(r) && reactor__queue_due(&r->queue)) ||
+           !kr_link_empty(&r->changes.head) || !kr_link_empty(&r->ops_done) ||
+           !kr_link_empty(&r->watch_todo);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */

@@ -186,6 +186,7 @@ static struct reactor_watch *watch_open(struct reactor *r, enum reactor_role rol
     role_options(w, &opts);
     if (!type_is_namespaced(r, w->gvr))
         opts.namespace = KR_S("");
+    reactor__buckets_watch(w, &opts);
     kr_map_put(&r->watches, w->key, w);
     w->opened_ms = kube_now_ms(r->clock);
     w->watch = kube_watch_new(r->client, w->store, &opts);
@@ -237,6 +238,7 @@ static void watch_close(struct reactor_watch *w)
     w->r->closing_n++;
     kube_watch_on_trouble(w->watch, NULL, NULL);
     kube_watch_close(w->watch, on_closed, w);
+    reactor__buckets_look(w->r);
 }
 
 /* --- uses: read paths become leaves ----------------------------------------------------------- */
@@ -249,7 +251,7 @@ struct reactor_use *reactor__use_new(struct reactor_watch *w, struct reactor_ser
 
     u->watch = w;
     u->served = served;
-    u->rev = served->rev;
+    u->rev = served->rev ? graph_rev_hold(served->rev) : NULL;
     u->node = node;
     u->reads_n = n;
     for (uint32_t i = 0; i < n; i++) {
@@ -281,6 +283,7 @@ void reactor__use_free(struct reactor_use *u)
     }
     kr_link_remove(&u->link);
     reactor__watch_release(u->watch);
+    graph_rev_drop(u->rev);
     kr_free(u);
 }
 
@@ -419,6 +422,8 @@ static void watch_look(struct reactor_watch *w)
     }
     if (error != w->told_error && !w->r->stopping)
         log_trouble(w, err);
+    if (error && w->loads_run)
+        reactor__buckets_look(w->r);
     if (known != w->known || error != w->told_error) {
         w->known = known;
         w->told_error = error;
@@ -428,6 +433,22 @@ static void watch_look(struct reactor_watch *w)
         w->r->types_dirty = true;
         if (w->role <= REACTOR_W_OWN_CRDS)
             reactor__defs_known(w->r);
+    }
+}
+
+void reactor__watches_back(struct reactor *r, struct reactor_watch *w)
+{
+    kr_log(KR_WARN, "the server went back to a former state: everything is listed again",
+           KV("resource", w ? w->gvr.resource : KR_S("")));
+    kr_map_each (e, &r->watches) {
+        struct reactor_watch *other = e->val;
+
+        if (other == w || other->stale || !kube_store_synced(other->store))
+            continue; /* is being listed */
+        other->stale = true;
+        kube_watch_relist(other->watch);
+        if (other->users_n > 0)
+            watch_look(other); /* at once: no step of this turn shall take it as known */
     }
 }
 
@@ -542,6 +563,7 @@ void reactor__ext_subscribe(struct reactor *r, struct reactor_inst *inst,
     sub = KR_ALLOC(struct reactor_sub);
     sub->inst = inst;
     sub->node = act->node;
+    sub->was = UINT32_MAX;
     sub->ref.namespace = kr_str_c(kr_cstrdup(ref.namespace));
     sub->ref.name = kr_str_c(kr_cstrdup(ref.name));
     sub->ref.gvr = w->gvr;
@@ -593,6 +615,8 @@ void reactor__subs_carry(struct reactor_inst *inst, const struct graph_rev *old)
         sub->use = NULL;
         if (rank >= 0 && rev->nodes[rank].kind == old->nodes[sub->node].kind &&
             kr_gvr_eq(rev->nodes[rank].gvr, sub->ref.gvr)) {
+            if (sub->was == UINT32_MAX && sub->node != (uint32_t)rank)
+                sub->was = sub->node;
             sub->node = (uint32_t)rank;
             sub->use = ext_use(sub->ext->watch, inst->served, sub->node);
             sub->use->subs_n++;
@@ -604,7 +628,17 @@ void reactor__subs_carry(struct reactor_inst *inst, const struct graph_rev *old)
     }
 }
 
-/* Subscriptions of a former revision go first: their ranks mean nothing any more. */
+/* How surely an UNWATCH for that rank means sub: those of a former revision go first (their ranks mean
+ * nothing any more), then the one that was moved away from the rank. */
+static int unwatch_fits(const struct reactor_sub *sub, uint32_t rank)
+{
+    if (!sub->use)
+        return 3;
+    if (sub->was != UINT32_MAX)
+        return sub->was == rank ? 2 : 0;
+    return sub->node == rank ? 1 : 0;
+}
+
 void reactor__ext_unsubscribe(struct reactor *r, struct reactor_inst *inst,
                               const struct graph_action *act)
 {
@@ -620,7 +654,7 @@ void reactor__ext_unsubscribe(struct reactor *r, struct reactor_inst *inst,
             !kr_str_eq(sub->ref.name, ref.name) || !kr_str_eq(sub->ref.namespace, ref.namespace) ||
             !kr_gvr_eq(sub->ref.gvr, ref.gvr))
             continue;
-        if (!found || !sub->use || (found->use && sub->node == act->node))
+        if (!found || unwatch_fits(sub, act->node) > unwatch_fits(found, act->node))
             found = sub;
     }
     if (found)

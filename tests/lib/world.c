@@ -354,6 +354,7 @@ void world_start(struct world *w)
                              .crd_deletion = w->opts.crd_deletion,
                              .revisions_max = w->opts.revisions_max,
                              .standby = w->opts.standby,
+                             .sharded = w->opts.sharded,
                              .events = w->opts.events,
                              .condition_metrics = w->opts.condition_metrics,
                              .metrics = w->opts.metrics,

@@ -45,6 +45,7 @@ struct world_opts {
     uint64_t stop_ms; /* 0: REACTOR_STOP_MS */
     bool crd_deletion;
     bool standby;                    /* starts without the right to write */
+    bool sharded;                    /* serves what reactor_buckets says */
     bool events, condition_metrics;  /* gates */
     struct reactor_metrics *metrics; /* borrowed; NULL: nothing is counted */
 };

@@ -243,6 +243,8 @@ TEST(manners, a_source_that_many_follow_is_one_event_a_second)
     }
     world_rest(&w);
     assert_in_range(fakeapi_objects_n(w.api, "events", ""), before + 2, before + 5);
+    for (const char *at = events(&w); (at = strstr(at, "ChangeFollowed: webapp: ")) != NULL; at++)
+        assert_non_null(strstr(at, "ChangeFollowed: webapp: 10 instances ") == at ? at : NULL);
     world_close(&w);
 }
 

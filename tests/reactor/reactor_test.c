@@ -4,12 +4,14 @@
  * API server; here are the cases that need a hold on time, order and crashes. */
 #include <stdio.h>
 
+#include "graph/graph.h"
 #include "tests/lib/world.h"
 
 #define CORE "/api/v1/namespaces/default/"
 #define APPS "/apis/apps/v1/namespaces/default/"
 #define KRO "/apis/kro.run/v1alpha1/namespaces/default/"
 #define DEFINITIONS "/apis/kro.run/v1alpha1/resourcegraphdefinitions/"
+#define CRDS "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/"
 
 static const char shop[] = KRO "webapps/shop", page[] = CORE "configmaps/shop-page",
                   settings[] = CORE "configmaps/settings", deployment[] = APPS "deployments/shop",
@@ -146,6 +148,52 @@ TEST(reactor, creation_costs_the_same_when_answers_take_their_time)
     world_rest(&w);
     assert_int_equal(world_writes_n(&w, NULL), K + 2);
     assert_in_range(world_statuses_n(&w), 1, 2);
+    expect_state(&w, shop, "ACTIVE");
+    world_close(&w);
+}
+
+/* The server takes more than a second for each answer: what waits for our own writes alone is not told,
+ * for the answers tell the rest. */
+TEST(reactor, a_slow_server_costs_one_status_for_a_creation_and_for_an_edit)
+{
+    struct world w;
+
+    open_defined(&w, &(struct world_opts){.api = {.latency_ms = 1500}});
+    world_apply_file(&w, "examples/webapp/instance.yaml");
+    world_rest(&w);
+    assert_int_equal(world_writes_n(&w, NULL), K + 2);
+    assert_int_equal(world_statuses_n(&w), 1);
+    expect_state(&w, shop, "ACTIVE");
+    world_mark(&w);
+    world_patch(&w, shop, "{spec: {replicas: 3}}");
+    world_rest(&w);
+    expect_cost(&w, "PATCH deployments/shop kro.run/applyset\n", 1);
+    world_delete(&w, shop);
+    world_rest(&w);
+    assert_int_equal(world_writes_n(&w, NULL), K + 1);
+    assert_int_equal(world_statuses_n(&w), 1);
+    world_close(&w);
+}
+
+TEST(reactor, a_wait_for_our_own_write_is_told_when_it_is_long)
+{
+    struct world w;
+
+    open_shop(&w, NULL);
+    fakeapi_opts(w.api)->latency_ms = 2 * GRAPH_STATUS_LONG_MS;
+    world_patch(&w, shop, "{spec: {replicas: 3}}");
+    world_advance(&w,
+                  2 * GRAPH_STATUS_LONG_MS + 1); /* events have it too; the PATCH is sent then */
+    fakeapi_opts(w.api)->latency_ms = 0;
+    world_advance(&w, GRAPH_STATUS_LONG_MS - 1000);
+    assert_int_equal(world_statuses_n(&w), 0);
+    world_advance(&w, 3000);
+    assert_int_equal(world_statuses_n(&w), 1);
+    expect_state(&w, shop, "IN_PROGRESS");
+    expect_part(message(&w, shop, "ResourcesReady"),
+                "waiting for node \"deployment\" to be applied");
+    world_rest(&w);
+    assert_int_equal(world_statuses_n(&w), 2);
     expect_state(&w, shop, "ACTIVE");
     world_close(&w);
 }
@@ -889,6 +937,106 @@ TEST(reactor, a_deleted_definition_leaves_nothing_of_its_own)
     world_close(&w);
 }
 
+static const char leaf_rgd[] =
+    "apiVersion: kro.run/v1alpha1\n"
+    "kind: ResourceGraphDefinition\n"
+    "metadata: {name: leaves}\n"
+    "spec:\n"
+    "  schema: {apiVersion: v1alpha1, kind: Leaf, spec: {v: string}}\n"
+    "  resources:\n"
+    "    - {id: it, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "
+    "'${schema.metadata.name}'}, data: {v: '${schema.spec.v}'}}}\n";
+static const char leaf[] =
+    "{apiVersion: kro.run/v1alpha1, kind: Leaf, metadata: {name: leaf}, spec: {v: one}}";
+static const char leaf_path[] = KRO "leaves/leaf";
+
+/* An instance is ACTIVE, and its RGD gone; so is, as the garbage collector would have it, the revision. */
+static void open_orphan(struct world *w)
+{
+    open_defined(w, NULL);
+    world_apply(w, leaf_rgd);
+    world_rest(w);
+    world_apply(w, leaf);
+    world_rest(w);
+    expect_state(w, leaf_path, "ACTIVE");
+    world_delete(w, DEFINITIONS "leaves");
+    world_rest(w);
+    assert_int_equal(world_get(w, DEFINITIONS "leaves").kind, KR_NONE);
+    world_delete(w, "/apis/internal.kro.run/v1alpha1/graphrevisions/leaves-r00001");
+    world_rest(w);
+    assert_int_equal(stats(w).definitions, 1);
+    world_mark(w);
+}
+
+static void expect_deletion_and_return(struct world *w)
+{
+    world_patch(w, leaf_path, "{spec: {v: nobody listens}}");
+    world_rest(w);
+    EXPECT_TEXT(world_writes(w), "");
+    world_delete(w, leaf_path);
+    world_rest(w);
+    assert_int_equal(world_get(w, leaf_path).kind, KR_NONE);
+    EXPECT_TEXT(world_children(w), "");
+    world_apply(w, leaf_rgd);
+    world_apply(w, leaf);
+    world_rest(w);
+    expect_state(w, leaf_path, "ACTIVE");
+}
+
+TEST(reactor, deletions_are_served_after_their_definition_has_gone)
+{
+    struct world w;
+
+    open_orphan(&w);
+    expect_deletion_and_return(&w);
+    world_close(&w);
+}
+
+TEST(reactor, deletions_are_served_by_a_process_that_never_saw_their_definition)
+{
+    struct world w;
+
+    open_orphan(&w);
+    world_crash(&w, true);
+    world_start(&w);
+    world_rest(&w);
+    EXPECT_TEXT(world_writes(&w), "");
+    expect_deletion_and_return(&w);
+    world_close(&w);
+}
+
+/* An instance whose definition lacks a kind since, and a process that never had it. */
+static void open_lacking(struct world *w)
+{
+    open_defined(w, NULL);
+    world_apply(w, gizmo_crd);
+    world_apply(w, gizmo_rgd);
+    world_rest(w);
+    world_apply(
+        w, "{apiVersion: kro.run/v1alpha1, kind: Waits, metadata: {name: w}, spec: {size: 3}}");
+    world_rest(w);
+    expect_state(w, KRO "waits/w", "ACTIVE");
+    world_delete(w, CRDS "gizmos.late.example.com");
+    world_advance(w, 60 * 1000); /* it is tried again and again: no rest */
+    expect_part(message(w, KRO "waits/w", "ResourcesReady"),
+                "no matches for kind \"Gizmo\" in version \"late.example.com/v1\"");
+    world_crash(w, true);
+    world_start(w);
+    world_rest(w);
+    EXPECT_TEXT(world_text(w, DEFINITIONS "waits", "status.state"), "Inactive");
+}
+
+TEST(reactor, deletions_are_served_where_the_definition_does_not_compile_any_more)
+{
+    struct world w;
+
+    open_lacking(&w);
+    world_delete(&w, KRO "waits/w");
+    world_rest(&w);
+    assert_int_equal(world_get(&w, KRO "waits/w").kind, KR_NONE);
+    world_close(&w);
+}
+
 TEST(reactor, a_crd_that_somebody_deletes_is_made_again)
 {
     struct world w;
@@ -1190,6 +1338,8 @@ int main(int argc, char **argv)
     return RUN(
         T(reactor, creation_of_the_example_costs_k_plus_2_writes_and_at_most_2_of_status),
         T(reactor, creation_costs_the_same_when_answers_take_their_time),
+        T(reactor, a_slow_server_costs_one_status_for_a_creation_and_for_an_edit),
+        T(reactor, a_wait_for_our_own_write_is_told_when_it_is_long),
         T(reactor, old_servers_cost_the_same), T(reactor, edit_of_the_configmap_is_one_patch),
         T(reactor, many_edits_at_one_moment_are_one_patch),
         T(reactor, what_nobody_reads_costs_nothing), T(reactor, drift_is_restored_by_one_patch),
@@ -1213,6 +1363,9 @@ int main(int argc, char **argv)
         T(reactor, a_bad_definition_is_told_and_the_good_one_is_served),
         T(reactor, a_definition_waits_for_a_kind_that_comes_late),
         T(reactor, a_deleted_definition_leaves_nothing_of_its_own),
+        T(reactor, deletions_are_served_after_their_definition_has_gone),
+        T(reactor, deletions_are_served_by_a_process_that_never_saw_their_definition),
+        T(reactor, deletions_are_served_where_the_definition_does_not_compile_any_more),
         T(reactor, a_crd_that_somebody_deletes_is_made_again),
         T(reactor, of_two_instances_that_claim_a_child_one_gets_it),
         T(reactor, a_claim_is_taken_over_when_the_owner_goes),

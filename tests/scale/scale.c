@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* scale.c - the controller alone at scale: what it sends, what it needs of CPU and memory.
  *
- *   scale --kroc PATH [--instances N] [--rounds N] [--last PHASE] [--check] [--keep]
+ *   scale --kroc PATH [--instances N] [--rounds N] [--shards N] [--last PHASE] [--check] [--keep]
  *
  *   this process: fakeapi behind a loopback port    child: the unchanged `kroc controller`
  *
@@ -18,6 +18,12 @@
  *   restart   the controller is stopped and started
  *   again     one more round of heartbeats
  *   delete    all instances
+ *
+ * With --shards N, in the place of delete, what one of N members costs: the other N - 1 are Leases that
+ * nobody renews and that do not end.
+ *
+ *   shard     the controller is stopped and started as such a member: it reads everything, keeps 1/N
+ *   dropped   one round of heartbeats, of which it wants 1/N
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -71,9 +77,10 @@ struct phase {
 
 struct scale {
     const char *kroc;
-    const char *last; /* phase; NULL: all */
-    uint32_t instances, rounds;
+    const char *last;                   /* phase; NULL: all */
+    uint32_t instances, rounds, shards; /* shards 0: none */
     bool check, keep;
+    bool member; /* the controller is started as one of the shards */
 
     uv_loop_t loop;
     uv_timer_t tick;
@@ -147,6 +154,7 @@ static void on_child_exit(uv_process_t *p, int64_t status, int signum)
 
 static void child_start(struct scale *s)
 {
+    char shards[32];
     const char *args[] = {s->kroc,
                           "controller",
                           "--kubeconfig",
@@ -154,6 +162,11 @@ static void child_start(struct scale *s)
                           "--metrics-bind-address=0",
                           "--health-probe-bind-address=0",
                           "--debug-bind-address=0",
+                          "--leader-election-namespace=default",
+                          "--leader-election-retry-period=4s", /* more than a phase's quiet */
+                          "--leader-election-renew-deadline=200s",
+                          "--leader-election-lease-duration=300s",
+                          s->member ? shards : NULL,
                           NULL};
     FILE *log = fopen(s->log, "ae");
     uv_stdio_container_t io[] = {{.flags = UV_IGNORE},
@@ -164,8 +177,10 @@ static void child_start(struct scale *s)
                               .stdio = io,
                               .stdio_count = 3,
                               .exit_cb = on_child_exit};
-    int rc = uv_spawn(&s->loop, &s->child, &o);
+    int rc;
 
+    snprintf(shards, sizeof shards, "--shards=%u", s->shards);
+    rc = uv_spawn(&s->loop, &s->child, &o);
     fclose(log);
     if (rc != 0) {
         fprintf(stderr, "scale: %s: %s\n", s->kroc, uv_strerror(rc));
@@ -306,6 +321,22 @@ static void begin_restart(struct scale *s)
     s->began_ns = 0;
 }
 
+static void begin_shard(struct scale *s)
+{
+    for (uint32_t i = 1; i < s->shards; i++) {
+        KR_AUTO(kr_buf) text = KR_BUF(1024);
+
+        kr_buf_fmt(&text,
+                   "{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {name: "
+                   "shard-%u.controller.kro.run, namespace: default, labels: {kroc.run/shard: "
+                   "'%u'}}, spec: {holderIdentity: other-%u, leaseDurationSeconds: 3600}}",
+                   i, i, i);
+        fakeapi_apply(s->api, "other", text.s);
+    }
+    s->member = true;
+    begin_restart(s);
+}
+
 /* clang-format off */
 static const struct phase phases[] = {
 /*   name       begin          what happens   how often      events
@@ -324,6 +355,10 @@ static const struct phase phases[] = {
                {0,      1,      OF_NOTHING,    120,  10,   60,    0}},
     {"again",   NULL,          one_heartbeat, n_round,       true,
                {0,      1,      OF_NOTHING,    0,    0,    60,    30000}},
+    {"shard",   begin_shard,   NULL,          NULL,          false,
+               {1,      1,      OF_INSTANCES,  200,  0,    0,     0}},
+    {"dropped", NULL,          one_heartbeat, n_round,       true,
+               {5,      1,      OF_NOTHING,    0,    0,    0,     0}},
     {"delete",  NULL,          one_deletion,  n_instances,   false,
                {7,      1,      OF_INSTANCES,  0,    0,    0,     0}},
 };
@@ -462,6 +497,20 @@ static bool ready(struct scale *s)
     return kr_str_is(kr_at_str(v, "status.state"), "Active");
 }
 
+/* Shards in the place of the deletion, or none of them; NULL: that was all. */
+static const struct phase *next_phase(const struct scale *s)
+{
+    const struct phase *end = phases + KR_N(phases);
+
+    for (const struct phase *p = s->phase + 1; p < end; p++) {
+        bool of_shards = strcmp(p->name, "shard") == 0 || strcmp(p->name, "dropped") == 0;
+
+        if (s->shards ? strcmp(p->name, "delete") != 0 : !of_shards)
+            return p;
+    }
+    return NULL;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct scale *s = KR_OWNER(timer, struct scale, tick);
@@ -482,10 +531,12 @@ static void on_tick(uv_timer_t *timer)
     if (now - s->changed_ms < QUIET_MS)
         return;
     report(s);
-    if (s->phase + 1 == phases + KR_N(phases) || (s->last && strcmp(s->last, s->phase->name) == 0))
+    if (s->last && strcmp(s->last, s->phase->name) == 0)
         end(s);
+    else if (next_phase(s))
+        phase_begin(s, next_phase(s));
     else
-        phase_begin(s, s->phase + 1);
+        end(s);
 }
 
 static void make_bodies(struct scale *s)
@@ -597,8 +648,8 @@ static void cluster_close(struct scale *s)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: scale --kroc PATH [--instances N] [--rounds N] [--last PHASE] "
-                    "[--check] [--keep]\n");
+    fprintf(stderr, "usage: scale --kroc PATH [--instances N] [--rounds N] [--shards N] "
+                    "[--last PHASE] [--check] [--keep]\n");
     return 2;
 }
 
@@ -628,6 +679,8 @@ static bool arguments(struct scale *s, int argc, char **argv)
         else if (strcmp(argv[i], "--instances") == 0 && number(value, 1, 100 * 1000, &s->instances))
             i++;
         else if (strcmp(argv[i], "--rounds") == 0 && number(value, 1, 1000, &s->rounds))
+            i++;
+        else if (strcmp(argv[i], "--shards") == 0 && number(value, 2, 64, &s->shards))
             i++;
         else
             return false;
