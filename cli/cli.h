@@ -83,6 +83,6 @@ typedef int cli_command_fn(int argc, char *const *argv);
 
 cli_command_fn cli_cel, cli_controller, cli_version, cli_docs, cli_fmt, cli_generate, cli_validate,
     cli_why, cli_doctor, cli_crds, cli_rbac, cli_get, cli_tree, cli_stuck, cli_top, cli_sandbox,
-    cli_demo, cli_render;
+    cli_demo, cli_render, cli_test;
 
 #endif

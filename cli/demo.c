@@ -109,24 +109,11 @@ static void on_change(void *arg, const struct sandbox_seen *seen)
         show_state(d, seen);
 }
 
-/* "deployments/shop" of a path; with "/status" where it has that. */
-static kr_str target_of(kr_str path)
-{
-    kr_str rest = kr_str_cut(&path, '?'), target = rest;
-    ptrdiff_t at = kr_str_find(rest, KR_S("/namespaces/"));
-
-    if (at < 0)
-        return target;
-    rest = kr_str_sub(rest, (size_t)at + sizeof "/namespaces/" - 1, rest.n);
-    kr_str_cut(&rest, '/');
-    return rest.n ? rest : target;
-}
-
 /* A request of the controller was served. */
 static void on_asked(void *arg, const struct sandbox_request *q, const struct sandbox_response *r)
 {
     struct demo *d = arg;
-    kr_str target = target_of(q->path);
+    kr_str target = cli_local_target(q->path);
     bool status = kr_str_ends(target, KR_S("/status"));
 
     if (strcmp(q->method, "GET") == 0)

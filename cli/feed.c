@@ -24,8 +24,8 @@ kr_str cli_feed_name(struct kr_arena *a, kr_val doc)
 {
     kr_str ns = kr_at_str(doc, "metadata.namespace"), name = kr_at_str(doc, "metadata.name");
 
-    return kr_fmt(a, KR_FMT " " KR_FMT "%s" KR_FMT, KR_ARG(kr_at_str(doc, "kind")), KR_ARG(ns),
-                  ns.n ? "/" : "", KR_ARG(name));
+    return kr_fmt(a, KR_FMT "%s" KR_FMT "%s" KR_FMT, KR_ARG(kr_at_str(doc, "kind")),
+                  ns.n || name.n ? " " : "", KR_ARG(ns), ns.n ? "/" : "", KR_ARG(name));
 }
 
 /* --- documents in ----------------------------------------------------------------------------- */
@@ -61,7 +61,8 @@ int cli_feed_doc(struct cli_feed *f, const char *path, kr_val doc, struct kr_err
 {
     kr_str version = kr_at_str(doc, "apiVersion"), kind = kr_at_str(doc, "kind");
 
-    if (kr_str_starts(version, KR_S("kustomize.config.k8s.io/")))
+    if (kr_str_starts(version, KR_S("kustomize.config.k8s.io/")) ||
+        kr_str_starts(version, KR_S("kroc.run/")))
         return 0;
     if (version.n == 0 || kind.n == 0)
         return kr_fail(err, KR_E_INPUT, "%s: a document without apiVersion or kind", path);

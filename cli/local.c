@@ -142,6 +142,25 @@ kr_str cli_local_path(const struct cli_local *l, struct kr_arena *a, kr_val doc,
     return kr_strdup(a, kr_buf_view(&path));
 }
 
+kr_str cli_local_target(kr_str path)
+{
+    kr_str rest = kr_str_cut(&path, '?'), all = rest;
+
+    if (kr_str_starts(rest, KR_S("/apis/")))
+        rest = kr_str_sub(rest, sizeof "/apis/" - 1, rest.n);
+    else if (kr_str_starts(rest, KR_S("/api/")))
+        rest = kr_str_sub(rest, sizeof "/" - 1, rest.n);
+    kr_str_cut(&rest, '/'); /* group, or "api" */
+    kr_str_cut(&rest, '/'); /* version */
+    if (kr_str_starts(rest, KR_S("namespaces/"))) {
+        kr_str below = kr_str_sub(rest, sizeof "namespaces/" - 1, rest.n);
+
+        kr_str_cut(&below, '/');
+        rest = below.n ? below : rest; /* not: the namespace itself */
+    }
+    return rest.n ? rest : all;
+}
+
 /* --- virtual time ----------------------------------------------------------------------------- */
 
 /* Everything that can happen at this moment happens. */

@@ -65,6 +65,9 @@ struct cli_answer cli_local_ask(struct cli_local *l, struct kr_arena *a, const c
  * kind is served. Lives in a. */
 kr_str cli_local_path(const struct cli_local *l, struct kr_arena *a, kr_val doc, const char *sub);
 
+/* What a path is about, for people: "deployments/shop/status", without group and namespace. */
+kr_str cli_local_target(kr_str path);
+
 /* Virtual time moves until nothing has changed for CLI_LOCAL_REST_MS. KR_E_LIMIT: it never rests. */
 KR_MUST int cli_local_rest(struct cli_local *l, struct kr_err *err);
 /* Virtual time moves so far, at rest or not. */

@@ -99,10 +99,8 @@ static void check_name(struct graph_diags *d, kr_str name, kr_str path)
 
     if (!kr_str_is(name, "true") && !kr_str_is(name, "false"))
         return;
-    x = graph_diags_add(d, GRAPH_R_INVALID_NAME, path,
-                        kr_fmt(d->a, "the field is named \"" KR_FMT "\"", KR_ARG(name)));
-    x->warning = true;
-    d->errors_n--;
+    x = graph_diags_warn(d, GRAPH_R_INVALID_NAME, path,
+                         kr_fmt(d->a, "the field is named \"" KR_FMT "\"", KR_ARG(name)));
     x->source = name;
     x->line = x->column = 1;
     x->suggestion =

@@ -172,7 +172,8 @@ static kr_str line_of(kr_str text, uint32_t line)
 static void show(struct kr_arena *a, kr_str line, uint32_t column, struct cli_finding *f)
 {
     size_t from = 0, byte = 0;
-    uint32_t len, before = 0;
+    kr_str before;
+    uint32_t len;
     char *out;
 
     for (uint32_t i = 1; i < column && byte < line.n; i++) {
@@ -186,7 +187,7 @@ static void show(struct kr_arena *a, kr_str line, uint32_t column, struct cli_fi
         while (from < byte && ((uint8_t)line.s[from] & 0xC0) == 0x80)
             from++;
     }
-    before = (uint32_t)kr_utf8_count(kr_str_sub(line, 0, from));
+    before = kr_str_sub(line, from, byte);
     line = kr_str_sub(line, from, from + SHOWN_MAX);
     while (line.n && ((uint8_t)line.s[line.n - 1] & 0xC0) == 0x80)
         line.n--; /* nothing is cut in the middle of a character */
@@ -194,7 +195,7 @@ static void show(struct kr_arena *a, kr_str line, uint32_t column, struct cli_fi
     for (size_t i = 0; i < line.n; i++)
         out[i] = (unsigned char)line.s[i] < ' ' ? ' ' : line.s[i];
     f->shown = (kr_str){out, line.n};
-    f->caret = column > before ? column - before : 0;
+    f->caret = column ? (uint32_t)kr_utf8_columns(before) + 1 : 0;
 }
 
 /* The finding's text as it stands in the file: its line is looked for from the value on. False: it is
@@ -299,8 +300,11 @@ static int compile(struct request *r, const struct definition *d, struct cli_ver
     KR_AUTO(kr_arena) a = {0};
     int rc = cli_schemas_build(r->kinds, &src, &a, &rev, &wrong);
 
-    if (rc == 0)
+    if (rc == 0) {
         v->generates = kr_gvk_copy(&r->report.a, rev->instance_gvk);
+        cli_check_crd(rev->crd, kr_at(src.spec, "schema.additionalPrinterColumns").n > 0,
+                      &v->diags);
+    }
     graph_rev_drop(rev);
     if (rc < 0 && v->diags.errors_n == 0) { /* not the definition's fault */
         *err = wrong;

@@ -3,6 +3,7 @@
  *
  *   validate.c         input, compiling, places in the files, exit code
  *   members.c          what the kind ResourceGraphDefinition has
+ *   validate_crd.c     what an API server would say of the generated CRD
  *   validate_print.c   text for people; JSON and YAML for tools; SARIF for code hosts
  */
 #ifndef CLI_VALIDATE_H
@@ -13,6 +14,10 @@
 
 /* members.c: members of a definition (the whole document) that its kind does not have are errors. */
 void cli_check_members(kr_val definition, struct graph_diags *d);
+
+/* validate_crd.c: what an API server would refuse of the generated CRD are warnings. own_columns:
+ * the definition has printer columns of its own. */
+void cli_check_crd(kr_val crd, bool own_columns, struct graph_diags *d);
 
 /* A file of the input. */
 struct cli_source {

@@ -248,6 +248,110 @@ TEST(cli_validate, a_field_name_that_yaml_reads_as_a_boolean_is_a_warning)
                      "1 definition, 1 valid: 0 errors, 1 warning\n");
 }
 
+/* kro accepts these, and cannot write the CRD then. */
+TEST(cli_validate, what_the_api_server_would_refuse_of_the_crd_is_a_warning)
+{
+    KR_AUTO(kr_arena) a = {0};
+    const char *out;
+
+    write_file("crd.yaml",
+               HEAD("a", "A") "    group: Bad Group\n"
+                              "    additionalPrinterColumns:\n"
+                              "    - {name: X, type: text, jsonPath: spec.x}\n"
+                              "    types: {Port: {number: integer}}\n"
+                              "    spec:\n"
+                              "      size: string | enum=\"s,m\" default=\"xl\"\n"
+                              "      count: integer | minimum=2 default=1\n"
+                              "      port: 'Port | default={\"nmber\":1}'\n"
+                              "      r: integer | validation=\"self.x > 1\"\n"
+                              "      b: integer | validation=\"self + 1\"\n"
+                              "      fine: integer | validation=\"self > 1\" default=3\n");
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("crd.yaml"))), CLI_OK);
+    EXPECT_TEXT(out, "crd.yaml:8: warning: spec.schema.group: the API server refuses the group "
+                     "\"Bad Group\" of the CRD\n"
+                     "    group: Bad Group\n"
+                     "           ^\n"
+                     "  expected: a domain with at least one dot: a-z, 0-9 and '-' in each part\n"
+                     "crd.yaml:10: warning: spec.schema.additionalPrinterColumns[0].type: the API "
+                     "server refuses the type \"text\" of a printer column\n"
+                     "    - {name: X, type: text, jsonPath: spec.x}\n"
+                     "                      ^\n"
+                     "  expected: one of integer, number, string, boolean, date\n"
+                     "crd.yaml:10: warning: spec.schema.additionalPrinterColumns[0].jsonPath: the "
+                     "API server refuses the path \"spec.x\" of a printer column\n"
+                     "    - {name: X, type: text, jsonPath: spec.x}\n"
+                     "                                      ^\n"
+                     "  expected: a path that begins with a dot, such as .spec.name\n"
+                     "crd.yaml:17: warning: spec.schema.spec.b: the API server refuses the "
+                     "validation rule \"self + 1\": cel expression must evaluate to a bool\n"
+                     "    b: integer | validation=\"self + 1\"\n"
+                     "       ^\n"
+                     "crd.yaml:14: warning: spec.schema.spec.count: the API server refuses the "
+                     "default 1: Invalid value: 1:  in body should be greater than or equal to 2\n"
+                     "    count: integer | minimum=2 default=1\n"
+                     "           ^\n"
+                     "crd.yaml:15: warning: spec.schema.spec.port: the API server refuses the "
+                     "default {\"nmber\":1}: the type has no field \"nmber\"\n"
+                     "    port: 'Port | default={\"nmber\":1}'\n"
+                     "          ^\n"
+                     "crd.yaml:16: warning: spec.schema.spec.r: the API server refuses the "
+                     "validation rule \"self.x > 1\": type 'int' does not support field selection\n"
+                     "    r: integer | validation=\"self.x > 1\"\n"
+                     "       ^\n"
+                     "crd.yaml:13: warning: spec.schema.spec.size: the API server refuses the "
+                     "default \"xl\": Unsupported value: \"xl\": supported values: \"s\", \"m\"\n"
+                     "    size: string | enum=\"s,m\" default=\"xl\"\n"
+                     "          ^\n"
+                     "1 definition, 1 valid: 0 errors, 8 warnings\n");
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("--strict"), ARG("crd.yaml"))), CLI_FAILED);
+}
+
+TEST(cli_validate, a_kind_and_a_group_that_give_no_crd_are_warnings)
+{
+    KR_AUTO(kr_arena) a = {0};
+    const char *out;
+
+    write_file("long.yaml", HEAD("a", "Abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghi"
+                                      "j") "    group: x.k8s.io\n");
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("long.yaml"))), CLI_OK);
+    EXPECT_TEXT(out,
+                "long.yaml:8: warning: spec.schema.group: the API server refuses a CRD of the "
+                "protected group \"x.k8s.io\"\n"
+                "    group: x.k8s.io\n"
+                "           ^\n"
+                "  spec.schema.metadata.annotations needs api-approved.kubernetes.io\n"
+                "long.yaml:7: warning: spec.schema.kind: the API server refuses the CRD: its "
+                "listKind \"AbcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijList\" "
+                "has more than 63 characters\n"
+                "    kind: Abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghij\n"
+                "          ^\n"
+                "1 definition, 1 valid: 0 errors, 2 warnings\n");
+}
+
+TEST(cli_validate, a_caret_stands_below_tabs_and_wide_characters)
+{
+    KR_AUTO(kr_arena) a = {0};
+    const char *out;
+
+    write_file("wide.yaml",
+               HEAD("a", "A") "    spec: {name: string}\n  resources:\n  - id: config\n"
+                              "    template:\n      apiVersion: v1\n      kind: ConfigMap\n"
+                              "      metadata: {name: x}\n      data:\n"
+                              "        a: \"\xe6\x97\xa5\xe6\x9c\xac e\xcc\x81 ${nope}\"\n"
+                              "        b: |\n          one\n"
+                              "          \ttwo\t${nope +\n            nope}\n");
+    assert_int_equal(run(&a, "", &out, ARGS(ARG("wide.yaml"))), CLI_FAILED);
+    EXPECT_TEXT(out, "wide.yaml:16: spec.resources[0].template.data.a: unknown name \"nope\"\n"
+                     "    a: \"\xe6\x97\xa5\xe6\x9c\xac e\xcc\x81 ${nope}\"\n"
+                     "                 ^\n"
+                     "  expected: one of schema, config\n"
+                     "wide.yaml:19: spec.resources[0].template.data.b: unknown name \"nope\"\n"
+                     "    two ${nope +\n"
+                     "          ^\n"
+                     "  expected: one of schema, config\n"
+                     "1 definition, 0 valid: 2 errors, 0 warnings\n");
+}
+
 TEST(cli_validate, a_link_to_a_folder_is_not_followed)
 {
     KR_AUTO(kr_arena) a = {0};
@@ -516,6 +620,9 @@ int main(void)
         T(cli_validate, a_member_that_the_kind_does_not_have_is_an_error),
         T(cli_validate, another_version_or_a_mistyped_kind_is_no_definition),
         T(cli_validate, a_field_name_that_yaml_reads_as_a_boolean_is_a_warning),
+        T(cli_validate, what_the_api_server_would_refuse_of_the_crd_is_a_warning),
+        T(cli_validate, a_kind_and_a_group_that_give_no_crd_are_warnings),
+        T(cli_validate, a_caret_stands_below_tabs_and_wide_characters),
         T(cli_validate, a_link_to_a_folder_is_not_followed),
         T(cli_validate, a_spec_that_is_no_object_is_said_as_such),
         T(cli_validate, a_kind_that_nobody_has_is_a_warning_unless_strict),
