@@ -3,7 +3,7 @@
 #
 # run.sh - `make test`: everything, from a machine without the packages to one closing line.
 #
-#   packages -> control plane -> dev build (sanitizers, warnings are errors) and its tests
+#   packages -> control plane, helm -> dev build (sanitizers, warnings are errors) and its tests
 #            -> release build and the end-to-end tests on the control plane
 #
 #   JOBS=2       how many at once
@@ -35,6 +35,11 @@ control_plane() {
     bin=$(tests/cluster/build.sh) && KROC_CLUSTER_BIN=$bin && export KROC_CLUSTER_BIN
 }
 
+# Without it deploy/chart and docs/commands are skipped, and say so.
+helm() {
+    tests/deploy/helm/build.sh >/dev/null || echo "run.sh: helm could not be built"
+}
+
 # build PRESET [TARGET...]
 build() {
     preset=$1
@@ -57,6 +62,7 @@ run_tests() {
 
 stage "packages" deploy/packages.sh
 stage "control plane" control_plane
+stage "helm" helm
 stage "dev build" build dev && stage "tests" run_tests dev -LE e2e
-stage "release build" build release kroc sandboxdiff_driver && stage "end-to-end tests" run_tests release -L e2e
+stage "release build" build release kroc sandboxdiff_driver sim && stage "end-to-end tests" run_tests release -L e2e
 exec python3 tests/summary.py "$results"

@@ -49,6 +49,7 @@ USERS = {
     "admin": ("admin", [MASTERS]),
     "controller": ("controller", [MASTERS]),
     "rival": ("rival", [MASTERS]),
+    "third": ("third", [MASTERS]),
     "manager": ("manager", [MASTERS]),  # kube-controller-manager
     "nobody": ("nobody", []),
     "standalone": ("system:serviceaccount:kro-system:kroc", [SERVICE_ACCOUNTS, SERVICE_ACCOUNTS + ":kro-system"]),

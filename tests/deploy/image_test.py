@@ -93,6 +93,21 @@ class Image(unittest.TestCase):
         with open(self.archive, "rb") as a, open(self.build("again.tar", TZ="Asia/Tokyo", LC_ALL="C"), "rb") as b:
             self.assertEqual(hashlib.sha256(a.read()).digest(), hashlib.sha256(b.read()).digest())
 
+    def test_what_only_debuggers_want_leaves_no_trace(self):
+        """Debug information names the folders of a build, and the build's id is a hash of it: another folder, same image."""
+        other = os.path.join(self.dir, "other-kroc")
+        note = os.path.join(self.dir, "note")
+        with open(note, "wb") as f:
+            f.write(b"\4\0\0\0\x14\0\0\0\3\0\0\0GNU\0" + bytes(20))
+        subprocess.run(["objcopy", "--strip-debug", "--update-section", f".note.gnu.build-id={note}", OPTIONS.kroc, other], check=True)
+        with open(OPTIONS.kroc, "rb") as a, open(other, "rb") as b:
+            self.assertNotEqual(a.read(), b.read())
+        digests = []
+        for kroc in (OPTIONS.kroc, other):
+            with open(self.build("image-of-other.tar", "--kroc", kroc), "rb") as f:
+                digests.append(hashlib.sha256(f.read()).hexdigest())
+        self.assertEqual(*digests)
+
     def test_sysroot_finds_the_same_libraries(self):
         """What a cross build uses, tried on this machine's own root: the same files in the base layer."""
         def names(archive):
