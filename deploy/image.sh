@@ -194,7 +194,8 @@ program_root() {
     mkdir -p "$work/program/usr/share/kroc"
     cp "$kroc" "$work/program/kroc"
     if [ -z "$sysroot" ] && command -v strip >/dev/null 2>&1; then
-        strip --strip-all "$work/program/kroc"
+        # The build's id is a hash also of what is taken away, in which there are names of folders.
+        strip --strip-all --remove-section=.note.gnu.build-id "$work/program/kroc"
     fi
     sbom_json >"$work/program/usr/share/kroc/sbom.spdx.json"
     permissions "$work/program"

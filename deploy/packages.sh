@@ -4,7 +4,8 @@
 # packages.sh - installs what kroc needs to be built and tested (Debian, Ubuntu).
 #
 #   packages.sh           compiler, libraries and what the tests use
-#   packages.sh --dev     also clang and its tools, valgrind, PyYAML
+#   packages.sh --dev     also clang and its tools, valgrind
+#   packages.sh --node    also what tests/node runs containers with; where systemd runs, it starts containerd
 #   packages.sh --check   installs nothing: prints what is missing, exit code 1 if anything is
 #   packages.sh --list    prints the table below, with the names for Fedora and Alpine
 #
@@ -40,6 +41,10 @@ dev    clang-tidy         clang-tools-extra      clang-extra-tools
 dev    libclang-rt-dev    compiler-rt            compiler-rt
 dev    valgrind           valgrind               valgrind
 build  python3-yaml       python3-pyyaml         py3-yaml
+node   containerd         containerd             containerd
+node   runc               runc                   runc
+node   containernetworking-plugins containernetworking-plugins  cni-plugins
+node   iproute2           iproute                iproute2
 ROWS
 }
 
@@ -79,7 +84,8 @@ met() {
     ninja-build) installed "$1" || command -v ninja >/dev/null 2>&1 ;;
     pkg-config) command -v pkg-config >/dev/null 2>&1 ;;
     python3-venv) python3 -c 'import ensurepip' 2>/dev/null ;; # tests/cluster/build.sh may need it
-    cmake | python3 | openssl | git | clang | clang-format | clang-tidy | valgrind)
+    iproute2) command -v ip >/dev/null 2>&1 ;;
+    cmake | containerd | runc | python3 | openssl | git | clang | clang-format | clang-tidy | valgrind)
         command -v "$1" >/dev/null 2>&1 ;;
     *) installed "$1" ;;
     esac
@@ -88,6 +94,7 @@ met() {
 missing() {
     rows | while IFS='|' read -r group debian _; do
         [ "$group" = dev ] && [ "$with_dev" = no ] && continue
+        [ "$group" = node ] && [ "$with_node" = no ] && continue
         [ "$debian" = libclang-rt-dev ] && debian=$(runtime_package)
         met "$debian" || echo "$debian"
     done
@@ -114,14 +121,16 @@ install() {
 
 main() {
     with_dev=no
+    with_node=no
     mode=install
     for arg in "$@"; do
         case $arg in
         --dev) with_dev=yes ;;
+        --node) with_node=yes ;;
         --check) mode=check ;;
         --list) mode=list ;;
         -h | --help)
-            sed -n '3,13s/^# \{0,1\}//p' "$0"
+            sed -n '3,14s/^# \{0,1\}//p' "$0"
             exit 0
             ;;
         *)
