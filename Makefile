@@ -6,7 +6,7 @@ INSTANCES ?= 10000
 PYTHON ?= python3
 C_SOURCES = $(shell find cel graph kube reactor cli examples tests -name '*.c' -o -name '*.h')
 
-.PHONY: all run test bench fuzz memcheck format lint image deploy-kind undeploy-kind clean help
+.PHONY: all run test test-node bench fuzz memcheck format lint image deploy-kind undeploy-kind clean help
 .DEFAULT_GOAL := all
 
 all: ## build the program: build/release/kroc
@@ -24,6 +24,11 @@ endif
 
 test: ## every test; TESTS=regex runs some
 	@JOBS=$(JOBS) tests/run.sh
+
+test-node: all ## the chart on a real node with containerd and kubelet, in namespaces of its own (as root)
+	@deploy/packages.sh --node
+	@tests/deploy/helm/build.sh >/dev/null && tests/node/build.sh >/dev/null
+	@bin=$$(tests/cluster/build.sh) && exec $(PYTHON) tests/node/node_test.py --kroc build/release/kroc --bin "$$bin"
 
 bench: all ## the benches, in release; the last of them with INSTANCES=10000
 	@cmake --build --preset release -j $(JOBS) --target tests/bench/all bench_scale
