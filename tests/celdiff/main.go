@@ -221,7 +221,7 @@ func departure(expr string, theirs, ours outcome) string {
 var held = strings.NewReplacer("types.concatList", "types.baseList", "types.mutableList", "types.baseList",
 	"proto:\u00a0", "proto: ", "<nil>", "types.Null", "[]interface {}", "*types.baseList", "map[string]interface {}", "*types.baseMap", "*cel.Quantity", "cel.Quantity")
 
-var opaqueShown = regexp.MustCompile(`(non-optional value|value|join: invalid input:) .*(kubernetes|net)\.[A-Z]`)
+var opaqueShown = regexp.MustCompile(`(non-optional value|value|join: invalid input:|insert failed: key) .*(kubernetes|net)\.[A-Z]`)
 
 var leadingDot = regexp.MustCompile(`[(,]\s*\.`)
 
