@@ -1965,6 +1965,7 @@ class Shards(Group):
 
     def leave(self, round, end):
         """One of three goes in the middle of an edit of all; each object is written once all the same."""
+        born = self.cluster.mark()
         three = [self.process(alias) for alias in self.ALIASES]
         self.members(three)
         mark = self.cluster.mark()
@@ -1979,13 +1980,14 @@ class Shards(Group):
             self.assertLessEqual(len(hands), 2, f"{unit} went to and fro: {hands}")
             self.assertFalse(len(hands) == 2 and (hands[0] != "rival" or hands[1] == "rival"), f"{unit}: {hands}")
         self.assert_at_rest(self.cluster.mark())
-        took = self.gap(mark)
+        took = self.gap(born)
         for k in (three[0], three[2]):
             k.stop()
         return took
 
     def gap(self, mark):
-        """From the last renewal of the one that went to the first claim of its buckets, by the server's clock."""
+        """From the last renewal of the one that went to the first claim of its buckets, by the server's clock. The mark is
+        from before it was there: it need not have renewed its Lease since the edit began."""
         gone = [r for r in self.cluster.requests("rival", mark) if r.resource == "leases" and "shard-" in r.name]
         rest = sorted((r for a in ("controller", "third") for r in self.cluster.requests(a, mark)
                        if r.resource == "leases" and "shard-" in r.name and r.at > gone[-1].at and r.code == 200),
