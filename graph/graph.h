@@ -15,7 +15,8 @@
  *   build.c build_refs.c build_types.c build_status.c build_conditions.c build_rev.c    to revision
  *   diag.h diag.c build_diag.c                          what is wrong with it: all, with places
  *   crd.c plural.c revision.c                           the generated CRD; hash, name, numbering
- *   inst.c sweep.c eval.c applyset.c status.c author.c step.c step_delete.c          the instance machine
+ *   inst.c inst_events.c inst_items.c inst_results.c    the instance machine: what comes to it
+ *   step.c sweep.c eval.c applyset.c status.c author.c step_delete.c             and what follows
  *   collection.c selector.c                             its forEach and its label selectors
  *   def.c def_events.c def_revisions.c def_crd.c def_status.c                    the definition machine
  *   conditions.c plan.c                                 condition engine; actions and their print

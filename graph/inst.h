@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* inst.h - the inside of one instance, shared by the files of the instance machine.
  *
- *   inst.c        life; events record and mark dirty
- *   step.c        one step: the states in order, dispatch of applies, prune
- *   sweep.c       dirty tasks in topological order, early cut-off
- *   collection.c  forEach: which items there are, and which of them must be evaluated again
- *   eval.c        includeWhen, forEach, template, readyWhen: expression to value or why not
- *   selector.c    the label selector of an external collection as text
- *   applyset.c    membership, decoration, inventory, the parent's two applies
- *   status.c      conditions, state, projections, when to write
- *   roll.c        changes of what is read: joined, counted, paused
- *   breaker.c     writes that come back to us are counted and slowed
- *   author.c      conditions that the definition's author writes
- *   step_delete.c waves, finalizer
+ *   inst.c         life, revision, what readers see of a node
+ *   inst_items.c   what is held of each object: items, strays, limbo
+ *   inst_events.c  objects that come: recorded, tasks marked dirty
+ *   inst_results.c answers to requests
+ *   step.c         one step: the states in order, dispatch of applies, prune
+ *   sweep.c        dirty tasks in topological order, early cut-off
+ *   collection.c   forEach: which items there are, and which of them must be evaluated again
+ *   eval.c         includeWhen, forEach, template, readyWhen: expression to value or why not
+ *   selector.c     the label selector of an external collection as text
+ *   applyset.c     membership, decoration, inventory, the parent's two applies
+ *   status.c       conditions, state, projections, when to write
+ *   roll.c         changes of what is read: joined, counted, paused
+ *   breaker.c      writes that come back to us are counted and slowed
+ *   author.c       conditions that the definition's author writes
+ *   step_delete.c  waves, finalizer
  *
  * A node has items: one for a resource or an external reference, one a combination for a collection,
  * in its order. An item knows the digest of the reference it wishes for, the live object there, and
@@ -274,6 +277,10 @@ struct inst_step {
 };
 
 /* inst.c */
+static inline const struct graph_node *inst__node(const struct graph_inst *inst, uint32_t rank)
+{
+    return &inst->rev->nodes[rank];
+}
 bool inst__text(char **text, kr_str s); /* replaces the owned text (empty: NULL); did it change? */
 kr_str inst__str(const char *text);
 uint64_t inst__ref_digest(kr_ref ref);
@@ -286,22 +293,42 @@ bool inst__is_external(const struct graph_inst *inst, uint32_t rank);
 bool inst__visible(const struct graph_inst *inst, uint32_t rank); /* do readers see its object? */
 /* What readers see: the object, or the list of a collection (in a); KR_NONE: nothing. */
 kr_val inst__value(const struct graph_inst *inst, uint32_t rank, struct kr_arena *a);
-void inst__appeared(struct graph_inst *inst,
-                    uint32_t rank); /* its object came or went for readers */
+/* Is the first answer about an external object still to come? */
+bool inst__unanswered(const struct graph_inst *inst, uint32_t rank);
+bool inst__in_flight(const struct graph_inst *inst); /* any request for a child */
+/* What is known of this incarnation of the object, but not the revision and what was observed. */
+void inst__forget_writes(struct graph_inst *inst);
+
+/* inst_items.c */
 struct inst_stray *inst__stray_add(struct graph_inst *inst, struct kr_rec *rec);
 void inst__stray_del(struct graph_inst *inst, uint32_t at);
+bool inst__stray_ours(const struct kr_rec *rec);
+struct inst_item *inst__item_find(struct graph_inst *inst, uint64_t ref, uint32_t *rank);
 void inst__item_release(struct graph_inst *inst, uint32_t rank, struct inst_item *item);
 void inst__item_ok(struct inst_item *item, const struct kr_rec *rec, uint64_t desired);
 void inst__item_fini(struct inst_item *item);
 /* The item goes away, with an apply that may be in flight. */
 void inst__item_drop(struct graph_inst *inst, uint32_t rank, struct inst_item *item);
-/* Does the item wish for what is there, as far as is known? */
+/* Does the item wish for what is there, as far as is known? The first asks it of a record. */
+bool inst__pair_is_ok(const struct inst_item *item, const struct kr_rec *rec);
 bool inst__item_is_ok(const struct inst_item *item);
 void inst__found_clear(struct inst_found *found);
-bool inst__stray_ours(const struct kr_rec *rec);
-/* Is the first answer about an external object still to come? */
-bool inst__unanswered(const struct graph_inst *inst, uint32_t rank);
-bool inst__in_flight(const struct graph_inst *inst); /* any request for a child */
+
+/* inst_events.c */
+
+/* Whose doing a new version of the instance is. */
+enum inst_own { INST_FOREIGN, INST_OUR_STATUS, INST_OUR_APPLY };
+/* The instance is now rec (NULL: gone); changed as graph_inst_parent. */
+void inst__set_parent(struct graph_inst *inst, struct kr_rec *rec, const struct kr_bits *changed,
+                      enum inst_own own);
+/* Marks all that a version of unknown origin may have changed. */
+void inst__settle_own(struct graph_inst *inst);
+/* The object of an item is now `rec` (NULL: gone). Returns whether something that is read of it has
+ * another value. */
+bool inst__item_seen(struct graph_inst *inst, uint32_t rank, struct inst_item *item,
+                     struct kr_rec *rec, const struct kr_bits *changed);
+/* Its object came or went for readers. */
+void inst__appeared(struct graph_inst *inst, uint32_t rank);
 
 /* eval.c */
 /* Evaluates within the limits of an expression and of the step. As cel_eval; *fail: why it failed. */
