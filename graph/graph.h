@@ -268,6 +268,7 @@ struct graph_plan {
     uint32_t n, cap;
     uint64_t
         wake_ms; /* step again at this time at the latest (env.now_ms scale); UINT64_MAX: no timer */
+    uint64_t cost; /* steps that the expressions took: see GRAPH_STEP_STEPS_MAX */
 };
 void graph_plan_init(struct graph_plan *p, struct kr_arena *a);
 struct graph_action *graph_plan_add(struct graph_plan *p, enum graph_action_kind kind);

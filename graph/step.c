@@ -349,6 +349,7 @@ void graph_inst_step(struct graph_inst *inst, const struct graph_env *env, struc
         inst__status_unresolved(&s);
     else if (!waits_for_lists(inst))
         step_live(&s);
+    plan->cost = s.steps;
 }
 
 /* Writes on the parent that can be given now: not while one is in flight or waits for its timer. */

@@ -397,6 +397,8 @@ void reactor__inst_step(struct reactor_inst *inst)
     if (plan.wake_ms != UINT64_MAX)
         r->clock->ops->timer_start(r->clock, &inst->timer,
                                    plan.wake_ms > now ? plan.wake_ms - now : 0);
+    reactor__queue_charge(&r->queue, &inst->served->lane, (enum reactor_prio)inst->item.prio,
+                          plan.cost + (uint64_t)plan.n * REACTOR_COST_REQUEST);
     reactor__exec(r, inst, NULL, &plan); /* may free inst */
     kr_arena_reset(&r->step_arena);
 }

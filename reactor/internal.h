@@ -21,6 +21,11 @@
 
 /* --- queue ------------------------------------------------------------------------------------ */
 
+/* What a step costs, in steps of expressions (some 10 ns each). */
+enum {
+    REACTOR_COST_STEP = 2000,    /* the least: what one turn of a lane pays for */
+    REACTOR_COST_REQUEST = 5000, /* each request that it asks for, with its answer */
+};
 /* Lower is sooner. */
 enum reactor_prio { REACTOR_P_USER, REACTOR_P_CHANGE, REACTOR_P_BACKLOG, REACTOR_P_N };
 
@@ -34,12 +39,14 @@ struct reactor_item {
 struct reactor_lane {
     struct kr_link active[REACTOR_P_N]; /* in the queue's ring while items wait */
     struct kr_link items[REACTOR_P_N];
-    uint8_t flow; /* of its requests */
+    uint64_t owed; /* cost of its last step that its turns have not paid yet */
+    uint8_t flow;  /* of its requests */
 };
 struct reactor_queue {
     struct kr_link ring[REACTOR_P_N];
     uint32_t n;
-    uint64_t adds, pops; /* so far */
+    uint64_t adds, cost;         /* so far */
+    uint64_t spent[REACTOR_P_N]; /* cost that those of lower priority have not had their part of */
     /* Is the lane to be passed over for now? NULL: none is. */
     bool (*full)(const struct reactor_lane *lane, void *arg);
     void *full_arg;
@@ -52,7 +59,11 @@ void reactor__queue_add(struct reactor_queue *q, struct reactor_lane *lane,
                         struct reactor_item *item, enum reactor_prio prio);
 void reactor__queue_remove(struct reactor_queue *q,
                            struct reactor_item *item); /* legal when not queued */
+/* The next item, NULL: none that may run. Its lane is charged with REACTOR_COST_STEP. */
 struct reactor_item *reactor__queue_pop(struct reactor_queue *q);
+/* A step of an item of lane, popped at prio, has cost so much more. */
+void reactor__queue_charge(struct reactor_queue *q, struct reactor_lane *lane,
+                           enum reactor_prio prio, uint64_t cost);
 void reactor__lane_fini(struct reactor_queue *q, struct reactor_lane *lane); /* empty by then */
 
 /* --- watches ---------------------------------------------------------------------------------- */

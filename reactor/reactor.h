@@ -38,7 +38,8 @@
 enum {
     REACTOR_TURN_STEPS = 256, /* steps in one turn, then back to the sockets */
     REACTOR_TURN_MS = 5,
-    REACTOR_WAITING_MAX = 16, /* requests that wait to be sent: above, nothing is stepped */
+    REACTOR_TURN_COST = 500 * 1000, /* the same as the queue counts it: see reactor__queue_charge */
+    REACTOR_WAITING_MAX = 16,       /* requests that wait to be sent: above, nothing is stepped */
     REACTOR_EXTERNAL_SINGLES =
         16, /* external objects of one type followed one by one; more share a watch */
     REACTOR_STOP_MS = 60 * 1000, /* how long a stop waits for requests under way, if not told */

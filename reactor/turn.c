@@ -135,6 +135,7 @@ static bool is_full(const struct reactor *r)
 static void steps_turn(struct reactor *r)
 {
     int64_t begin_ms = r->clock->ops->wall_ms(r->clock), spent_ms;
+    uint64_t cost_max = r->queue.cost + REACTOR_TURN_COST;
 
     for (int i = 0; i < REACTOR_TURN_STEPS && !is_full(r); i++) {
         struct reactor_item *item = reactor__queue_pop(&r->queue);
@@ -148,6 +149,8 @@ static void steps_turn(struct reactor *r)
             reactor__inst_step(KR_OWNER(item, struct reactor_inst, item));
         spent_ms = r->clock->ops->wall_ms(r->clock) - begin_ms;
         if (spent_ms < 0 || spent_ms >= REACTOR_TURN_MS) /* below 0: the wall clock was set back */
+            return;
+        if (r->queue.cost >= cost_max)
             return;
     }
 }

@@ -16,7 +16,10 @@ enum {
     EVENTS = 10000, /* of a flood */
     BURST = 100,    /* of them between two changes that somebody reads */
     AHEAD_MAX = 40, /* writes of the tenant's before that of the other: they were under way */
-    ROUNDS = 12
+    ROUNDS = 12,
+    COSTLY = 30,          /* instances whose expressions take long */
+    CHEAP = 30,           /* of another definition */
+    COSTLY_AHEAD_MAX = 4, /* steps of the former before the last of the latter */
 };
 
 static const char definitions[] =
@@ -67,6 +70,29 @@ static const char *text(struct world *w, const char *format, uint32_t i)
     }
     return kr_cstr(&w->a, kr_buf_view(&b));
 }
+
+static const char costly[] =
+    "apiVersion: kro.run/v1alpha1\n"
+    "kind: ResourceGraphDefinition\n"
+    "metadata: {name: costlies}\n"
+    "spec:\n"
+    "  schema: {apiVersion: v1alpha1, kind: Costly, spec: {x: string | default=x}}\n"
+    "  resources:\n"
+    "    - {id: cfg, externalRef: {apiVersion: v1, kind: ConfigMap, metadata: {name: same}}}\n"
+    "    - {id: one, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "
+    "'costly-${schema.metadata.name}'}, data: {v: '${cfg.data.v + schema.spec.x}', n: "
+    "'${string(lists.range(100).filter(i, lists.range(100).exists(j, j + i == "
+    "size(cfg.data.v) + size(schema.spec.x))).size())}'}}}\n"
+    "---\n"
+    "apiVersion: kro.run/v1alpha1\n"
+    "kind: ResourceGraphDefinition\n"
+    "metadata: {name: cheaps}\n"
+    "spec:\n"
+    "  schema: {apiVersion: v1alpha1, kind: Cheap, spec: {}}\n"
+    "  resources:\n"
+    "    - {id: cfg, externalRef: {apiVersion: v1, kind: ConfigMap, metadata: {name: same}}}\n"
+    "    - {id: one, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: "
+    "'cheap-${schema.metadata.name}'}, data: {v: '${cfg.data.v}'}}}\n";
 
 static void open_tenants(struct world *w, uint32_t n)
 {
@@ -172,10 +198,67 @@ TEST(isolation, requests_that_fail_delay_nobody)
                                          .status = 500});
 }
 
+static void open_costly(struct world *w)
+{
+    world_open(w, &(struct world_opts){.traced = true});
+    world_apply(w, "{apiVersion: v1, kind: ConfigMap, metadata: {name: same}, data: {v: a}}");
+    world_apply(w, costly);
+    world_start(w);
+    world_rest(w);
+    for (uint32_t i = 0; i < COSTLY; i++)
+        world_apply(
+            w,
+            text(w, "{apiVersion: kro.run/v1alpha1, kind: Costly, metadata: {name: c#}, spec: {}}",
+                 i));
+    for (uint32_t i = 0; i < CHEAP; i++)
+        world_apply(
+            w,
+            text(w, "{apiVersion: kro.run/v1alpha1, kind: Cheap, metadata: {name: c#}, spec: {}}",
+                 i));
+    world_rest(w);
+    assert_string_equal(world_text(w, CORE "costly-c0", "data.v"), "ax");
+    assert_string_equal(world_text(w, CORE "cheap-c0", "data.v"), "a");
+    world_mark(w);
+}
+
+/* All of the cheap ones are applied, and few of the costly ones before the last of them. */
+static void expect_share(struct world *w)
+{
+    kr_str rest = kr_str_c(world_trace(w));
+    uint32_t costly_n = 0, cheap_n = 0, ahead = 0;
+
+    while (rest.n) {
+        kr_str line = kr_str_cut(&rest, '\n');
+
+        if (kr_str_find(line, KR_S("apply ")) < 0)
+            continue;
+        costly_n += kr_str_find(line, KR_S("/costly-")) >= 0;
+        if (kr_str_find(line, KR_S("/cheap-")) < 0)
+            continue;
+        cheap_n++;
+        ahead = costly_n;
+    }
+    assert_int_equal(cheap_n, CHEAP);
+    assert_int_equal(costly_n, COSTLY);
+    assert_in_range(ahead, 0, COSTLY_AHEAD_MAX);
+}
+
+TEST(isolation, expensive_steps_take_no_more_than_their_share)
+{
+    struct world w;
+
+    open_costly(&w);
+    world_patch(&w, CORE "same", "{data: {v: b}}");
+    world_rest(&w);
+    expect_share(&w);
+    world_close(&w);
+}
+
 int main(void)
 {
     return RUN(T(isolation, a_flood_of_events_delays_nobody),
                T(isolation, a_thousand_edits_of_instances_do_not_come_before_changes_of_others),
                T(isolation, requests_that_hang_delay_nobody),
-               T(isolation, requests_that_fail_delay_nobody));
+               T(isolation, requests_that_fail_delay_nobody),
+               T(isolation, expensive_steps_take_no_more_than_their_share));
 }

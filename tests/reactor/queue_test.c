@@ -92,11 +92,83 @@ TEST(reactor_queue, removing_is_legal_in_every_state)
     reactor__lane_fini(&f.q, &f.a);
 }
 
+TEST(reactor_queue, a_lane_pays_for_what_its_step_cost_before_its_next)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    for (int i = 0; i < 2; i++)
+        reactor__queue_add(&f.q, &f.a, &f.items[i], REACTOR_P_CHANGE);
+    for (int i = 2; i < ITEMS; i++)
+        reactor__queue_add(&f.q, &f.b, &f.items[i], REACTOR_P_CHANGE);
+    assert_ptr_equal(reactor__queue_pop(&f.q), &f.items[0]);
+    reactor__queue_charge(&f.q, &f.a, REACTOR_P_CHANGE, 2 * REACTOR_COST_STEP);
+    EXPECT_TEXT(drain(&f), "23415"); /* its debt of three is paid in three turns */
+}
+
+TEST(reactor_queue, a_debt_keeps_nobody_who_is_alone)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    for (int i = 0; i < 2; i++)
+        reactor__queue_add(&f.q, &f.a, &f.items[i], REACTOR_P_CHANGE);
+    assert_ptr_equal(reactor__queue_pop(&f.q), &f.items[0]);
+    reactor__queue_charge(&f.q, &f.a, REACTOR_P_CHANGE, GRAPH_STEP_STEPS_MAX);
+    EXPECT_TEXT(drain(&f), "1");
+}
+
+TEST(reactor_queue, costly_edits_leave_their_part_to_what_is_less_urgent)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    for (int i = 0; i < 2; i++)
+        reactor__queue_add(&f.q, &f.a, &f.items[i], REACTOR_P_USER);
+    for (int i = 2; i < ITEMS; i++)
+        reactor__queue_add(&f.q, &f.b, &f.items[i], REACTOR_P_BACKLOG);
+    assert_ptr_equal(reactor__queue_pop(&f.q), &f.items[0]);
+    reactor__queue_charge(&f.q, &f.a, REACTOR_P_USER, 20 * REACTOR_COST_STEP);
+    EXPECT_TEXT(drain(&f), "23415"); /* one part in eight of 21 */
+}
+
+static bool is_a(const struct reactor_lane *lane, void *arg)
+{
+    const struct fixture *f = arg;
+
+    return lane == &f->a;
+}
+
+TEST(reactor_queue, a_full_lane_is_passed_over_and_pays_nothing)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    reactor__queue_add(&f.q, &f.a, &f.items[0], REACTOR_P_CHANGE);
+    for (int i = 1; i < 4; i++)
+        reactor__queue_add(&f.q, &f.b, &f.items[i], REACTOR_P_CHANGE);
+    reactor__queue_charge(&f.q, &f.a, REACTOR_P_CHANGE, 2 * REACTOR_COST_STEP);
+    f.q.full = is_a;
+    f.q.full_arg = &f;
+    assert_ptr_equal(reactor__queue_pop(&f.q), &f.items[1]);
+    assert_ptr_equal(reactor__queue_pop(&f.q), &f.items[2]);
+    assert_int_equal(f.a.owed, 2 * REACTOR_COST_STEP);
+    assert_ptr_equal(reactor__queue_pop(&f.q), &f.items[3]);
+    assert_null(reactor__queue_pop(&f.q));
+    assert_false(reactor__queue_due(&f.q));
+    f.q.full = NULL;
+    EXPECT_TEXT(drain(&f), "0");
+}
+
 int main(void)
 {
     return RUN(T(reactor_queue, first_in_first_out_within_a_lane),
                T(reactor_queue, a_user_edit_overtakes_the_backlog),
                T(reactor_queue, lanes_take_turns),
                T(reactor_queue, an_item_waits_once_and_only_moves_up),
-               T(reactor_queue, removing_is_legal_in_every_state));
+               T(reactor_queue, removing_is_legal_in_every_state),
+               T(reactor_queue, a_lane_pays_for_what_its_step_cost_before_its_next),
+               T(reactor_queue, a_debt_keeps_nobody_who_is_alone),
+               T(reactor_queue, costly_edits_leave_their_part_to_what_is_less_urgent),
+               T(reactor_queue, a_full_lane_is_passed_over_and_pays_nothing));
 }
