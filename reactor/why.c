@@ -42,7 +42,8 @@ _Static_assert(REACTOR_WHY_TEXT_MAX <= UINT8_MAX && REACTOR_WHY_INST_BYTES <= UI
 void reactor_whys_init(struct reactor_whys *w, const uint8_t key[REACTOR_WHY_KEY_BYTES])
 {
     *w = (struct reactor_whys){.bytes_max = REACTOR_WHY_ALL_BYTES};
-    kr_link_init(&w->used);
+    kr_link_init(&w->large);
+    kr_link_init(&w->small);
     memcpy(w->key, key, REACTOR_WHY_KEY_BYTES);
 }
 
@@ -153,12 +154,12 @@ static void forget(struct reactor_whys *w, struct reactor_why *log)
     log->n = log->cap = 0;
 }
 
-/* Drops the oldest entries until `bytes` more fit into the largest block. */
-static void drop_oldest(struct reactor_why *log, uint32_t bytes)
+/* Drops the oldest entries until `bytes` more fit into a block of `cap`. */
+static void drop_oldest(struct reactor_why *log, uint32_t bytes, uint32_t cap)
 {
     uint32_t at = 0;
 
-    while (log->n - at + bytes > REACTOR_WHY_INST_BYTES)
+    while (log->n - at + bytes > cap)
         at += head_at(log, at).bytes;
     if (at == 0)
         return;
@@ -167,27 +168,56 @@ static void drop_oldest(struct reactor_why *log, uint32_t bytes)
     log->cut = true;
 }
 
+static void resize(struct reactor_whys *w, struct reactor_why *log, uint32_t cap)
+{
+    if (cap != log->cap) {
+        log->block = kr_realloc(log->block, cap);
+        w->bytes += cap;
+        w->bytes -= log->cap;
+        log->cap = (uint16_t)cap;
+    }
+    kr_link_remove(&log->used);
+    kr_link_push(cap > REACTOR_WHY_KEPT_BYTES ? &w->large : &w->small, &log->used);
+}
+
+/* The one that has been silent for the longest time, but not `but`; NULL: no other. */
+static struct reactor_why *silent(struct kr_link *list, const struct reactor_why *but)
+{
+    struct kr_link *l = list->next;
+
+    if (l == &but->used)
+        l = l->next;
+    return l == list ? NULL : KR_OWNER(l, struct reactor_why, used);
+}
+
+/* Makes the others give way until all are below the limit. */
+static void stay_below(struct reactor_whys *w, const struct reactor_why *log)
+{
+    struct reactor_why *other;
+
+    while (w->bytes > w->bytes_max) {
+        if ((other = silent(&w->large, log)) != NULL) {
+            drop_oldest(other, 0, REACTOR_WHY_KEPT_BYTES);
+            resize(w, other, REACTOR_WHY_KEPT_BYTES);
+        } else if ((other = silent(&w->small, log)) != NULL) {
+            forget(w, other);
+            other->cut = true;
+            w->forgotten++;
+        } else {
+            return;
+        }
+    }
+}
+
 static void make_room(struct reactor_whys *w, struct reactor_why *log, uint32_t bytes)
 {
     uint32_t cap = log->cap ? log->cap : BLOCK_MIN;
 
-    drop_oldest(log, bytes);
+    drop_oldest(log, bytes, REACTOR_WHY_INST_BYTES);
     while (cap < log->n + bytes)
         cap *= 2;
-    if (cap != log->cap) {
-        log->block = kr_realloc(log->block, cap);
-        w->bytes += cap - log->cap;
-        log->cap = (uint16_t)cap;
-    }
-    kr_link_remove(&log->used);
-    kr_link_push(&w->used, &log->used);
-    while (w->bytes > w->bytes_max && w->used.next != &log->used) {
-        struct reactor_why *silent = KR_OWNER(w->used.next, struct reactor_why, used);
-
-        forget(w, silent);
-        silent->cut = true;
-        w->forgotten++;
-    }
+    resize(w, log, cap);
+    stay_below(w, log);
 }
 
 /* At most REACTOR_WHY_TEXT_MAX bytes, not in the middle of a character. */

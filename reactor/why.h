@@ -9,8 +9,9 @@
  *
  * The block is made with the first entry and grows to REACTOR_WHY_INST_BYTES; then the oldest
  * entries go. All blocks together stay below REACTOR_WHY_ALL_BYTES: over it, the instance that has
- * been silent for the longest time forgets everything. Nothing is written for an instance that the
- * program only found as it should be, so a restart costs no memory.
+ * been silent for the longest time keeps its last REACTOR_WHY_KEPT_BYTES, and only when all have no
+ * more than that, which is beyond 10,000 instances, does it forget everything. Nothing is written for
+ * an instance that the program only found as it should be, so a restart costs no memory.
  *
  * Values are shown when they are small. A Secret's never are, nor what is called like a password:
  * instead a digest with a random key of the process, which tells only whether two are equal.
@@ -23,7 +24,8 @@
 
 enum {
     REACTOR_WHY_INST_BYTES = 2048,           /* of one instance */
-    REACTOR_WHY_ALL_BYTES = 4 * 1024 * 1024, /* of all */
+    REACTOR_WHY_KEPT_BYTES = 512,            /* of one, when all together are too much */
+    REACTOR_WHY_ALL_BYTES = 6 * 1024 * 1024, /* of all */
     REACTOR_WHY_VALUE_MAX = 40,              /* bytes of a value as text; else its digest */
     REACTOR_WHY_TEXT_MAX = 160,              /* bytes of a name, path or message; longer is cut */
     REACTOR_WHY_KEY_BYTES = 32,
@@ -37,7 +39,9 @@ struct reactor_whys {
     size_t bytes_max;   /* 0: REACTOR_WHY_ALL_BYTES */
     uint64_t forgotten; /* instances that lost theirs */
 
-    struct kr_link used; /* struct reactor_why.used, longest silent first */
+    /* struct reactor_why.used, longest silent first: those that have more than what is always kept, and
+     * the others */
+    struct kr_link large, small;
     uint8_t key[REACTOR_WHY_KEY_BYTES];
 };
 /* One instance's. */

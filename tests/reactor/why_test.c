@@ -147,6 +147,34 @@ TEST(why, all_instances_together_stay_below_the_limit_and_the_silent_one_forgets
     assert_int_equal(whys.bytes, 0);
 }
 
+TEST(why, the_silent_keep_their_last_entries_while_there_is_room_for_that)
+{
+    enum { N = 40 };
+    struct reactor_why *logs[N] = {0};
+
+    reactor_whys_init(&whys, key);
+    whys.bytes_max = N * REACTOR_WHY_KEPT_BYTES + REACTOR_WHY_INST_BYTES;
+    for (int i = 0; i < N; i++) {
+        for (int round = 0; round < 50; round++) {
+            struct reactor_why_entry e = request("node", "some.other.path");
+
+            reactor_why_add(&whys, &logs[i], &e);
+            assert_in_range(whys.bytes, 1, whys.bytes_max);
+        }
+    }
+    assert_int_equal(whys.forgotten, 0);
+    for (int i = 0; i < N; i++) {
+        uint32_t n = entries_n(logs[i]);
+
+        assert_true(n >= 3 && logs[i]->cut);
+        assert_int_equal(entry(logs[i], n - 1).seq, 50);
+    }
+    assert_true(entries_n(logs[N - 1]) > entries_n(logs[0])); /* the busy one has more */
+    for (int i = 0; i < N; i++)
+        reactor_why_free(&whys, logs[i]);
+    assert_int_equal(whys.bytes, 0);
+}
+
 TEST(why, no_entry_of_a_silent_instance_costs_memory)
 {
     assert_int_equal(entries_n(NULL), 0);
@@ -420,6 +448,8 @@ int main(void)
         T(why, a_value_that_changes_again_and_again_takes_one_entry),
         T(why, an_instance_keeps_its_newest_entries_within_its_limit),
         T(why, all_instances_together_stay_below_the_limit_and_the_silent_one_forgets),
+        T(why, the_silent_keep_their_last_entries_while_there_is_room_for_that),
+        T(why, the_silent_keep_their_last_entries_while_there_is_room_for_that),
         T(why, no_entry_of_a_silent_instance_costs_memory),
         T(why, values_are_shown_only_when_small_and_no_secret),
         T(why, secrets_are_known_by_their_kind_and_by_their_names),
