@@ -210,6 +210,20 @@ class Chart(unittest.TestCase):
             done = kroc_process.run(OPTIONS.kroc, *args, "--version")
             self.assertEqual(done.returncode, 0, done.stderr)
 
+    def test_shards_are_replicas_that_elect(self):
+        text = self.render("config.shards=3", "config.enableLeaderElection=false")
+        self.accepted(text)
+        objects = self.objects(text)
+        spec = objects["Deployment", "kro-kroc"]["spec"]
+        args = spec["template"]["spec"]["containers"][0]["args"]
+        self.assertEqual((spec["replicas"], "strategy" in spec and spec["strategy"].get("type")), (3, False))
+        self.assertTrue({"--shards=3", "--leader-elect=true"} <= set(args), args)
+        self.assertIn(("PodDisruptionBudget", "kro-kroc"), objects)
+        self.assertEqual(kroc_process.run(OPTIONS.kroc, *args, "--version").returncode, 0)
+        spare = self.objects(self.render("config.shards=3", "deployment.replicaCount=4"))["Deployment", "kro-kroc"]
+        self.assertEqual(spare["spec"]["replicas"], 4)
+        self.assertNotIn("--shards", self.render())
+
     def test_hooks_run_commands_of_the_program(self):
         objects = self.objects(self.render(*EVERYTHING))
         for name in ("kro-kroc-doctor", "kro-kroc-crds"):

@@ -56,9 +56,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- regexFind "[0-9]+$" . -}}
 {{- end }}
 
+{{- define "kroc.replicas" -}}
+{{- max (int .Values.deployment.replicaCount) (int .Values.config.shards) }}
+{{- end }}
+
 {{- define "kroc.disruptionBudget" -}}
 {{- if kindIs "invalid" .Values.podDisruptionBudget.enabled }}
-{{- if gt (int .Values.deployment.replicaCount) 1 }}true{{ end }}
+{{- if gt (int (include "kroc.replicas" .)) 1 }}true{{ end }}
 {{- else if .Values.podDisruptionBudget.enabled }}true{{ end }}
 {{- end }}
 
