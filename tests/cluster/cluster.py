@@ -26,6 +26,7 @@ import dataclasses
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -120,10 +121,26 @@ class Request:
         return f"{self.verb:6} {what} {where} -> {self.code}"
 
 
+_ports = []  # taken by this process: an abstract socket each, which another process that asks cannot bind
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody listens on, for us alone: below those that the kernel gives to clients, and not one that
+    another process has been told. Two control planes start at the same time."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        below = max(int(f.read().split()[0]), 12000)
+    for port in random.sample(range(10000, below), 100):
+        mine = socket.socket(socket.AF_UNIX)
+        try:
+            mine.bind(f"\0kroc-test-port-{port}")
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", port))
+        except OSError:
+            mine.close()
+            continue
+        _ports.append(mine)
+        return port
+    raise Failed("no free port on 127.0.0.1")
 
 
 def die_with_parent():
