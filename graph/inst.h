@@ -246,6 +246,7 @@ struct graph_inst {
     uint64_t wave_since_ms, unsure_until_ms;
     int32_t wave;   /* apply order that is being deleted; -1: none */
     bool wave_told; /* the status names what this wave waits for */
+    bool wave_sent; /* its DELETEs are answered: since wave_since_ms it waits for others */
     struct graph_counts counts;
 };
 

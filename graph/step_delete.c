@@ -8,8 +8,9 @@
  * gone before the next is deleted. An apply that is in flight, or whose outcome is not known, is
  * waited for: what it creates is a member.
  *
- * One status write at the start, and one more for a wave that is not gone after
- * GRAPH_WAVE_STATUS_MS, which names what it waits for.
+ * One status write at the start, and one more for a wave that is not gone GRAPH_WAVE_STATUS_MS after
+ * the server took its DELETEs, which names what it waits for. While they are not answered it waits
+ * for us alone, however long the queue: that is told only after GRAPH_STATUS_LONG_MS.
  *
  * Source: kro:pkg/controller/instance/deletion.go; reference instance-runtime 4.1.
  */
@@ -76,6 +77,8 @@ static void send_delete(struct inst_step *s, struct inst_stray *stray)
 static kr_str wave_message(struct inst_step *s)
 {
     struct graph_inst *inst = s->inst;
+    uint64_t due =
+        inst->wave_since_ms + (inst->wave_sent ? GRAPH_WAVE_STATUS_MS : GRAPH_STATUS_LONG_MS);
     kr_str text = KR_S("");
     uint32_t n = 0;
 
@@ -92,8 +95,8 @@ static kr_str wave_message(struct inst_step *s)
                           KR_ARG(kr_at_str(stray->rec->root, "kind")),
                           KR_ARG(object_text(s->a, stray->rec->ref)));
     }
-    if (s->env->now_ms < inst->wave_since_ms + GRAPH_WAVE_STATUS_MS) {
-        inst__wake(s, inst->wave_since_ms + GRAPH_WAVE_STATUS_MS);
+    if (s->env->now_ms < due) {
+        inst__wake(s, due);
         return KR_S("deleting resources");
     }
     if (n > GRAPH_WAITS_MAX)
@@ -124,15 +127,36 @@ static void tell_wave(struct inst_step *s)
         inst->wave_told = true;
 }
 
+/* Has the server taken a DELETE of each object of the wave that is still there? */
+static bool is_sent(const struct graph_inst *inst)
+{
+    for (uint32_t i = 0; i < inst->strays_n; i++) {
+        const struct inst_stray *stray = &inst->strays[i];
+
+        if (in_wave(inst, stray) && (stray->token || !(stray->sent || stray->rec->terminating)))
+            return false;
+    }
+    return true;
+}
+
+static void time_wave(struct inst_step *s, int32_t wave)
+{
+    struct graph_inst *inst = s->inst;
+    bool begins = inst->wave != wave || !inst->wave_since_ms, sent;
+
+    inst->wave = wave;
+    sent = is_sent(inst);
+    if (begins || sent != inst->wave_sent)
+        inst->wave_since_ms = s->env->now_ms ? s->env->now_ms : 1;
+    inst->wave_told = inst->wave_told && !begins;
+    inst->wave_sent = sent;
+}
+
 static void step_wave(struct inst_step *s, int32_t wave)
 {
     struct graph_inst *inst = s->inst;
 
-    if (inst->wave != wave || !inst->wave_since_ms) {
-        inst->wave = wave;
-        inst->wave_since_ms = s->env->now_ms ? s->env->now_ms : 1;
-        inst->wave_told = false;
-    }
+    time_wave(s, wave);
     tell_wave(s);
     if (inst->status.token)
         return; /* that it is being deleted shows before the first object goes */
@@ -140,8 +164,10 @@ static void step_wave(struct inst_step *s, int32_t wave)
         struct inst_stray *stray = &inst->strays[i];
 
         if (in_wave(inst, stray) && !stray->token && !stray->sent && !stray->rec->terminating &&
-            inst__due(s, &stray->retry))
+            inst__due(s, &stray->retry)) {
             send_delete(s, stray);
+            inst->wave_since_ms = s->env->now_ms ? s->env->now_ms : 1;
+        }
     }
 }
 

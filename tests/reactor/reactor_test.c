@@ -304,6 +304,21 @@ TEST(reactor, drift_is_restored_by_one_patch)
     world_close(&w);
 }
 
+/* A slow server is our own wait: nothing that a status must tell, wave after wave. */
+TEST(reactor, a_deletion_whose_waves_are_answered_late_costs_one_status)
+{
+    struct world w;
+
+    open_shop(&w, &(struct world_opts){.api = {.latency_ms = 8000}});
+    world_delete(&w, shop);
+    world_rest(&w);
+    assert_int_equal(world_get(&w, shop).kind, KR_NONE);
+    assert_int_equal(world_writes_n(&w, "DELETE"), K);
+    assert_int_equal(world_writes_n(&w, NULL), K + 1); /* and the finalizer */
+    assert_int_equal(world_statuses_n(&w), 1);
+    world_close(&w);
+}
+
 TEST(reactor, deleted_child_is_made_again_by_one_patch)
 {
     struct world w;
@@ -1343,6 +1358,7 @@ int main(int argc, char **argv)
         T(reactor, old_servers_cost_the_same), T(reactor, edit_of_the_configmap_is_one_patch),
         T(reactor, many_edits_at_one_moment_are_one_patch),
         T(reactor, what_nobody_reads_costs_nothing), T(reactor, drift_is_restored_by_one_patch),
+        T(reactor, a_deletion_whose_waves_are_answered_late_costs_one_status),
         T(reactor, deleted_child_is_made_again_by_one_patch),
         T(reactor, edit_of_the_spec_touches_only_its_readers), T(reactor, restart_writes_nothing),
         T(reactor, what_changed_while_it_was_down_is_put_right),
