@@ -525,12 +525,17 @@ void graph_inst_external_item(struct graph_inst *inst, uint32_t rank, struct kr_
 void graph_inst_known(struct graph_inst *inst, uint32_t rank, bool known, kr_str why)
 {
     struct inst_node *node;
+    bool had_trouble, told;
 
     if (rank >= inst->nodes_n)
         return;
     node = &inst->nodes[rank];
-    if (!inst__text(&node->unknown, known ? KR_S("") : why) && node->known == known)
+    had_trouble = node->unknown != NULL;
+    told = inst__text(&node->unknown, known ? KR_S("") : why);
+    if (!told && node->known == known)
         return;
+    for (uint32_t k = 0; known && had_trouble && k < node->items_n; k++)
+        node->items[k].retry = (struct inst_retry){0}; /* what failed may go now */
     node->known = known;
     inst__dirty(inst, GRAPH_TASK(rank));
     inst->status_dirty = true;

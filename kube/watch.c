@@ -56,6 +56,7 @@ struct kube_watch {
     struct kr_buf label_selector;
     bool streaming_list;   /* the server may have it */
     bool paused;           /* in W_BACKOFF without a timer */
+    bool lacking;          /* the server has no such type: W_BACKOFF waits without a timer */
     bool bookmarks;        /* the server sends them */
     bool relist;           /* what is outstanding ends for a list from scratch */
     uint32_t failures_n;   /* in a row */
@@ -645,7 +646,8 @@ static void watch_step(struct kube_watch *w)
         start_stream(w);
         return;
     case W_BACKOFF:
-        c->ops->timer_start(c, &w->timer, w->delay_ms);
+        if (!w->lacking)
+            c->ops->timer_start(c, &w->timer, w->delay_ms);
         return;
     case W_CLOSING:
         stop_all(w);
@@ -717,6 +719,23 @@ void kube_watch_relist(struct kube_watch *w)
     default:
         return;
     }
+}
+
+void kube_watch_type(struct kube_watch *w, bool there)
+{
+    struct kube_clock *c = kube_client_clock(w->client);
+
+    if (w->sm.cur == W_CLOSING || w->sm.cur == W_CLOSED || w->paused)
+        return;
+    if (!there && !w->lacking)
+        kube_watch_relist(w);
+    w->lacking = !there;
+    if (w->sm.cur != W_BACKOFF)
+        return;
+    c->ops->timer_stop(c, &w->timer);
+    w->failures_n = 0;
+    if (there)
+        go(w, resume_state(w));
 }
 
 void kube_watch_close(struct kube_watch *w, kube_watch_closed_fn *closed, void *arg)

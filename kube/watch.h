@@ -56,6 +56,9 @@ struct kube_watch *kube_watch_new(struct kube_client *client, struct kube_store 
                                   const struct kube_watch_opts *opts);
 /* Lists from scratch (the projection became wider); the stored objects stay visible meanwhile. */
 void kube_watch_relist(struct kube_watch *w);
+/* The type is gone (a CRD was deleted): nothing that is known stays, and no back-off asks for it again
+ * before it is told to be back: then it is listed at once. Legal in every state. */
+void kube_watch_type(struct kube_watch *w, bool there);
 /* Another label selector (KUBE_SELECTOR_MAX bytes at most), for lists and streams that begin from now on.
  * relist: begins one from scratch now; a paused watch begins anyway. Without, what is open goes on
  * with the selector it has: right where the new one is narrower and the caller ignores the rest. */

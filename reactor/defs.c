@@ -143,6 +143,16 @@ static void kind_changed(struct reactor *r, const struct kr_rec *rec)
     }
 }
 
+/* Is the CRD established, and stays so? */
+static bool is_served(const struct kr_rec *crd)
+{
+    KR_LIST_EACH (c, kr_at(crd->root, "status.conditions")) {
+        if (kr_is_str(kr_get(*c, KR_S("type")), KR_S("Established")))
+            return !crd->terminating && kr_is_str(kr_get(*c, KR_S("status")), KR_S("True"));
+    }
+    return false;
+}
+
 void reactor__defs_crd(struct reactor *r, const struct kube_change *c)
 {
     const struct kr_rec *rec = c->now ? c->now : c->old;
@@ -153,6 +163,8 @@ void reactor__defs_crd(struct reactor *r, const struct kube_change *c)
         if (def->crd_name.s && kr_str_eq(def->crd_name, rec->ref.name))
             def_tell_crd(def);
     }
+    if (c->store == r->crds->store && (!c->now || is_served(c->now)))
+        reactor__watches_type(r, rec->ref.name, c->now != NULL);
     if (c->store == r->crds->store && r->crds->known)
         kind_changed(r, rec);
     if (c->store == r->crds->store && !c->now)

@@ -190,7 +190,7 @@ void reactor__serve_deletions(struct reactor *r, const struct kr_rec *crd)
 
 static bool watch_settled(const struct reactor_watch *w)
 {
-    return reactor__watch_known(w) || kube_watch_error(w->watch) != NULL;
+    return reactor__watch_known(w) || w->lacking || kube_watch_error(w->watch) != NULL;
 }
 
 static bool served_settled(const struct reactor_served *s)
@@ -475,7 +475,7 @@ static void types_tell(struct reactor_inst *inst)
     struct kr_arena a = {0};
 
     for (uint32_t i = 0; i < inst->types_n; i++) {
-        if (!reactor__watch_known(inst->types[i])) {
+        if (!reactor__watch_known(inst->types[i]) && !inst->types[i]->lacking) {
             kr_str why = reactor__watch_why(inst->types[i], &a);
 
             if (why.n) {

@@ -86,10 +86,12 @@ struct reactor_watch {
     kr_str key; /* in r->watches; lives in arena */
     kr_gvr gvr;
     kr_str namespace, name; /* REACTOR_W_ONE; REACTOR_W_SELECTED: name is the selector */
+    kr_str kind;
     struct kr_arena arena;
     struct kube_store *store;
     struct kube_watch *watch;
     uint32_t users_n; /* closes at 0 */
+    bool lacking;     /* its CRD was deleted: there are no objects until it is there again */
     bool stale;       /* the projection became wider: not known until the next list */
     bool known;       /* as last told to the users */
     bool synced_once;
@@ -136,6 +138,9 @@ void reactor__watch_release(struct reactor_watch *w);                /* -1 user 
 /* w's list (NULL: an answer) shows that the server went back to a former state (an etcd was restored): what
  * the others have seen may never have been. Nothing of it is known until they were listed too. */
 void reactor__watches_back(struct reactor *r, struct reactor_watch *w);
+/* A CRD is served, or has gone: whoever waits for objects of its type hears of it, and nothing asks
+ * for them meanwhile. */
+void reactor__watches_type(struct reactor *r, kr_str crd, bool there);
 struct reactor_use *reactor__use_new(struct reactor_watch *w, struct reactor_served *served,
                                      uint32_t node, const struct graph_read *reads, uint32_t n);
 void reactor__use_free(struct reactor_use *u);  /* accepts NULL */

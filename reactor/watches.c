@@ -176,7 +176,7 @@ static struct reactor_watch *watch_open(struct reactor *r, enum reactor_role rol
     w->name = kr_strdup(&w->arena, name);
     kr_link_init(&w->uses);
     so.gvr = w->gvr;
-    so.kind = kind_of(r, w->gvr);
+    w->kind = so.kind = kr_strdup(&w->arena, kind_of(r, w->gvr));
     so.manager = role_manager(role);
     so.pool = r->pool;
     so.changes = &r->changes;
@@ -313,6 +313,10 @@ kr_str reactor__watch_why(const struct reactor_watch *w, struct kr_arena *a)
 {
     const struct kr_err *err = kube_watch_error(w->watch);
 
+    if (w->lacking) /* Same words as client-go, which finds out by itself. */
+        return kr_fmt(a, "no matches for kind \"" KR_FMT "\" in version \"" KR_FMT "%s" KR_FMT "\"",
+                      KR_ARG(w->kind), KR_ARG(w->gvr.group), w->gvr.group.n ? "/" : "",
+                      KR_ARG(w->gvr.version));
     return err && !reactor__watch_known(w) ? kr_strdup(a, kr_err_str(err)) : KR_S("");
 }
 
@@ -433,6 +437,30 @@ static void watch_look(struct reactor_watch *w)
         w->r->types_dirty = true;
         if (w->role <= REACTOR_W_OWN_CRDS)
             reactor__defs_known(w->r);
+    }
+}
+
+/* Does the CRD of this name ("plural.group") define the type? */
+static bool is_crd_of(kr_str name, kr_gvr gvr)
+{
+    kr_str plural = kr_str_cut(&name, '.');
+
+    return gvr.group.n > 0 && kr_str_eq(plural, gvr.resource) && kr_str_eq(name, gvr.group);
+}
+
+void reactor__watches_type(struct reactor *r, kr_str crd, bool there)
+{
+    kr_map_each (e, &r->watches) {
+        struct reactor_watch *w = e->val;
+
+        if (w->role <= REACTOR_W_PARENTS || !is_crd_of(crd, w->gvr))
+            continue; /* the definitions look after their own kinds */
+        if (!there && !w->lacking)
+            w->stale = true;
+        w->lacking = !there;
+        kube_watch_type(w->watch, there);
+        if (w->users_n > 0)
+            watch_look(w); /* at once: no step of this turn shall write objects of it */
     }
 }
 

@@ -734,6 +734,45 @@ TEST(kube_watch, relists_from_every_state)
     }
 }
 
+/* Its CRD has gone: one list at most tells so, then nothing is asked until it is there again. */
+TEST(kube_watch, a_type_that_is_gone_is_asked_for_when_it_returns)
+{
+    struct fixture f;
+
+    for (int state = 0; state < AT_N; state++) {
+        fixture_init(&f);
+        bring_to(&f, state);
+        kube_watch_type(f.w, false);
+        settle(&f);
+        if (f.x)
+            answer(&f, 404, "{\"kind\":\"Status\",\"code\":404,\"message\":\"gone\"}");
+        EXPECT_TEXT(kube_watch_state(f.w), "backoff");
+        assert_true(kube_timers_due(&f.clock.timers) == UINT64_MAX);
+        asked(&f);
+        kube_watch_type(f.w, true);
+        settle(&f);
+        assert_non_null(f.x); /* at once */
+        if (state == AT_INITIAL) {
+            EXPECT_TEXT(asked(&f), INITIAL_1);
+        } else {
+            EXPECT_TEXT(asked(&f), LIST_1);
+            answer(&f, 200, PAGE("60", "", OBJECT("z", "50", "1")));
+            assert_int_equal(kube_store_n(f.store), 1);
+        }
+        fixture_fini(&f);
+    }
+}
+
+TEST(kube_watch, closes_while_its_type_is_gone)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    bring_to(&f, AT_BACKOFF);
+    kube_watch_type(f.w, false);
+    fixture_fini(&f);
+}
+
 static void close_at_once(struct kube_watch *w, void *arg)
 {
     struct fixture *f = arg;
@@ -1218,6 +1257,8 @@ int main(void)
         T(kube_watch, closes_in_every_state_with_one_last_word),
         T(kube_watch, a_closing_watch_ignores_what_still_arrives),
         T(kube_watch, relists_from_every_state),
+        T(kube_watch, a_type_that_is_gone_is_asked_for_when_it_returns),
+        T(kube_watch, closes_while_its_type_is_gone),
         T(kube_watch, may_be_closed_by_the_one_who_hears_of_trouble),
         T(kube_watch, a_cut_at_any_byte_loses_nothing_and_repeats_nothing),
         T(kube_watch, a_streaming_list_cut_at_any_byte_is_never_half_visible),

@@ -1032,13 +1032,66 @@ static void open_lacking(struct world *w)
     world_rest(w);
     expect_state(w, KRO "waits/w", "ACTIVE");
     world_delete(w, CRDS "gizmos.late.example.com");
-    world_advance(w, 60 * 1000); /* it is tried again and again: no rest */
+    world_rest(w); /* nothing asks for it again */
     expect_part(message(w, KRO "waits/w", "ResourcesReady"),
                 "no matches for kind \"Gizmo\" in version \"late.example.com/v1\"");
     world_crash(w, true);
     world_start(w);
     world_rest(w);
     EXPECT_TEXT(world_text(w, DEFINITIONS "waits", "status.state"), "Inactive");
+}
+
+/* The CRD of a child's type goes, and comes back: its return is an event. */
+TEST(reactor, a_child_crd_that_returns_wakes_those_who_wait_for_it)
+{
+    struct world w;
+    uint64_t evaluations;
+
+    open_shop(&w, NULL);
+    world_apply(&w, gizmo_crd);
+    world_apply(&w, gizmo_rgd);
+    world_rest(&w);
+    world_apply(
+        &w, "{apiVersion: kro.run/v1alpha1, kind: Waits, metadata: {name: w}, spec: {size: 3}}");
+    world_rest(&w);
+    world_mark(&w);
+    world_delete(&w, CRDS "gizmos.late.example.com");
+    world_rest(&w);
+    expect_part(message(&w, KRO "waits/w", "ResourcesReady"),
+                "no matches for kind \"Gizmo\" in version \"late.example.com/v1\"");
+    world_mark(&w);
+    world_advance(&w, 3600 * 1000);
+    assert_int_equal(fakeapi_log_n(w.api, NULL, "/gizmos"), 0); /* nothing asks for it meanwhile */
+    EXPECT_TEXT(world_writes(&w), "");
+    world_mark(&w);
+    evaluations = world_evaluations(&w);
+    world_apply(&w, gizmo_crd);
+    world_advance(&w, 2000);
+    expect_state(&w, KRO "waits/w", "ACTIVE");
+    EXPECT_TEXT(world_writes(&w), "PATCH gizmos/w kro.run/applyset\n"
+                                  "PUT waits/w/status -\n");
+    assert_int_equal(world_evaluations(&w) - evaluations, 1);
+    world_rest(&w);
+    world_close(&w);
+}
+
+TEST(reactor, a_deletion_does_not_wait_for_a_crd_that_is_gone)
+{
+    struct world w;
+
+    open_defined(&w, NULL);
+    world_apply(&w, gizmo_crd);
+    world_apply(&w, gizmo_rgd);
+    world_rest(&w);
+    world_apply(
+        &w, "{apiVersion: kro.run/v1alpha1, kind: Waits, metadata: {name: w}, spec: {size: 3}}");
+    world_rest(&w);
+    world_delete(&w, CRDS "gizmos.late.example.com");
+    world_rest(&w);
+    world_delete(&w, KRO "waits/w");
+    world_rest(&w);
+    assert_int_equal(world_get(&w, KRO "waits/w").kind, KR_NONE);
+    world_close(&w);
 }
 
 TEST(reactor, deletions_are_served_where_the_definition_does_not_compile_any_more)
@@ -1381,6 +1434,8 @@ int main(int argc, char **argv)
         T(reactor, a_deleted_definition_leaves_nothing_of_its_own),
         T(reactor, deletions_are_served_after_their_definition_has_gone),
         T(reactor, deletions_are_served_by_a_process_that_never_saw_their_definition),
+        T(reactor, a_child_crd_that_returns_wakes_those_who_wait_for_it),
+        T(reactor, a_deletion_does_not_wait_for_a_crd_that_is_gone),
         T(reactor, deletions_are_served_where_the_definition_does_not_compile_any_more),
         T(reactor, a_crd_that_somebody_deletes_is_made_again),
         T(reactor, of_two_instances_that_claim_a_child_one_gets_it),
