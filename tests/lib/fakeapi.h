@@ -72,6 +72,10 @@ uint32_t fakeapi_objects_n(const struct fakeapi *f, const char *resource, const 
 
 void fakeapi_compact(struct fakeapi *f); /* forgets the history: resuming and continuing give 410 */
 void fakeapi_bookmark(struct fakeapi *f); /* to all watches that take bookmarks */
+/* The state of an earlier version (FAKEAPI_HISTORY events back at most), as from a backup: later versions
+ * are given out anew. Open watches hear nothing of it. */
+void fakeapi_rewind(struct fakeapi *f, uint64_t version);
+uint64_t fakeapi_version(const struct fakeapi *f); /* of the last write */
 /* Ends all watches: rc 0 cleanly, KR_E_IO as a broken connection. */
 void fakeapi_break_watches(struct fakeapi *f, int rc);
 /* Down: what is under way breaks (handled or not), what is new is refused. Objects stay. */

@@ -182,6 +182,34 @@ struct fake_obj *fake_commit(struct fakeapi *f, struct kr_arena *a, struct fake_
     return o;
 }
 
+static void undo(struct fakeapi *f, const struct fake_event *e)
+{
+    const struct fake_obj *o = e->now ? e->now : e->old;
+    KR_AUTO(kr_arena) a = {0};
+    kr_str key = key_of(&a, o->group, o->resource, o->namespace, o->name);
+    struct fake_obj *there = kr_map_get(&f->objects, key);
+
+    if (e->old)
+        kr_map_put(&f->objects, key, fake_obj_hold(e->old));
+    else
+        kr_map_del(&f->objects, key);
+    fake_obj_drop(there);
+}
+
+void fakeapi_rewind(struct fakeapi *f, uint64_t version)
+{
+    KR_ASSERT(version >= f->compacted && version <= f->version);
+    for (uint32_t i = f->events_n; i > 0 && f->events[i - 1].version > version; i--)
+        undo(f, &f->events[i - 1]);
+    f->version = version;
+    fake_compact(f);
+}
+
+uint64_t fakeapi_version(const struct fakeapi *f)
+{
+    return f->version;
+}
+
 /* --- what the server itself decides ----------------------------------------------------------- */
 
 static kr_val now_text(struct fakeapi *f, struct kr_arena *a)

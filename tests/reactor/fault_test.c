@@ -633,6 +633,50 @@ TEST(fault, the_server_goes_away_and_comes_back_changed)
     }
 }
 
+/* The server is restored from a backup while all streams stay open: they are silent, for what happens
+ * now has versions that they are past. Most resume with a version that the server still has; the first
+ * list that shows an older one tells, and all types are listed. */
+TEST(fault, a_server_that_goes_back_is_noticed_once_for_all)
+{
+    struct world w;
+    static const char *const others[] = {"/resourcegraphdefinitions?watch - 200\n",
+                                         "/graphrevisions?watch - 200\n",
+                                         "/services?watch - 200\n"};
+    const char *late;
+    uint64_t backup;
+    uint32_t waited_s = 0;
+
+    begin(&w, &(struct fakeapi_opts){.latency_ms = 10, .crd_delay_ms = 25, .silence = true});
+    world_start(&w);
+    inputs(&w, DEFINE);
+    world_rest(&w);
+    inputs(&w, CREATE);
+    world_rest(&w);
+    backup = fakeapi_version(w.api);
+    for (uint32_t i = 0; i < 10; i++) {
+        inputs(&w, EDIT_INPUT);
+        world_patch(&w, settings, i % 2 ? "{data: {back: a}}" : "{data: {back: b}}");
+        world_rest(&w);
+    }
+    fakeapi_rewind(w.api, backup);
+    w.seen = backup;
+    world_patch(&w, CORE "configmaps/shop-page", "{data: {index.html: hacked}}");
+    world_mark(&w);
+    while (fakeapi_log_n(w.api, "GET", "") == 0 && waited_s++ < 600)
+        world_advance(&w, 1000);
+    world_advance(&w, 1000);
+    late = strstr(fakeapi_log(w.api), "/webapps?watch - 504\n"); /* its version is of the future */
+    assert_non_null(late);
+    for (size_t i = 0; i < KR_N(others); i++) /* had gone on with versions that it still has */
+        assert_non_null(strstr(late, others[i]));
+    world_rest(&w);
+    EXPECT_TEXT(world_text(&w, CORE "configmaps/shop-page", "data"),
+                "{\"index.html\":\"<h1>Welcome to the shop</h1>\"}");
+    EXPECT_TEXT(world_text(&w, shop, "status.settingsVersion"),
+                world_text(&w, settings, "metadata.resourceVersion"));
+    world_close(&w);
+}
+
 /* --- ten thousand reconnects ------------------------------------------------------------------ */
 
 enum { RECONNECTS = 10 * 1000, WARM_UP = 2000 };
@@ -720,5 +764,6 @@ int main(int argc, char **argv)
                T(fault, every_stream_cut_within_its_events),
                T(fault, a_list_that_breaks_between_two_pages),
                T(fault, the_server_goes_away_and_comes_back_changed),
+               T(fault, a_server_that_goes_back_is_noticed_once_for_all),
                T(fault, ten_thousand_reconnects_cost_no_memory));
 }

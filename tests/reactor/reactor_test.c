@@ -1061,7 +1061,7 @@ TEST(reactor, a_child_crd_that_returns_wakes_those_who_wait_for_it)
                 "no matches for kind \"Gizmo\" in version \"late.example.com/v1\"");
     world_mark(&w);
     world_advance(&w, 3600 * 1000);
-    assert_int_equal(fakeapi_log_n(w.api, NULL, "/gizmos"), 0); /* nothing asks for it meanwhile */
+    assert_int_equal(fakeapi_log_n(w.api, "GET", "/gizmos"), 0); /* nothing asks for it meanwhile */
     EXPECT_TEXT(world_writes(&w), "");
     world_mark(&w);
     evaluations = world_evaluations(&w);
