@@ -779,6 +779,78 @@ TEST(reactor, the_name_of_an_external_object_may_change)
 
 /* --- definitions ------------------------------------------------------------------------------ */
 
+/* Two nodes follow one object. In a new revision one of them changes its place: each goes on with what is
+ * its own, and lets go of that alone. */
+static const char pair_head[] =
+    "apiVersion: kro.run/v1alpha1\n"
+    "kind: ResourceGraphDefinition\n"
+    "metadata: {name: pairs}\n"
+    "spec:\n"
+    "  schema: {apiVersion: v1alpha1, kind: Pair, spec: {a: string, b: string}}\n"
+    "  resources:\n";
+static const char pair_n[] =
+    "    - {id: nn, externalRef: {apiVersion: v1, kind: ConfigMap, metadata: "
+    "{name: '${schema.spec.a}'}}}\n";
+static const char pair_b[] =
+    "    - {id: bb, externalRef: {apiVersion: v1, kind: ConfigMap, metadata: "
+    "{name: '${schema.spec.b}'}}}\n";
+static const char pair_tail[] =
+    "    - {id: one, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: one}, data: {v: "
+    "'${nn.data.v}'}}}\n"
+    "    - {id: two, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: two}, data: {v: "
+    "'${bb.data.v}'}}}\n";
+
+static const char pair_c[] =
+    "    - {id: cc, externalRef: {apiVersion: v1, kind: ConfigMap, metadata: "
+    "{name: other}}}\n";
+
+static void define_pair(struct world *w, const char *first, const char *second, const char *third)
+{
+    KR_AUTO(kr_buf) b = KR_BUF(8192);
+
+    kr_buf_fmt(&b, "%s%s%s%s%s", pair_head, first, second, third, pair_tail);
+    world_apply(w, kr_cstr(&w->a, kr_buf_view(&b)));
+    world_rest(w);
+}
+
+static void expect_pair(struct world *w, const char *object, const char *patch, const char *writes)
+{
+    world_mark(w);
+    world_patch(w, object, patch);
+    world_rest(w);
+    EXPECT_TEXT(plain(w), writes);
+}
+
+TEST(reactor, nodes_that_change_places_keep_what_they_follow)
+{
+    struct world w;
+    static const char same[] = CORE "configmaps/same", other[] = CORE "configmaps/other";
+    static const char one[] = "PATCH configmaps/one kro.run/applyset\n",
+                      two[] = "PATCH configmaps/two kro.run/applyset\n",
+                      both[] = "PATCH configmaps/one kro.run/applyset\n"
+                               "PATCH configmaps/two kro.run/applyset\n";
+
+    world_open(&w, NULL);
+    world_start(&w);
+    world_apply(&w, "{apiVersion: v1, kind: ConfigMap, metadata: {name: same}, data: {v: s}}\n---\n"
+                    "{apiVersion: v1, kind: ConfigMap, metadata: {name: other}, data: {v: o}}\n");
+    define_pair(&w, pair_b, pair_n, "");
+    world_apply(&w, "{apiVersion: kro.run/v1alpha1, kind: Pair, metadata: {name: p}, spec: {a: "
+                    "same, b: same}}");
+    world_rest(&w);
+    expect_state(&w, KRO "pairs/p", "ACTIVE");
+    expect_pair(&w, same, "{data: {v: s1}}", both);
+    define_pair(&w, pair_b, pair_c, pair_n); /* bb keeps its rank, nn gets another */
+    expect_pair(&w, same, "{data: {v: s2}}", both);
+    expect_pair(&w, KRO "pairs/p", "{spec: {a: other}}", one);
+    expect_pair(&w, same, "{data: {v: s3}}", two);
+    expect_pair(&w, other, "{data: {v: o1}}", one);
+    define_pair(&w, pair_b, pair_n, "");
+    expect_pair(&w, same, "{data: {v: s4}}", two);
+    expect_pair(&w, other, "{data: {v: o2}}", one);
+    world_close(&w);
+}
+
 TEST(reactor, two_definitions_do_not_disturb_each_other)
 {
     struct world w;
@@ -1426,6 +1498,7 @@ int main(int argc, char **argv)
         T(reactor, an_external_object_that_comes_late_is_waited_for),
         T(reactor, many_external_objects_share_a_watch),
         T(reactor, the_name_of_an_external_object_may_change),
+        T(reactor, nodes_that_change_places_keep_what_they_follow),
         T(reactor, two_definitions_do_not_disturb_each_other),
         T(reactor, a_new_revision_touches_only_what_it_changes),
         T(reactor, a_broken_update_of_a_definition_keeps_the_last_good_one),
