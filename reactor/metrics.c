@@ -130,7 +130,10 @@ static void labels_text(struct kr_buf *b, const struct row *row, const kr_str *v
     for (uint32_t i = 0; i < n; i++) {
         kr_str name = kr_str_cut(&names, ',');
 
-        kr_buf_fmt(b, "%s" KR_FMT "=\"", i ? "," : "", KR_ARG(name));
+        if (i)
+            kr_buf_chr(b, ',');
+        kr_buf_str(b, name);
+        kr_buf_add(b, "=\"", 2);
         add_escaped(b, values[i]);
         kr_buf_chr(b, '"');
     }

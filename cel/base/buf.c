@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cel/base/banned.h"
+#include "cel/base/internal.h"
 
 enum { FIRST_BYTES = 256, READ_BYTES = 64 * 1024 };
 
@@ -81,11 +82,11 @@ void kr_buf_fmt(struct kr_buf *b, const char *fmt, ...)
 
     va_start(ap, fmt);
     va_copy(again, ap);
-    n = vsnprintf(NULL, 0, fmt, ap);
+    n = kr__format(NULL, 0, fmt, ap);
     va_end(ap);
     KR_ASSERT(n >= 0);
     if (reserve(b, (size_t)n)) {
-        vsnprintf(b->s + b->n, (size_t)n + 1, fmt, again);
+        kr__format(b->s + b->n, (size_t)n + 1, fmt, again);
         b->n += (size_t)n;
     }
     va_end(again);

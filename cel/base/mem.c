@@ -316,14 +316,14 @@ kr_str kr_fmt(struct kr_arena *a, const char *fmt, ...)
 
     va_start(ap, fmt);
     va_copy(again, ap);
-    n = vsnprintf(small, sizeof(small), fmt, ap);
+    n = kr__format(small, sizeof(small), fmt, ap);
     va_end(ap);
     KR_ASSERT(n >= 0);
     s = kr_arena_bytes(a, (size_t)n + 1);
     if ((size_t)n < sizeof(small))
         memcpy(s, small, (size_t)n + 1);
     else
-        vsnprintf(s, (size_t)n + 1, fmt, again);
+        kr__format(s, (size_t)n + 1, fmt, again);
     va_end(again);
     return (kr_str){s, (size_t)n};
 }
