@@ -13,14 +13,29 @@
 
 _Static_assert(KR_DIGEST_MAX == EVP_MAX_MD_SIZE, "room for the largest digest");
 
+/* Looked up among libcrypto's providers once: for a short text that costs more than the digest. */
+static const EVP_MD *algorithm(enum kr_digest_kind kind)
+{
+    static const char *const names[] = {
+        [KR_MD5] = "MD5", [KR_SHA1] = "SHA1", [KR_SHA256] = "SHA256", [KR_SHA512] = "SHA512"};
+    static EVP_MD *known[KR_N(names)];
+    EVP_MD *md = __atomic_load_n(&known[kind], __ATOMIC_ACQUIRE), *first = NULL;
+
+    if (md)
+        return md;
+    md = EVP_MD_fetch(NULL, names[kind], NULL);
+    KR_ASSERT(md != NULL);
+    if (__atomic_compare_exchange_n(&known[kind], &first, md, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_ACQUIRE))
+        return md;
+    EVP_MD_free(md); /* another thread was first */
+    return first;
+}
+
 size_t kr_digest_bytes(enum kr_digest_kind kind, kr_str s, uint8_t out[KR_DIGEST_MAX])
 {
-    const EVP_MD *md = kind == KR_MD5      ? EVP_md5()
-                       : kind == KR_SHA1   ? EVP_sha1()
-                       : kind == KR_SHA256 ? EVP_sha256()
-                                           : EVP_sha512();
     unsigned n = 0;
-    int done = EVP_Digest(s.n ? s.s : "", s.n, out, &n, md, NULL);
+    int done = EVP_Digest(s.n ? s.s : "", s.n, out, &n, algorithm(kind), NULL);
 
     KR_ASSERT(done == 1);
     return n;
