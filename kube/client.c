@@ -28,6 +28,7 @@ struct kube_client {
     struct kr_link waiting, flying, delayed, done; /* struct kube_req.link, by state */
     uint32_t busy_n, flying_n;
     uint32_t flow_waiting[KUBE_FLOWS], flow_flying[KUBE_FLOWS];
+    uint32_t waiting_n;       /* sum of flow_waiting */
     uint32_t flows_n;         /* that fly, but for 0 */
     uint32_t limit;           /* of flying_n */
     uint32_t good_n;          /* successes since the limit changed */
@@ -136,16 +137,26 @@ static bool has_share(const struct kube_client *client, uint8_t flow)
 
 uint32_t kube_client_waiting_n(const struct kube_client *client)
 {
-    uint32_t n = 0;
+    uint32_t n = 0, left_n = client->waiting_n;
 
-    for (uint32_t f = 0; f < KUBE_FLOWS; f++)
-        n += has_share(client, (uint8_t)f) ? client->flow_waiting[f] : 0;
+    for (uint32_t f = 0; left_n > 0; f++) { /* asked before each step: no longer than it must */
+        uint32_t waiting_n = client->flow_waiting[f];
+
+        left_n -= waiting_n;
+        n += waiting_n > 0 && has_share(client, (uint8_t)f) ? waiting_n : 0;
+    }
     return n;
 }
 
 uint32_t kube_client_flow_waiting_n(const struct kube_client *client, uint8_t flow)
 {
     return client->flow_waiting[flow];
+}
+
+static void count_waiting(struct kube_req *req, int by)
+{
+    req->client->flow_waiting[req->flow] += (uint32_t)by;
+    req->client->waiting_n += (uint32_t)by;
 }
 
 /* --- completion ------------------------------------------------------------------------------- */
@@ -359,7 +370,7 @@ static void on_delay_over(struct kube_timer *timer)
     kr_link_remove(&req->link);
     kr_link_push(first->next, &req->link); /* in front: it has waited already */
     req->state = R_WAITING;
-    client->flow_waiting[req->flow]++;
+    count_waiting(req, 1);
     pump(client);
 }
 
@@ -461,7 +472,7 @@ static void send_now(struct kube_req *req)
     kr_link_remove(&req->link);
     kr_link_push(&client->flying, &req->link);
     req->state = R_FLYING;
-    client->flow_waiting[req->flow]--;
+    count_waiting(req, -1);
     if (client->flow_flying[req->flow]++ == 0 && req->flow)
         client->flows_n++;
     client->flying_n++;
@@ -631,7 +642,7 @@ void kube_req_start(struct kube_client *client, struct kube_req *req)
     }
     kr_link_push(&client->waiting, &req->link);
     req->state = R_WAITING;
-    client->flow_waiting[req->flow]++;
+    count_waiting(req, 1);
     pump(client);
 }
 
@@ -647,7 +658,8 @@ void kube_req_cancel(struct kube_req *req)
         return;
     case R_WAITING:
     case R_DELAYED:
-        req->client->flow_waiting[req->flow] -= req->state == R_WAITING;
+        if (req->state == R_WAITING)
+            count_waiting(req, -1);
         req->unsent = !req->seen;
         req->client->c->ops->timer_stop(req->client->c, &req->timer);
         break;
