@@ -45,11 +45,39 @@ static int fail_v(struct sandbox_call *c, int code, const char *reason, kr_str g
 
 int sandbox__fail(struct sandbox_call *c, int code, const char *reason, const char *fmt, ...)
 {
+    bool named =
+        c->t.type && strcmp(reason, "BadRequest") != 0 && strcmp(reason, "NotAcceptable") != 0;
     va_list args;
 
     va_start(args, fmt);
-    fail_v(c, code, reason, c->t.type ? c->t.type->group : KR_S(""),
-           c->t.type && c->t.name.n ? c->t.type->resource : KR_S(""), c->t.name, fmt, args);
+    fail_v(c, code, reason, named ? c->t.type->group : KR_S(""),
+           named && c->t.name.n ? c->t.type->resource : KR_S(""), named ? c->t.name : KR_S(""), fmt,
+           args);
+    va_end(args);
+    return code;
+}
+
+static int KR_PRINTF(3, 4) fail_of(struct sandbox_call *c, int code, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    fail_v(c, code, "", KR_S(""), KR_S(""), KR_S(""), fmt, args);
+    va_end(args);
+    return code;
+}
+
+int sandbox__fail_bare(struct sandbox_call *c, int code, const char *text)
+{
+    return fail_of(c, code, "%s", text);
+}
+
+int sandbox__fail_kind(struct sandbox_call *c, int code, const char *reason, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    fail_v(c, code, reason, c->t.type->group, c->t.type->kind, c->t.name, fmt, args);
     va_end(args);
     return code;
 }
@@ -96,10 +124,15 @@ static kr_str causes_text(struct kr_arena *a, kr_val causes)
 
 int sandbox__invalid(struct sandbox_call *c, kr_val causes)
 {
-    const struct sandbox_type *t = c->t.type;
-    kr_str text = kr_fmt(c->a, KR_FMT "%s" KR_FMT " \"" KR_FMT "\" is invalid: " KR_FMT,
-                         KR_ARG(t->kind), t->group.n ? "." : "", KR_ARG(t->group),
-                         KR_ARG(c->t.name), KR_ARG(causes_text(c->a, causes)));
+    return sandbox__invalid_of(c, c->t.type->group, c->t.type->kind, c->t.name, causes);
+}
+
+int sandbox__invalid_of(struct sandbox_call *c, kr_str group, kr_str kind, kr_str name,
+                        kr_val causes)
+{
+    kr_str text =
+        kr_fmt(c->a, KR_FMT "%s" KR_FMT " \"" KR_FMT "\" is invalid: " KR_FMT, KR_ARG(kind),
+               group.n ? "." : "", KR_ARG(group), KR_ARG(name), KR_ARG(causes_text(c->a, causes)));
     kr_val v = kr_map_sorted(NULL, 0);
 
     v = kr_with(c->a, v, "kind", KR_V_STR("Status"));
@@ -108,10 +141,11 @@ int sandbox__invalid(struct sandbox_call *c, kr_val causes)
     v = kr_with(c->a, v, "status", KR_V_STR("Failure"));
     v = kr_with(c->a, v, "message", kr_string(text));
     v = kr_with(c->a, v, "reason", KR_V_STR("Invalid"));
-    v = kr_with(c->a, v, "details.name", kr_string(c->t.name));
-    if (t->group.n)
-        v = kr_with(c->a, v, "details.group", kr_string(t->group));
-    v = kr_with(c->a, v, "details.kind", kr_string(t->kind));
+    if (name.n)
+        v = kr_with(c->a, v, "details.name", kr_string(name));
+    if (group.n)
+        v = kr_with(c->a, v, "details.group", kr_string(group));
+    v = kr_with(c->a, v, "details.kind", kr_string(kind));
     v = kr_with(c->a, v, "details.causes", causes);
     v = kr_with(c->a, v, "code", kr_int(422));
     return sandbox__answer(c, 422, v);

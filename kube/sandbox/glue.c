@@ -41,6 +41,7 @@ static kr_val reset_of(struct sandbox_call *c)
 static struct sandbox_writer writer_of(struct sandbox_call *c)
 {
     kr_str agent = c->q->user_agent, manager = sandbox__arg(c, "fieldManager");
+    bool scale = kr_str_is(c->t.sub, "scale");
 
     if (manager.n == 0)
         manager = kr_str_cut(&agent, '/');
@@ -50,16 +51,38 @@ static struct sandbox_writer writer_of(struct sandbox_call *c)
         .manager = kr_str_sub(manager, 0, MANAGER_MAX),
         .api_version = sandbox__api_version(c->a, c->t.type, c->t.version->name),
         .subresource = c->t.sub,
-        .time = sandbox__now(c->s, c->a),
+        .time = scale ? KR_V_NONE : sandbox__now(c->s, c->a), /* a Scale has no times to keep */
         .reset = reset_of(c),
         .force = sandbox__arg_true(c, "force"),
     };
+}
+
+/* Does any manager own the replicas? ".spec.replicas" is "f:spec", "f:replicas" there. */
+static bool replicas_owned(struct sandbox_call *c, kr_val old)
+{
+    KR_LIST_EACH (entry, kr_at(old, "metadata.managedFields")) {
+        kr_val set = kr_get(*entry, KR_S("fieldsV1"));
+        kr_str path = kr_str_trim(c->t.version->scale_spec);
+
+        path = kr_str_sub(path, kr_str_starts(path, KR_S(".")), path.n);
+        while (path.n > 0) {
+            kr_str name = kr_str_cut(&path, '.');
+
+            set = kr_get(set, kr_fmt(c->a, "f:" KR_FMT, KR_ARG(name)));
+        }
+        if (set.kind == KR_MAP)
+            return true;
+    }
+    return false;
 }
 
 kr_val sandbox__managed(struct sandbox_call *c, kr_val old, kr_val next)
 {
     struct sandbox_writer w = writer_of(c);
 
+    /* A Scale whose replicas nobody owns has no managed fields yet, and an update begins none. */
+    if (kr_str_is(c->t.sub, "scale") && !replicas_owned(c, old))
+        return kr_with(c->a, next, "metadata.managedFields", kr_at(old, "metadata.managedFields"));
     return sandbox_manage_update(c->a, &w, old, next);
 }
 
@@ -202,7 +225,7 @@ static int refuse_unknown(struct unknown *u)
     struct sandbox_call *c = u->c;
     const char *what = "strict decoding error: ";
 
-    if (!c->t.type->builtin)
+    if (!c->t.type->builtin && strcmp(c->q->method, "PATCH") == 0)
         return sandbox__fail(c, 400, "BadRequest", "%s" KR_FMT, what,
                              KR_ARG(kr_buf_view(&u->list)));
     return sandbox__fail(c, 400, "BadRequest",
@@ -212,11 +235,11 @@ static int refuse_unknown(struct unknown *u)
                          KR_ARG(c->t.type->kind), what, KR_ARG(kr_buf_view(&u->list)));
 }
 
-int sandbox__checked(struct sandbox_call *c, kr_val old, kr_val *next, bool apply)
+int sandbox__decoded(struct sandbox_call *c, kr_val *next, bool apply)
 {
     kr_str mode = sandbox__arg(c, "fieldValidation");
     struct unknown u = {.c = c, .list = KR_BUF_IN(c->a, 64 * 1024)};
-    kr_val causes, v = *next;
+    kr_val v = *next;
 
     u.strict = kr_str_is(mode, "Strict");
     u.warn = mode.n == 0 || kr_str_is(mode, "Warn");
@@ -232,6 +255,16 @@ int sandbox__checked(struct sandbox_call *c, kr_val old, kr_val *next, bool appl
     if (u.n && u.strict)
         return refuse_unknown(&u);
     *next = v;
+    return 0;
+}
+
+int sandbox__checked(struct sandbox_call *c, kr_val old, kr_val *next, bool apply)
+{
+    int status = sandbox__decoded(c, next, apply);
+    kr_val v = *next, causes;
+
+    if (status)
+        return status;
     causes = c->t.type->builtin
                  ? sandbox_valid_causes(c->a, c->t.type->kind, old, v)
                  : sandbox__schema_causes(c->a, &c->t.type->rules, c->t.version->openapi, old, v);

@@ -19,10 +19,14 @@ int sandbox__applied(struct sandbox_call *c, kr_val old, kr_val applied, kr_val 
 kr_val sandbox__managed(struct sandbox_call *c, kr_val old, kr_val next);
 /* Equal but for their times? */
 bool sandbox__same_managed(kr_val x, kr_val y);
-/* Unknown fields dropped (or refused, as fieldValidation says), defaults by schema, validation. */
+/* Unknown fields dropped (warned of or refused, as fieldValidation says), defaults by schema. */
+int sandbox__decoded(struct sandbox_call *c, kr_val *next, bool apply);
+/* The same, and validation. */
 int sandbox__checked(struct sandbox_call *c, kr_val old, kr_val *next, bool apply);
 /* What v's metadata is refused for as a change of old (KR_NONE: a creation), and then the others. names.c */
 kr_val sandbox__meta_causes(struct sandbox_call *c, kr_val old, kr_val v, kr_val others);
+/* Warns of what is odd in the spec of a pod, which stands at that path. warn.c */
+void sandbox__warn_pod(struct sandbox_call *c, kr_val spec, const char *path);
 /* Policies of the cluster; next KR_NONE: a deletion. policy.c */
 int sandbox__admitted(struct sandbox_call *c, kr_val old, kr_val next);
 

@@ -210,12 +210,18 @@ int sandbox__answer_obj(struct sandbox_call *c, int status, const struct sandbox
 int sandbox__answer_val(struct sandbox_call *c, int status,
                         kr_val object);                     /* as a table if asked */
 int sandbox__refuse(struct sandbox_call *c, kr_val status); /* a metav1.Status with its code */
-void sandbox__warn(struct sandbox_call *c, kr_str text);
+void sandbox__warn(struct sandbox_call *c, kr_str text);    /* each text once */
 
 int sandbox__answer_text(struct sandbox_call *c, int status, const char *text);
-/* A metav1.Status of failure about the call's type and name. */
+/* A metav1.Status of failure about the call's type and name; BadRequest and NotAcceptable
+ * are about the request alone. */
 int sandbox__fail(struct sandbox_call *c, int code, const char *reason, const char *fmt, ...)
     KR_PRINTF(4, 5);
+/* The same, whose details name the kind instead of the resource. */
+int sandbox__fail_kind(struct sandbox_call *c, int code, const char *reason, const char *fmt, ...)
+    KR_PRINTF(4, 5);
+/* A failure without reason or details: an error that the real server has no kind of. */
+int sandbox__fail_bare(struct sandbox_call *c, int code, const char *text);
 /* The same about another thing. */
 int sandbox__fail_at(struct sandbox_call *c, int code, const char *reason, const char *resource,
                      kr_str name, const char *fmt, ...) KR_PRINTF(6, 7);
@@ -224,6 +230,9 @@ int sandbox__fail_field(struct sandbox_call *c, const char *field, const char *r
                         const char *message);
 /* 422 Invalid with these causes (sandbox__cause). */
 int sandbox__invalid(struct sandbox_call *c, kr_val causes);
+/* The same about another thing; name may be empty. */
+int sandbox__invalid_of(struct sandbox_call *c, kr_str group, kr_str kind, kr_str name,
+                        kr_val causes);
 kr_val sandbox__cause(struct kr_arena *a, const char *reason, kr_str message, kr_str field);
 /* "deployments.apps" */
 kr_str sandbox__qualified(struct kr_arena *a, const struct sandbox_type *t);
@@ -253,6 +262,8 @@ bool sandbox__filter_match(const struct sandbox_filter *f, const struct sandbox_
 /* In which form the Accept header wants objects; table.c. */
 enum sandbox_form { SANDBOX_FORM_FULL, SANDBOX_FORM_TABLE, SANDBOX_FORM_META };
 enum sandbox_form sandbox__wants(const struct sandbox_call *c);
+/* Is the form one for a list, or for an object? 0, or the status of the refusal. */
+int sandbox__form_fits(struct sandbox_call *c, bool list);
 /* The form's value of an object of the call's target. */
 kr_val sandbox__formed(struct sandbox_call *c, kr_val object);
 

@@ -336,17 +336,20 @@ static void add_conflict(void *arg, kr_str path)
     kr_buf_fmt(&c->lines, "\n- " KR_FMT, KR_ARG(path));
 }
 
-/* By what identifies a manager: the order in which conflicts are told. */
+/* By what identifies a manager, as JSON: the order in which conflicts are told. Whoever has a subresource
+ * comes first, for its text goes on with a comma where the other's ends. */
 static int by_identity(const void *x, const void *y)
 {
-    static const char *const names[] = {"manager", "operation", "apiVersion", "subresource"};
+    static const char *const names[] = {"manager", "operation", "apiVersion"};
     const struct manager *p = *(const struct manager *const *)x,
                          *q = *(const struct manager *const *)y;
     int order = 0;
 
     for (size_t i = 0; order == 0 && i < KR_N(names); i++)
         order = kr_str_cmp(text_of(p, names[i]), text_of(q, names[i]));
-    return order;
+    if (order == 0 && (text_of(p, "subresource").n > 0) != (text_of(q, "subresource").n > 0))
+        return text_of(p, "subresource").n ? -1 : 1;
+    return order ? order : kr_str_cmp(text_of(p, "subresource"), text_of(q, "subresource"));
 }
 
 /* 0: nobody else has what changed. */

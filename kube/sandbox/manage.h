@@ -26,7 +26,7 @@ struct sandbox_writer {
     kr_str manager;                  /* empty: "unknown" */
     kr_str api_version;
     kr_str subresource; /* empty: the object itself */
-    kr_val time;        /* "2006-01-02T15:04:05Z" */
+    kr_val time;        /* "2006-01-02T15:04:05Z"; KR_NONE: the entry has none */
     kr_val reset;       /* set of fields that this path of the API does not write; KR_NONE: none */
     bool force;         /* of an apply */
 };

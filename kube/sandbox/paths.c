@@ -104,6 +104,7 @@ kr_val sandbox__scale_of(struct kr_arena *a, const struct sandbox_target *t, kr_
                                        "metadata.resourceVersion", "metadata.creationTimestamp"};
     const struct sandbox_version *v = t->version;
     kr_val s = kr_map_sorted(NULL, 0), selector = kr_at(object, "spec.selector.matchLabels");
+    kr_val wanted = int_or(sandbox__json_path(a, object, v->scale_spec), 0);
     kr_str text = t->type->builtin
                       ? selector_text(a, selector)
                       : sandbox__text_of(a, sandbox__json_path(a, object, v->scale_selector));
@@ -112,7 +113,9 @@ kr_val sandbox__scale_of(struct kr_arena *a, const struct sandbox_target *t, kr_
     s = kr_with(a, s, "apiVersion", KR_V_STR("autoscaling/v1"));
     for (size_t i = 0; i < KR_N(kept); i++)
         s = kr_with(a, s, kept[i], kr_at(object, kept[i]));
-    s = kr_with(a, s, "spec.replicas", int_or(sandbox__json_path(a, object, v->scale_spec), 0));
+    s = kr_with(a, s, "spec", kr_map_sorted(NULL, 0));
+    if (wanted.i != 0) /* of the spec alone a 0 is left out */
+        s = kr_with(a, s, "spec.replicas", wanted);
     s = kr_with(a, s, "status.replicas", int_or(sandbox__json_path(a, object, v->scale_status), 0));
     if (text.n && (t->type->builtin || v->scale_selector.n))
         s = kr_with(a, s, "status.selector", kr_string(text));

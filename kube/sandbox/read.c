@@ -27,9 +27,13 @@ int sandbox__get(struct sandbox_call *c)
 {
     struct sandbox_obj *o = sandbox__find(c->t.type, c->t.ns, c->t.name);
     kr_val scale;
+    int status;
 
     if (o == NULL)
         return sandbox__not_found(c);
+    status = sandbox__form_fits(c, false);
+    if (status)
+        return status;
     if (!kr_str_is(c->t.sub, "scale"))
         return sandbox__answer_obj(c, 200, &c->t, o);
     scale = sandbox__scale_of(c->a, &c->t, sandbox__value(c->a, c->t.type, c->t.version, o));
@@ -153,10 +157,14 @@ static int page_read(struct sandbox_call *c, struct page *p)
     kr_str token = sandbox__arg(c, "continue"), rv = sandbox__arg(c, "resourceVersion"),
            limit = sandbox__arg(c, "limit"), match = sandbox__arg(c, "resourceVersionMatch");
     uint64_t wanted = 0;
+    int64_t count = 0;
 
     p->version = c->s->version;
-    if (limit.n && !kr_str_u64(limit, &p->limit))
-        return sandbox__fail(c, 400, "BadRequest", "invalid limit \"" KR_FMT "\"", KR_ARG(limit));
+    if (limit.n && !kr_str_i64(limit, &count))
+        return sandbox__fail(c, 400, "BadRequest",
+                             "strconv.ParseInt: parsing \"" KR_FMT "\": invalid syntax",
+                             KR_ARG(limit));
+    p->limit = count > 0 ? (uint64_t)count : 0;
     if (rv.n && !kr_str_u64(rv, &wanted))
         return sandbox__fail(c, 400, "BadRequest",
                              "resourceVersion: Invalid value: \"" KR_FMT
@@ -263,6 +271,8 @@ int sandbox__list(struct sandbox_call *c)
 
     if (status == 0)
         status = page_read(c, &p);
+    if (status == 0)
+        status = sandbox__form_fits(c, true);
     if (status)
         return status;
     if (p.filter.ns.n && p.from.n == 0)

@@ -67,6 +67,10 @@ int sandbox__refuse(struct sandbox_call *c, kr_val status)
 
 void sandbox__warn(struct sandbox_call *c, kr_str text)
 {
+    for (uint32_t i = 0; i < c->r->warnings_n; i++) {
+        if (kr_str_eq(c->r->warnings[i], text))
+            return;
+    }
     if (c->r->warnings_n < SANDBOX_WARNINGS_MAX)
         c->r->warnings[c->r->warnings_n++] = kr_strdup(c->a, text);
 }

@@ -295,7 +295,7 @@ struct sandbox_obj *sandbox__delete_obj(struct sandbox *s, struct sandbox_type *
     kr_val v = sandbox__value(&a, t, NULL, o);
     bool definition = sandbox__is(t, "apiextensions.k8s.io", "customresourcedefinitions"), kept;
 
-    if (!o->terminating || how != SANDBOX_BACKGROUND) {
+    if (how != SANDBOX_UNSAID) {
         v = with_finalizer(&a, v, KR_S("orphan"), how == SANDBOX_ORPHAN);
         v = with_finalizer(&a, v, KR_S("foregroundDeletion"), how == SANDBOX_FOREGROUND);
     }

@@ -475,7 +475,9 @@ static kr_val definitions(struct sandbox_call *c)
                                        kr_at_str(*p, "format"), kr_at_str(*p, "description"),
                                        int_at(*p, "priority")));
     if (adds_age(t) || (!t->builtin && c->t.version->columns.n == 0))
-        kr_listb_add(&list, definition(c->a, KR_S("Age"), KR_S("string"), KR_S(""), KR_S(""), 0));
+        kr_listb_add(&list,
+                     definition(c->a, KR_S("Age"), t->builtin ? KR_S("string") : KR_S("date"),
+                                KR_S(""), KR_S(""), 0));
     return kr_listb_done(&list);
 }
 
@@ -561,6 +563,35 @@ enum sandbox_form sandbox__wants(const struct sandbox_call *c)
     return SANDBOX_FORM_FULL;
 }
 
+/* As Go names it: "core.ConfigMap", of definitions "unstructured.Unstructured". */
+static kr_str go_type(struct sandbox_call *c)
+{
+    kr_str package = c->t.type->group, group = kr_str_cut(&package, '.');
+
+    if (!c->t.type->builtin)
+        return KR_S("unstructured.Unstructured");
+    return kr_fmt(c->a, KR_FMT "." KR_FMT, KR_ARG(group.n ? group : KR_S("core")),
+                  KR_ARG(c->t.type->kind));
+}
+
+int sandbox__form_fits(struct sandbox_call *c, bool list)
+{
+    static const char for_list[] = "as=PartialObjectMetadataList";
+    kr_str rest = c->q->accept, first = kr_str_cut(&rest, ',');
+    bool meta = kr_str_find(first, KR_S("as=PartialObjectMetadata")) >= 0,
+         meta_list = kr_str_find(first, kr_str_c(for_list)) >= 0;
+
+    if (!meta || meta_list == list)
+        return 0;
+    if (!list && !c->t.type->builtin)
+        return sandbox__fail_bare(c, 500, "content is not a list");
+    return sandbox__fail(c, 406, "NotAcceptable",
+                         "you requested PartialObjectMetadata%s, but the requested object is %sa "
+                         "list (*" KR_FMT "%s)",
+                         list ? "" : "List", list ? "" : "not ", KR_ARG(go_type(c)),
+                         list ? "List" : "");
+}
+
 static kr_val meta_only(struct sandbox_call *c, kr_val object)
 {
     kr_val v = kr_map_sorted(NULL, 0);
@@ -604,5 +635,8 @@ kr_val sandbox__formed_list(struct sandbox_call *c, kr_val items, kr_val meta)
                     ? KR_V_STR("meta.k8s.io/v1")
                     : kr_string(sandbox__api_version(c->a, c->t.type, c->t.version->name)));
     v = kr_with(c->a, v, "metadata", meta);
+    if (form == SANDBOX_FORM_META && list.n == 0)
+        return kr_with(c->a, v, "items",
+                       KR_V_NULL); /* as a slice of Go that nothing was added to */
     return kr_with(c->a, v, "items", kr_listb_done(&list));
 }

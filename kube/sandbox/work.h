@@ -55,11 +55,25 @@ void sandbox__put(struct sandbox *s, struct sandbox_type *t, struct sandbox_obj 
  * filled in. */
 void sandbox__make(struct sandbox *s, struct sandbox_type *t, kr_val object);
 
-enum sandbox_propagation { SANDBOX_BACKGROUND, SANDBOX_FOREGROUND, SANDBOX_ORPHAN };
+/* UNSAID: in the background, unless a finalizer that is there says otherwise. */
+enum sandbox_propagation { SANDBOX_UNSAID, SANDBOX_BACKGROUND, SANDBOX_FOREGROUND, SANDBOX_ORPHAN };
 /* Deletes o, or marks it where finalizers keep it. Returns what is there now (or was last), held;
  * *removed says which. */
 struct sandbox_obj *sandbox__delete_obj(struct sandbox *s, struct sandbox_type *t,
                                         struct sandbox_obj *o, enum sandbox_propagation how,
                                         bool *removed);
+
+/* --- options of writes; options.c ------------------------------------------------------------- */
+
+/* Checks those of the query. kind: "CreateOptions", ... 0, or the status of the refusal. */
+int sandbox__write_options(struct sandbox_call *c, const char *kind);
+
+struct sandbox_delete_options {
+    enum sandbox_propagation how;
+    bool dry_run;
+    kr_str uid, version; /* preconditions; empty: none */
+};
+/* Reads them from the body, or without one from the query. The same results. */
+int sandbox__delete_options(struct sandbox_call *c, struct sandbox_delete_options *out);
 
 #endif

@@ -17,6 +17,8 @@
 
 #include "cel/base/banned.h"
 
+enum { SUMMARY_BYTES = 30 }; /* of a body, in a refusal */
+
 /* One write on its way. */
 struct write {
     struct sandbox_call *c;
@@ -61,6 +63,76 @@ int sandbox__body(struct sandbox_call *c, kr_val *out)
     return 0;
 }
 
+static bool applies(const struct sandbox_call *c)
+{
+    return kr_str_starts(c->q->content_type, KR_S("application/apply-patch"));
+}
+
+static int other_version(struct sandbox_call *c, kr_str has)
+{
+    return sandbox__fail(c, 400, "BadRequest",
+                         "the API version in the data (" KR_FMT
+                         ") does not match the expected API version (" KR_FMT ")",
+                         KR_ARG(has),
+                         KR_ARG(sandbox__api_version(c->a, c->t.type, c->t.version->name)));
+}
+
+/* A body that says another kind than a built-in type's; what it leaves out, the path says. */
+static int other_builtin(struct sandbox_call *c, kr_str has_api, kr_str has_kind)
+{
+    kr_str rest = has_api, group = kr_str_cut(&rest, '/');
+    kr_str kind = has_kind.n ? has_kind : c->t.type->kind, version = rest.n ? rest : group;
+
+    if (has_api.n == 0) {
+        group = c->t.type->group;
+        version = c->t.version->name;
+    } else if (rest.n == 0) {
+        group = KR_S("");
+    }
+    if (!kr_str_eq(kind, c->t.type->kind) || !kr_str_eq(group, c->t.type->group) ||
+        !kr_str_eq(version, c->t.version->name)) {
+        const struct sandbox_type *other = sandbox__type_of_kind(c->s, group, kind);
+
+        if (other && sandbox__type_version(other, version))
+            return other_version(c, has_api);
+        return sandbox__fail(c, 400, "BadRequest",
+                             KR_FMT " in version \"" KR_FMT "\" cannot be handled as a " KR_FMT
+                                    ": no kind \"" KR_FMT "\" is registered for version \"" KR_FMT
+                                    "\" in scheme \"pkg/runtime/scheme.go:111\"",
+                             KR_ARG(kind), KR_ARG(version), KR_ARG(c->t.type->kind), KR_ARG(kind),
+                             KR_ARG(has_api.n ? has_api : version));
+    }
+    return 0;
+}
+
+/* The same of a definition's type, of which a body leaves nothing out. */
+static int other_custom(struct sandbox_call *c, kr_val v)
+{
+    kr_str has_api = kr_at_str(v, "apiVersion"), has_kind = kr_at_str(v, "kind"),
+           text = kr_str_trim(c->q->body);
+    struct kr_listb causes = KR_LISTB(c->a);
+
+    if (has_kind.n == 0)
+        return sandbox__fail(c, 400, "BadRequest",
+                             "the object provided is unrecognized (must be of type " KR_FMT
+                             "): Object 'Kind' is missing in '" KR_FMT "' (" KR_FMT "%s)",
+                             KR_ARG(c->t.type->kind), KR_ARG(text),
+                             KR_ARG(kr_str_sub(text, 0, SUMMARY_BYTES)),
+                             text.n > SUMMARY_BYTES ? " ..." : "");
+    if (kr_str_eq(has_kind, c->t.type->kind))
+        return other_version(c, has_api);
+    if (c->t.name.n && !sandbox__find(c->t.type, c->t.ns, c->t.name))
+        return sandbox__not_found(c);
+    kr_listb_add(&causes,
+                 sandbox__cause(c->a, "FieldValueInvalid",
+                                kr_fmt(c->a, "Invalid value: \"" KR_FMT "\": must be " KR_FMT,
+                                       KR_ARG(has_kind), KR_ARG(c->t.type->kind)),
+                                KR_S("kind")));
+    return sandbox__invalid_of(c, c->t.type->group, has_kind,
+                               c->t.name.n ? c->t.name : kr_at_str(v, "metadata.name"),
+                               kr_listb_done(&causes));
+}
+
 /* The kind that the target takes: its own, or that of a subresource. */
 static int check_kind(struct sandbox_call *c, kr_val v)
 {
@@ -74,19 +146,13 @@ static int check_kind(struct sandbox_call *c, kr_val v)
         return bad_request(c, "metadata is no object");
     if (kr_str_is(c->t.sub, "scale"))
         return 0;
-    if ((has_api.n == 0 || has_kind.n == 0) && !c->t.type->builtin)
-        return sandbox__fail(c, 400, "BadRequest", "Object 'Kind' is missing in '" KR_FMT "'",
-                             KR_ARG(c->q->body));
-    if (has_api.n && !kr_str_eq(api, has_api))
-        return sandbox__fail(c, 400, "BadRequest",
-                             "the API version in the data (" KR_FMT
-                             ") does not match the expected API version (" KR_FMT ")",
-                             KR_ARG(has_api), KR_ARG(api));
-    if (has_kind.n && !kr_str_eq(kind, has_kind))
-        return sandbox__fail(c, 400, "BadRequest",
-                             KR_FMT " in version \"" KR_FMT "\" cannot be handled as a " KR_FMT,
-                             KR_ARG(has_kind), KR_ARG(c->t.version->name), KR_ARG(kind));
-    return 0;
+    if (kr_str_eq(api, has_api) && kr_str_eq(kind, has_kind))
+        return 0;
+    if (applies(c))
+        return sandbox__fail(
+            c, 400, "BadRequest", "invalid object type: %s" KR_FMT ", Kind=" KR_FMT,
+            kr_str_chr(has_api, '/') < 0 ? "/" : "", KR_ARG(has_api), KR_ARG(has_kind));
+    return c->t.type->builtin ? other_builtin(c, has_api, has_kind) : other_custom(c, v);
 }
 
 static kr_val with_kind(struct sandbox_call *c, kr_val v)
@@ -193,6 +259,20 @@ static int exists(struct sandbox_call *c, const struct sandbox_obj *now)
                          KR_ARG(sandbox__qualified(c->a, c->t.type)), KR_ARG(c->t.name));
 }
 
+/* Of what a write has changed: the same pods are not warned of again. */
+static void warn_of_pods(struct write *w, kr_val next)
+{
+    const struct sandbox_type *t = w->c->t.type;
+
+    if (!t->builtin ||
+        kr_equal(kr_at(w->old, "metadata.generation"), kr_at(next, "metadata.generation")))
+        return;
+    if (kr_str_is(t->group, "apps") || kr_str_is(t->kind, "Job"))
+        sandbox__warn_pod(w->c, kr_at(next, "spec.template.spec"), "spec.template.spec");
+    else if (kr_str_is(t->kind, "Pod"))
+        sandbox__warn_pod(w->c, kr_get(next, KR_S("spec")), "spec");
+}
+
 /* From the value a client wants to the stored one. */
 static int finish(struct write *w, kr_val next)
 {
@@ -215,6 +295,7 @@ static int finish(struct write *w, kr_val next)
     status = sandbox__admitted(c, w->old, next);
     if (status)
         return status;
+    warn_of_pods(w, next);
     now = w->old_obj ? NULL : sandbox__find(c->t.type, c->t.ns, c->t.name);
     if (now)
         return exists(c, now); /* what is wrong with the object is said before */
@@ -278,8 +359,10 @@ int sandbox__create(struct sandbox_call *c)
     struct write w = {.c = c};
     kr_val v;
     kr_str generate;
-    int status = sandbox__body(c, &v);
+    int status = sandbox__write_options(c, "CreateOptions");
 
+    if (status == 0)
+        status = sandbox__body(c, &v);
     if (status == 0)
         status = check_kind(c, v);
     if (status == 0)
@@ -341,6 +424,20 @@ static int check_absent(struct write *w, kr_val v)
                                       KR_ARG(uid))));
 }
 
+static int refuse_scale(struct sandbox_call *c, kr_val n)
+{
+    struct kr_listb causes = KR_LISTB(c->a);
+
+    kr_listb_add(
+        &causes,
+        sandbox__cause(c->a, "FieldValueInvalid",
+                       kr_fmt(c->a, "Invalid value: " KR_FMT ": must be greater than or equal to 0",
+                              KR_ARG(kr_json_str(c->a, n))),
+                       KR_S("spec.replicas")));
+    return sandbox__invalid_of(c, KR_S("autoscaling"), KR_S("Scale"), c->t.name,
+                               kr_listb_done(&causes));
+}
+
 /* What /scale takes becomes a change of the object. */
 static int scaled(struct write *w, kr_val scale, kr_val *next)
 {
@@ -351,6 +448,8 @@ static int scaled(struct write *w, kr_val scale, kr_val *next)
         return status;
     if (n.kind != KR_INT && n.kind != KR_NONE)
         return bad_request(w->c, "spec.replicas is no integer");
+    if (n.kind == KR_INT && n.i < 0)
+        return refuse_scale(w->c, n);
     *next = sandbox__with_scale(w->c->a, &w->c->t, w->old, n.kind == KR_INT ? n.i : 0);
     return 0;
 }
@@ -375,9 +474,11 @@ static bool may_create_by_update(const struct sandbox_type *t)
 int sandbox__update(struct sandbox_call *c)
 {
     struct write w = {.c = c};
-    kr_val v;
-    int status = sandbox__body(c, &v);
+    kr_val v, read;
+    int status = sandbox__write_options(c, "UpdateOptions");
 
+    if (status == 0)
+        status = sandbox__body(c, &v);
     if (status == 0)
         status = check_kind(c, v);
     if (status == 0)
@@ -389,9 +490,12 @@ int sandbox__update(struct sandbox_call *c)
         return create_value(&w, v);
     if (w.old_obj == NULL)
         return sandbox__not_found(c);
+    read = v;
     if (kr_str_is(c->t.sub, "scale"))
         status = scaled(&w, v, &v);
     else
+        status = sandbox__decoded(c, &read, false); /* is said even of one that is out of date */
+    if (status == 0 && !kr_str_is(c->t.sub, "scale"))
         status = check_version(&w, v);
     if (status)
         return status;
@@ -423,9 +527,6 @@ static int apply(struct write *w)
     int status = sandbox__body(c, &v);
 
     w->apply = true;
-    if (sandbox__arg(c, "fieldManager").n == 0)
-        return sandbox__fail_field(c, "fieldManager", "FieldValueRequired",
-                                   "Required value: is required for apply patch");
     if (status == 0)
         status = check_kind(c, v);
     if (status == 0)
@@ -451,6 +552,8 @@ int sandbox__patch(struct sandbox_call *c)
     int status;
 
     status = sandbox__patch_type(c);
+    if (status == 0)
+        status = sandbox__write_options(c, "PatchOptions");
     if (status)
         return status;
     find_old(&w);
@@ -471,32 +574,6 @@ int sandbox__patch(struct sandbox_call *c)
 }
 
 /* --- delete ----------------------------------------------------------------------------------- */
-
-static int read_options(struct sandbox_call *c, enum sandbox_propagation *how, kr_val *options)
-{
-    kr_str policy;
-    int status = sandbox__body(c, options);
-
-    if (status)
-        return status;
-    if (options->kind != KR_NONE && options->kind != KR_MAP)
-        return bad_request(c, "the options are no object");
-    policy = kr_at_str(*options, "propagationPolicy");
-    if (policy.n == 0)
-        policy = sandbox__arg(c, "propagationPolicy");
-    *how = SANDBOX_BACKGROUND;
-    if (kr_str_is(policy, "Foreground"))
-        *how = SANDBOX_FOREGROUND;
-    else if (kr_str_is(policy, "Orphan") || kr_is_true(kr_get(*options, KR_S("orphanDependents"))))
-        *how = SANDBOX_ORPHAN;
-    else if (policy.n && !kr_str_is(policy, "Background"))
-        return sandbox__fail(c, 422, "Invalid",
-                             "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: "
-                             "Unsupported value: \"" KR_FMT
-                             "\": supported values: \"Background\", \"Foreground\", \"Orphan\"",
-                             KR_ARG(policy));
-    return 0;
-}
 
 static int success(struct sandbox_call *c, kr_str uid)
 {
@@ -528,32 +605,57 @@ static bool shows_deleted(const struct sandbox_type *t)
     return false;
 }
 
+static int record_differs(struct write *w, const char *what, kr_str wanted, kr_str has,
+                          const char *why)
+{
+    struct sandbox_call *c = w->c;
+    const struct sandbox_type *t = c->t.type;
+
+    return sandbox__fail_kind(c, 409, "Conflict",
+                              "Operation cannot be fulfilled on " KR_FMT "%s" KR_FMT " \"" KR_FMT
+                              "\": the %s in the precondition (" KR_FMT
+                              ") does not match the %s in record (" KR_FMT
+                              "). The object might have been %s",
+                              KR_ARG(t->kind), t->group.n ? "." : "", KR_ARG(t->group),
+                              KR_ARG(c->t.name), what, KR_ARG(wanted), what, KR_ARG(has), why);
+}
+
+/* The object is still the one that the client has seen. */
+static int check_preconditions(struct write *w, const struct sandbox_delete_options *o)
+{
+    kr_str uid = kr_at_str(w->old, "metadata.uid"),
+           version = kr_at_str(w->old, "metadata.resourceVersion");
+
+    if (o->uid.n && !kr_str_eq(o->uid, uid))
+        return record_differs(w, "UID", o->uid, uid, "deleted and then recreated");
+    if (o->version.n && !kr_str_eq(o->version, version))
+        return record_differs(w, "ResourceVersion", o->version, version, "modified");
+    return 0;
+}
+
 int sandbox__delete(struct sandbox_call *c)
 {
     struct write w = {.c = c};
-    enum sandbox_propagation how;
-    kr_val options, wanted;
+    struct sandbox_delete_options options;
     struct sandbox_obj *now;
     bool removed;
-    int status = read_options(c, &how, &options);
+    int status = sandbox__delete_options(c, &options);
 
     find_old(&w);
     if (status)
         return status;
     if (w.old_obj == NULL)
         return sandbox__not_found(c);
-    wanted = kr_at(options, "preconditions");
-    wanted = kr_with(c->a, kr_map_sorted(NULL, 0), "metadata",
-                     wanted.kind == KR_MAP ? wanted : kr_map_sorted(NULL, 0));
-    if (kr_at_str(wanted, "metadata.uid").n || kr_at_str(wanted, "metadata.resourceVersion").n)
-        status = check_version(&w, wanted);
+    status = check_preconditions(&w, &options);
     if (status == 0)
         status = sandbox__admitted(c, w.old, KR_V_NONE);
     if (status)
         return status;
-    if (sandbox__dry_run(c) || kr_is_str(kr_item(kr_get(options, KR_S("dryRun")), 0), KR_S("All")))
+    if (options.dry_run && shows_deleted(c->t.type))
+        return sandbox__answer_obj(c, 200, &c->t, w.old_obj);
+    if (options.dry_run)
         return success(c, kr_at_str(w.old, "metadata.uid"));
-    now = sandbox__delete_obj(c->s, c->t.type, w.old_obj, how, &removed);
+    now = sandbox__delete_obj(c->s, c->t.type, w.old_obj, options.how, &removed);
     if (removed && !shows_deleted(c->t.type))
         status = success(c, kr_at_str(w.old, "metadata.uid"));
     else
@@ -562,15 +664,25 @@ int sandbox__delete(struct sandbox_call *c)
     return status;
 }
 
+/* Items of lists of built-in types say no kind, as in Go's typed lists. */
+static kr_val listed(struct sandbox_call *c, struct sandbox_obj *o)
+{
+    kr_val v = sandbox__value(c->a, c->t.type, c->t.version, o);
+
+    if (!c->t.type->builtin || sandbox__wants(c) != SANDBOX_FORM_FULL)
+        return v;
+    v = kr_with_key(c->a, v, KR_S("apiVersion"), KR_V_NONE);
+    return kr_with_key(c->a, v, KR_S("kind"), KR_V_NONE);
+}
+
 int sandbox__delete_all(struct sandbox_call *c)
 {
     struct sandbox_filter filter = {0};
-    enum sandbox_propagation how;
-    kr_val options;
+    struct sandbox_delete_options options;
     struct kr_listb items = KR_LISTB(c->a);
     struct sandbox_obj **list = kr_new_n(c->a, struct sandbox_obj *, c->t.type->objects.n + 1);
     uint32_t n = 0;
-    int status = read_options(c, &how, &options);
+    int status = sandbox__delete_options(c, &options);
 
     if (status == 0)
         status = sandbox__filter_read(c, c->a, &filter);
@@ -585,9 +697,9 @@ int sandbox__delete_all(struct sandbox_call *c)
         struct sandbox_obj *now = sandbox__tree_get(&c->t.type->objects, sandbox__obj_key(list[i]));
         bool removed;
 
-        kr_listb_add(&items, sandbox__value(c->a, c->t.type, c->t.version, list[i]));
-        if (now && !sandbox__dry_run(c))
-            sandbox__obj_drop(sandbox__delete_obj(c->s, c->t.type, now, how, &removed));
+        kr_listb_add(&items, listed(c, list[i]));
+        if (now && !options.dry_run)
+            sandbox__obj_drop(sandbox__delete_obj(c->s, c->t.type, now, options.how, &removed));
         sandbox__obj_drop(list[i]);
     }
     return sandbox__answer(

@@ -246,6 +246,43 @@ TEST(sandbox, scale_changes_the_replicas)
     client_close(&c);
 }
 
+TEST(sandbox, options_are_checked_before_the_object_is_looked_at)
+{
+    struct client c;
+
+    client_open(&c, NULL);
+    assert_int_equal(client_do(&c, "DELETE", MAPS "/none?dryRun=Some", NULL), 422);
+    assert_true(kr_str_is(client_at(&c, "details.kind"), "DeleteOptions"));
+    assert_int_equal(client_do(&c, "POST", MAPS "?fieldValidation=Loud", A), 422);
+    assert_true(kr_str_is(client_at(&c, "details.kind"), "CreateOptions"));
+    assert_int_equal(client_patch(&c, "merge", MAPS "/none?force=true", "{}"), 422);
+    assert_int_equal(kr_at(c.body, "details.causes").n, 1);
+    client_do(&c, "POST", MAPS, A);
+    assert_int_equal(client_do(&c, "DELETE", MAPS "/a?dryRun=All",
+                               "{\"preconditions\":{\"resourceVersion\":\"1\"}}"),
+                     409);
+    assert_int_equal(client_do(&c, "DELETE", MAPS "/a?dryRun=All", "{\"gracePeriodSeconds\":0}"),
+                     200);
+    assert_int_equal(client_do(&c, "GET", MAPS "/a", NULL), 404); /* the body alone counts */
+    client_close(&c);
+}
+
+TEST(sandbox, a_deletion_that_says_how_undoes_what_another_said)
+{
+    struct client c;
+
+    client_open(&c, NULL);
+    client_do(&c, "POST", MAPS, "{\"metadata\":{\"name\":\"a\",\"finalizers\":[\"x.y/z\"]}}");
+    client_do(&c, "DELETE", MAPS "/a", "{\"propagationPolicy\":\"Orphan\"}");
+    client_do(&c, "DELETE", MAPS "/a", NULL);
+    client_do(&c, "GET", MAPS "/a", NULL);
+    assert_int_equal(kr_at(c.body, "metadata.finalizers").n, 2);
+    client_do(&c, "DELETE", MAPS "/a", "{\"propagationPolicy\":\"Background\"}");
+    client_do(&c, "GET", MAPS "/a", NULL);
+    assert_int_equal(kr_at(c.body, "metadata.finalizers").n, 1);
+    client_close(&c);
+}
+
 TEST(sandbox, an_object_being_deleted_takes_no_new_finalizers)
 {
     const char *a = "{\"metadata\":{\"name\":\"a\",\"finalizers\":[\"x.test/a\",\"x.test/b\"]}}";
@@ -296,6 +333,8 @@ TEST(sandbox, a_deletion_shows_what_was_stored_last)
 int main(void)
 {
     return RUN(T(sandbox, an_object_is_created_shown_and_deleted),
+               T(sandbox, options_are_checked_before_the_object_is_looked_at),
+               T(sandbox, a_deletion_that_says_how_undoes_what_another_said),
                T(sandbox, a_dry_run_stores_nothing_and_a_name_is_generated),
                T(sandbox, an_update_of_an_old_version_is_a_conflict),
                T(sandbox, a_patch_that_changes_nothing_gives_no_version),
