@@ -8,36 +8,13 @@
 #include <stdlib.h>
 
 #include "kube/sandbox/sandbox.h"
-#include "kube/transport.h"
+#include "tests/fuzz/still_clock.h"
 
 #include "cel/base/banned.h"
 
 enum { REQUESTS_MAX = 20 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static uint64_t now_ms(struct kube_clock *c)
-{
-    return 1000;
-}
-
-static int64_t wall_ms(struct kube_clock *c)
-{
-    return 1767225600000;
-}
-
-static void timer_start(struct kube_clock *c, struct kube_timer *t, uint64_t delay_ms)
-{
-}
-
-static void timer_stop(struct kube_clock *c, struct kube_timer *t)
-{
-}
-
-static uint64_t random_of(struct kube_clock *c)
-{
-    return 42;
-}
 
 static void serve(struct sandbox *s, kr_str text)
 {
@@ -60,8 +37,7 @@ static void serve(struct sandbox *s, kr_str text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    static const struct kube_clock_ops ops = {now_ms, wall_ms, timer_start, timer_stop, random_of};
-    static struct kube_clock clock = {&ops};
+    static struct kube_clock clock = {&still_clock_ops};
     const struct sandbox_opts opts = {.bare = true};
     kr_str rest = {(const char *)data, n};
     struct sandbox *s;
