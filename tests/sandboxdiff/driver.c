@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* driver.c - the sandbox behind a pipe, for the differential test.
  *
- * A line in: {"method", "path", "type", "agent", "body"}; a line out: {"code", "body"}. The body of a
+ * A line in: {"method", "path", "type", "agent", "accept", "body"}; a line out: {"code", "body", "warnings"}. The body of a
  * watch is the text of the events there are. Time stands still but for what is due at once, so equal
  * lines give equal answers.
  */
@@ -20,6 +20,7 @@ static void answer(struct sandbox *s, kr_str line)
     struct sandbox_response r = {0};
     struct kr_err err = KR_ERR_NONE;
     struct kr_mapb b = KR_MAPB(&a);
+    struct kr_listb warnings = KR_LISTB(&a);
     kr_val q, body = KR_V_NULL;
 
     if (kr_json_parse(&a, line, &q, &err) < 0) {
@@ -31,7 +32,7 @@ static void answer(struct sandbox *s, kr_str line)
         .path = kr_at_str(q, "path"),
         .body = kr_at_str(q, "body"),
         .content_type = kr_at_str(q, "type"),
-        .accept = KR_S("application/json"),
+        .accept = kr_at_str(q, "accept"),
         .user_agent = kr_at_str(q, "agent"),
     };
     sandbox_serve(s, &request, &r);
@@ -41,6 +42,9 @@ static void answer(struct sandbox *s, kr_str line)
     }
     if (kr_json_parse(&a, kr_buf_view(&r.body), &body, NULL) < 0)
         body = kr_string(kr_buf_view(&r.body));
+    for (uint32_t i = 0; i < r.warnings_n; i++)
+        kr_listb_add(&warnings, kr_string(r.warnings[i]));
+    kr_mapb_put(&b, KR_S("warnings"), kr_listb_done(&warnings));
     kr_mapb_put(&b, KR_S("code"), kr_int(r.status));
     kr_mapb_put(&b, KR_S("body"), body);
     puts(kr_cstr(&a, kr_json_str(&a, kr_mapb_done(&b))));

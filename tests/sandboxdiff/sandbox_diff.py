@@ -10,300 +10,123 @@ shortest that does; one that does not differ again (a second of the real server'
 middle of it, say) is told and not counted.
 
 Not made are empty labels and annotations of a custom resource: the real server stores them until the next write, which
-then counts as a change; the sandbox stores none.
+then counts as a change; the sandbox stores none. Nor is a Deployment scaled to the number that it has: there the real
+server takes the entry of whoever updated the replicas apart, and forgets a part of it at the next time.
 
-    sandbox_diff.py --driver PROGRAM [--bin DIR] [--seeds N] [--first SEED] [--kind KIND] [--keep-going]
+    sandbox_diff.py --driver PROGRAM [--bin DIR] [--seeds N] [--first SEED] [--kind KIND] [--jobs N]
 
 Skips (77) where there is no control plane.
 """
 import argparse
-import copy
+import difflib
+import http.client
 import json
+import multiprocessing
 import os
+import queue
 import random
+import re
 import subprocess
 import sys
+import time
+import urllib.parse
+
+from sequences import CRD, KINDS, TYPES, content, sequence
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cluster"))
 import cluster  # noqa: E402
-import http.client  # noqa: E402
 
 SKIPPED = 77
-KINDS = ("ConfigMap", "Deployment", "Service", "Widget")
-PATHS = {
-    "ConfigMap": ("v1", "/api/v1/namespaces/default/configmaps"),
-    "Deployment": ("apps/v1", "/apis/apps/v1/namespaces/default/deployments"),
-    "Service": ("v1", "/api/v1/namespaces/default/services"),
-    "Widget": ("diff.kroc.test/v1", "/apis/diff.kroc.test/v1/namespaces/default/widgets"),
-}
-MANAGERS = ("alice", "bob", "carol")
-PORT = {"type": "object", "required": ["port"], "properties": {
-    "port": {"type": "integer", "minimum": 1}, "protocol": {"type": "string", "default": "TCP"},
-    "name": {"type": "string", "maxLength": 8}}}
-CRD = {
-    "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-    "metadata": {"name": "widgets.diff.kroc.test"},
-    "spec": {"group": "diff.kroc.test", "scope": "Namespaced",
-             "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"},
-             "versions": [{"name": "v1", "served": True, "storage": True, "subresources": {"status": {}}, "schema": {
-                 "openAPIV3Schema": {"type": "object", "properties": {
-                     "spec": {"type": "object", "properties": {
-                         "size": {"type": "integer", "minimum": 0, "maximum": 100, "default": 1},
-                         "color": {"type": "string", "enum": ["red", "green", "blue"]},
-                         "tags": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
-                         "ports": {"type": "array", "x-kubernetes-list-type": "map",
-                                   "x-kubernetes-list-map-keys": ["port", "protocol"], "items": PORT},
-                         "list": {"type": "array", "items": {"type": "integer"}},
-                         "labels": {"type": "object", "additionalProperties": {"type": "string"}},
-                         "selector": {"type": "object", "x-kubernetes-map-type": "atomic",
-                                      "additionalProperties": {"type": "string"}},
-                         "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-                         "nested": {"type": "object", "properties": {"a": {"type": "string"},
-                                                                     "b": {"type": "integer"}}},
-                     }},
-                     "status": {"type": "object", "properties": {
-                         "phase": {"type": "string"}, "count": {"type": "integer"}}}}}}}]}}
-
-
-# --- making requests -------------------------------------------------------------------------------
-
-def some(r, table, most=4):
-    """A few members of a table of makers, as an object."""
-    return {k: table[k](r) for k in r.sample(sorted(table), r.randint(1, min(most, len(table))))}
-
-
-def names(r, values=("x", "y", "z")):
-    return {k: r.choice(values) for k in r.sample(("a", "b", "c", "d"), r.randint(0, 3))}
-
-
-def container(r, name):
-    c = {"name": name, "image": "img:" + r.choice("123")}
-    if r.random() < .4:
-        c["ports"] = [{"containerPort": p} for p in r.sample((80, 81, 443), r.randint(1, 2))]
-    if r.random() < .4:
-        c["env"] = [{"name": n, "value": r.choice("xyz")} for n in r.sample("ABC", r.randint(1, 3))]
-    if r.random() < .2:
-        c["args"] = r.sample(["-a", "-b", "-c"], r.randint(1, 3))
-    return c
-
-
-def deployment(r):
-    spec = {"selector": {"matchLabels": {"app": "x"}}, "template": {
-        "metadata": {"labels": {"app": "x"}},
-        "spec": {"containers": [container(r, n) for n in r.sample(["main", "side", "log"], r.randint(1, 2))]}}}
-    if r.random() < .5:
-        spec["replicas"] = r.randint(0, 5)
-    if r.random() < .2:
-        spec["minReadySeconds"] = r.randint(0, 5)
-    if r.random() < .2:
-        spec["template"]["spec"]["terminationGracePeriodSeconds"] = 5
-    if r.random() < .08:
-        r.choice([lambda: spec.pop("selector"),
-                  lambda: spec["selector"]["matchLabels"].update(app="y"),
-                  lambda: spec["template"]["metadata"].pop("labels"),
-                  lambda: spec["template"]["spec"]["containers"][0].pop("image"),
-                  lambda: (spec["selector"]["matchLabels"].update(z="z"),
-                           spec["template"]["metadata"]["labels"].update(z="z"))])()
-    return {"spec": spec}
-
-
-def service(r):
-    ports = [{"name": n, "port": p} for n, p in r.sample([("a", 80), ("b", 81), ("c", 82)], r.randint(1, 2))]
-    if r.random() < .3:
-        ports[0]["targetPort"] = r.choice([8080, "web"])
-    return {"spec": {"ports": ports, "selector": names(r)} if r.random() < .7 else {"ports": ports}}
-
-
-WIDGET = {
-    "size": lambda r: r.choice([0, 1, 5, 100]),
-    "color": lambda r: r.choice(["red", "green", "blue"]),
-    "tags": lambda r: r.sample(["a", "b", "c", "d"], r.randint(0, 3)),
-    "ports": lambda r: [dict(port=p, **({"name": r.choice("nm")} if r.random() < .5 else {}))
-                        for p in r.sample([80, 81, 443], r.randint(0, 3))],
-    "list": lambda r: [r.randint(0, 3) for _ in range(r.randint(0, 3))],
-    "labels": names,
-    "selector": names,
-    "free": lambda r: {"deep": {"x": r.randint(0, 2)}, **names(r)},
-    "nested": lambda r: some(r, {"a": lambda q: q.choice("xy"), "b": lambda q: q.randint(0, 3)}),
-}
-WRONG = {
-    "size": lambda r: r.choice([-1, 101, "five", 1.5]),
-    "color": lambda r: r.choice(["pink", 3]),
-    "tags": lambda r: ["a", "a"],
-    "ports": lambda r: r.choice([[{"port": 80}, {"port": 80}], [{"name": "n"}], [{"port": 0, "name": "a" * 9}]]),
-    "list": lambda r: ["x"],
-    "labels": lambda r: {"a": 1},
-    "nested": lambda r: "text",
-}
-
-
-def content(r, kind):
-    if kind == "ConfigMap":
-        o = {"data": names(r)} if r.random() < .9 else {}
-        if r.random() < .2:
-            o["immutable"] = False
-    elif kind == "Deployment":
-        o = deployment(r)
-    elif kind == "Service":
-        o = service(r)
-    else:
-        spec = some(r, WIDGET, 5)
-        if r.random() < .1:
-            spec.update(some(r, WRONG, 2))
-        if r.random() < .05:
-            spec["unknown"] = 1
-        o = {"spec": spec}
-    return o
-
-
-def whole(r, kind, name):
-    o = content(r, kind)
-    o.update(apiVersion=PATHS[kind][0], kind=kind, metadata={"name": name})
-    if r.random() < .4:
-        o["metadata"]["labels"] = names(r)
-    if r.random() < .3:
-        o["metadata"]["annotations"] = names(r)
-    if kind == "Widget":
-        o["metadata"] = {k: v for k, v in o["metadata"].items() if v}
-    if r.random() < .1:
-        o["metadata"]["finalizers"] = [f"x.test/{n}" for n in r.sample("ab", r.randint(1, 2))]
-    return o
-
-
-def merge_patch(r, kind):
-    p = content(r, kind)
-    if kind == "Deployment":
-        p = r.choice([{"spec": {"replicas": r.randint(0, 5)}}, {"spec": {"minReadySeconds": None}}, p])
-    if kind == "ConfigMap" and r.random() < .4:
-        p = {"data": {r.choice("abcd"): None, r.choice("abcd"): "p"}}
-    if kind == "Widget" and r.random() < .4:
-        p = {"spec": {r.choice(sorted(WIDGET)): None}}
-    if r.random() < .3:
-        p["metadata"] = {"labels": {r.choice("abcd"): r.choice([None, "m"])}}
-    return p
-
-
-def strategic_patch(r, kind):
-    if kind == "Deployment" and r.random() < .8:
-        c = container(r, r.choice(["main", "side", "log", "new"]))
-        if r.random() < .3:
-            c = {"name": c["name"], "$patch": "delete"}
-        p = {"containers": [c]}
-        if r.random() < .3:
-            p["$setElementOrder/containers"] = [{"name": n} for n in r.sample(["main", "side", "log", "new"], 4)]
-        return {"spec": {"template": {"spec": p}}}
-    if kind == "Service" and r.random() < .7:
-        return {"spec": {"ports": [r.choice([{"port": 80, "$patch": "delete"}, {"port": 81, "name": "s"},
-                                             {"port": 90, "name": "t", "protocol": "UDP"}])]}}
-    return merge_patch(r, kind)
-
-
-def json_patch(r, kind):
-    at = {"ConfigMap": "/data/", "Deployment": "/metadata/labels/", "Service": "/spec/selector/",
-          "Widget": "/spec/labels/"}[kind]
-    ops = []
-    for _ in range(r.randint(1, 3)):
-        op = r.choice(["add", "add", "replace", "remove", "test", "copy", "move"])
-        o = {"op": op, "path": at + r.choice("abcd")}
-        if op in ("add", "replace", "test"):
-            o["value"] = r.choice("xyz")
-        if op in ("copy", "move"):
-            o["from"] = at + r.choice("abcd")
-        ops.append(o)
-    if kind == "Widget" and r.random() < .5:
-        ops.append({"op": "add", "path": "/spec/list/" + r.choice(["-", "0", "9"]), "value": 7})
-    return ops
-
-
-def edit(r, kind):
-    """What an update does to the object it has read."""
-    return {"merge": merge_patch(r, kind), "managed": r.choice(["keep", "keep", "drop", "reset"])}
-
-
-def request(r, kind, name):
-    status = ["status"] * 2 if kind in ("Deployment", "Widget") else []
-    what = r.choice(["apply"] * 6 + ["update"] * 3 + ["merge"] * 2 + ["json"] + ["strategic"] * 2 + status +
-                    ["create", "get", "delete"])
-    q = {"what": what, "manager": r.choice(MANAGERS)}
-    if what in ("apply", "create"):
-        q["body"] = whole(r, kind, name)
-        q["force"] = r.random() < .4
-    elif what == "update":
-        q["edit"] = edit(r, kind)
-    elif what == "merge":
-        q["body"] = merge_patch(r, kind)
-    elif what == "json":
-        q["body"] = json_patch(r, kind)
-    elif what == "strategic":
-        q["body"] = strategic_patch(r, kind)
-    elif what == "status":
-        q["apply"] = r.random() < .5
-        q["body"] = {"status": {"observedGeneration": r.randint(1, 3)} if kind == "Deployment" else
-                     {"phase": r.choice("xy"), "count": r.randint(0, 2)}}
-    return q
-
-
-def sequence(seed, kind=None):
-    r = random.Random(seed)
-    kind = kind or KINDS[seed % len(KINDS)]
-    name = f"s{seed}"
-    first = {"what": r.choice(["apply", "create"]), "manager": r.choice(MANAGERS), "force": False,
-             "body": whole(r, kind, name)}
-    return kind, name, [first] + [request(r, kind, name) for _ in range(r.randint(2, 9))]
-
+DIFF_LINES = 60
+VOLATILE = r"\d+s|10\.0\.\d+\.\d+"
+RECORD = r"(?<=in record )\([^)]*\)"
+QUIET_S = 120  # a sequence takes a fraction of a second
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+SEEN_BY = ("a", "a=x", "a!=y", "a in (x,y)", "a=x,b=y")  # selectors that the object "end" meets
 
 # --- the two servers --------------------------------------------------------------------------------
 
 class Real:
-    def __init__(self, c):
-        self.c, self.link = c, None
+    """A connection for requests and, for each kind, one with a watch that stays open."""
 
-    def watch(self, path):
-        """The events from there on, up to that of the object named "end"."""
-        link = http.client.HTTPSConnection("127.0.0.1", self.c.port, context=self.c._tls(), timeout=30)
-        link.request("GET", path, headers={"Authorization": "Bearer " + self.c.token("admin"), "Accept": "application/json"})
-        answer, events = link.getresponse(), []
-        while not events or events[-1]["object"]["metadata"]["name"] != "end":
-            line = answer.readline()
-            if not line:
-                break
-            events.append(json.loads(line))
+    def __init__(self, c, namespace):
+        self.c, self.namespace, self.link, self.watches = c, namespace, None, {}
+
+    def open(self, method, path, link=None, body=None, kind="application/json", agent="diff/1", accept="application/json"):
+        link = link or http.client.HTTPSConnection("127.0.0.1", self.c.port, context=self.c._tls(), timeout=60)
+        link.request(method, path, body=body, headers={
+            "Authorization": "Bearer " + self.c.token("admin"), "Content-Type": kind, "User-Agent": agent, "Accept": accept})
+        return link, link.getresponse()
+
+    def follow(self, kind):
+        """Opens the watch of a kind, if it is not."""
+        if kind not in self.watches:
+            self.watches[kind] = self.open("GET", base(self, kind) + "?watch=1")
+
+    def told(self, kind, version):
+        """What that watch says behind the version, up to the beginning of the object named "end"."""
+        return self.until_end(self.watches[kind][1], version)
+
+    def watch(self, path, version):
+        """The same, of a watch of its own."""
+        link, answer = self.open("GET", f"{path}&resourceVersion={version}")
+        events = self.until_end(answer, version)
         link.close()
         return events
 
-    def send(self, method, path, body, kind, agent):
-        if self.link is None:
-            self.link = http.client.HTTPSConnection("127.0.0.1", self.c.port, context=self.c._tls(), timeout=30)
-        self.link.request(method, path, body=body, headers={
-            "Authorization": "Bearer " + self.c.token("admin"), "Content-Type": kind, "User-Agent": agent,
-            "Accept": "application/json"})
-        answer = self.link.getresponse()
+    @staticmethod
+    def until_end(answer, version):
+        events = []
+        for line in iter(answer.readline, b""):
+            e = json.loads(line)
+            if int(e["object"]["metadata"].get("resourceVersion") or 0) <= int(version):
+                continue
+            if e["object"]["metadata"]["name"] == "end" and e["type"] == "ADDED":
+                break
+            events.append(e)
+        return events
+
+    def send(self, method, path, body=None, kind="application/json", agent="diff/1", accept="application/json"):
+        """(code, body, texts of warnings)"""
+        self.link, answer = self.open(method, path, self.link, body, kind, agent, accept)
         raw = answer.read()
+        warnings = [json.loads(w.split(" ", 2)[2]) for w in answer.headers.get_all("Warning") or []]
         try:
-            return answer.status, json.loads(raw)
+            return answer.status, json.loads(raw), warnings
         except ValueError:
-            return answer.status, raw.decode(errors="replace")
+            return answer.status, raw.decode(errors="replace"), warnings
 
 
 class Sandbox:
-    def __init__(self, driver):
+    def __init__(self, driver, namespace):
+        self.namespace = namespace
         self.p = subprocess.Popen([driver], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def watch(self, path):
-        body = self.send("GET", path, None, "", "diff/1")[1]
-        events = [json.loads(line) for line in body.splitlines()] if isinstance(body, str) else [body]
-        ends = [i for i, e in enumerate(events) if e["object"]["metadata"].get("name") == "end"]
-        return events[:ends[0] + 1] if ends else events
+    def follow(self, kind):
+        """Its watches begin where they are asked to."""
 
-    def send(self, method, path, body, kind, agent):
-        self.p.stdin.write(json.dumps({"method": method, "path": path, "type": kind, "agent": agent,
+    def told(self, kind, version):
+        return self.watch(base(self, kind) + "?watch=1", version)
+
+    def watch(self, path, version):
+        body = self.send("GET", f"{path}&resourceVersion={version}")[1]
+        events = [json.loads(line) for line in body.splitlines()] if isinstance(body, str) else [body]
+        ends = [i for i, e in enumerate(events) if e["object"]["metadata"].get("name") == "end" and e["type"] == "ADDED"]
+        return events[:ends[0]] if ends else events
+
+    def send(self, method, path, body=None, kind="application/json", agent="diff/1", accept="application/json"):
+        self.p.stdin.write(json.dumps({"method": method, "path": path, "type": kind, "agent": agent, "accept": accept,
                                        "body": body or ""}) + "\n")
         self.p.stdin.flush()
         line = self.p.stdout.readline()
         if not line:
             raise cluster.Failed(f"the driver ended at {method} {path} {body}")
         a = json.loads(line)
-        return a["code"], a["body"]
+        return a["code"], a["body"], a["warnings"]
+
+
+def base(server, kind):
+    return f"{TYPES[kind][1]}/namespaces/{server.namespace}/{TYPES[kind][2]}"
 
 
 def merged(doc, patch):
@@ -318,35 +141,51 @@ def merged(doc, patch):
     return doc
 
 
-def perform(server, kind, name, q):
-    """Sends one request; returns (code, body)."""
-    version, base = PATHS[kind]
-    path, agent, what = f"{base}/{name}", q["manager"] + "/1.0", q["what"]
-    by = "?fieldManager=" + q["manager"]
+def with_query(path, query):
+    return path + ("?" + urllib.parse.urlencode(query) if query else "")
+
+
+def update(server, path, q):
+    """Reads, edits, writes; as a client that has read too early, if q is stale."""
+    code, now, warnings = server.send("GET", path)
+    if code != 200:
+        return code, now, warnings
+    now = merged(now, q["edit"]["merge"])
+    if q["edit"]["managed"] == "drop":
+        now["metadata"].pop("managedFields", None)
+    elif q["edit"]["managed"] == "reset":
+        now["metadata"]["managedFields"] = [{}]
+    if q["stale"]:
+        now["metadata"]["resourceVersion"] = "1"
+    return server.send("PUT", with_query(path, q["query"]), json.dumps(now), agent=q["manager"] + "/1.0")
+
+
+def perform(server, kind, q):
+    """Sends one request; returns (code, body, warnings)."""
+    all_of, what = base(server, kind), q["what"]
+    path, agent = f"{all_of}/{q['name']}", q["manager"] + "/1.0"
+    query, text = {**q["query"], "fieldManager": q["manager"]}, json.dumps(q.get("body"))
     if what == "create":
-        return server.send("POST", base + by, json.dumps(q["body"]), "application/json", agent)
+        return server.send("POST", with_query(all_of, query), text, agent=agent)
     if what == "apply":
-        return server.send("PATCH", path + by + ("&force=true" if q["force"] else ""), json.dumps(q["body"]),
-                           cluster.SSA, agent)
+        return server.send("PATCH", with_query(path, query), text, cluster.SSA, agent)
     if what == "update":
-        code, now = server.send("GET", path, None, "application/json", agent)
-        if code != 200:
-            return code, now
-        now = merged(now, q["edit"]["merge"])
-        if q["edit"]["managed"] == "drop":
-            now["metadata"].pop("managedFields", None)
-        elif q["edit"]["managed"] == "reset":
-            now["metadata"]["managedFields"] = [{}]
-        return server.send("PUT", path, json.dumps(now), "application/json", agent)
-    if what in ("get", "delete"):
-        return server.send(what.upper(), path, None, "application/json", agent)
+        return update(server, path, q)
+    if what in ("get", "list"):
+        return server.send("GET", with_query(path if what == "get" else all_of, q["query"]), accept=q["accept"])
+    if what == "clear":
+        return server.send("DELETE", with_query(all_of, q["query"]), agent=agent)
+    if what == "delete":
+        return server.send("DELETE", with_query(path, q["query"]), text if q["body"] else None, agent=agent)
+    if what == "scale":
+        return server.send("PATCH", with_query(path + "/scale", query), text, cluster.MERGE, agent) if q["body"] else \
+            server.send("GET", path + "/scale")
     if what == "status":
         if q["apply"]:
-            body = dict(q["body"], apiVersion=version, kind=kind, metadata={"name": name})
-            return server.send("PATCH", path + "/status" + by, json.dumps(body), cluster.SSA, agent)
-        return server.send("PATCH", path + "/status" + by, json.dumps(q["body"]), cluster.MERGE, agent)
+            text = json.dumps(dict(q["body"], apiVersion=TYPES[kind][0], kind=kind, metadata={"name": q["name"]}))
+        return server.send("PATCH", with_query(path + "/status", query), text, cluster.SSA if q["apply"] else cluster.MERGE, agent)
     form = {"merge": cluster.MERGE, "json": cluster.JSON_PATCH, "strategic": cluster.STRATEGIC}[what]
-    return server.send("PATCH", path + by, json.dumps(q["body"]), form, agent)
+    return server.send("PATCH", with_query(path, query), text, form, agent)
 
 
 def normal(v, key=""):
@@ -356,10 +195,16 @@ def normal(v, key=""):
             v = {k: x for k, x in v.items() if k != "time"}
         return {k: normal(x, k) for k, x in v.items()
                 if not (k in ("labels", "annotations") and not x) and k not in ("uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "clusterIP",
-                             "clusterIPs", "nodePort")}
+                             "clusterIPs", "nodePort", "continue")}
     if isinstance(v, list):
+        if key == "columnDefinitions":  # their texts are for people that read OpenAPI
+            v = [{k: x for k, x in column.items() if k != "description"} for column in v]
         v = [normal(x) for x in v]
         return sorted(v, key=lambda e: json.dumps(e, sort_keys=True)) if key in ("managedFields", "causes") else v
+    if isinstance(v, str) and re.fullmatch(VOLATILE, v):  # cells of tables
+        return "volatile"
+    if key == "message" and isinstance(v, str):
+        v = re.sub(RECORD, "(volatile)", v)
     if key == "message" and isinstance(v, str):  # causes come in the order of a Go map
         if "field not declared in schema" in v:  # ends the walk there, through members in the order of a Go map
             return "field not declared in schema"
@@ -370,105 +215,159 @@ def normal(v, key=""):
     return v
 
 
-def clean(server, kind, name):
-    path = f"{PATHS[kind][1]}/{name}"
-    server.send("PATCH", path, '{"metadata":{"finalizers":null}}', cluster.MERGE, "clean/1")
-    server.send("DELETE", path, None, "application/json", "clean/1")
+def clean(server, kind, names):
+    for name in names:
+        path = f"{base(server, kind)}/{name}"
+        if server.send("PATCH", path, '{"metadata":{"finalizers":null}}', cluster.MERGE, "clean/1")[0] == 200:
+            server.send("DELETE", path, agent="clean/1")
 
 
-def begin(server, kind, name):
+def begin(server, kind, names):
     """Returns the version from which on a watch tells all."""
-    clean(server, kind, name)
-    return server.send("GET", PATHS[kind][1] + "?limit=1", None, "application/json", "diff/1")[1]["metadata"]["resourceVersion"]
+    clean(server, kind, names)
+    server.follow(kind)
+    return server.send("GET", base(server, kind) + "?limit=1")[1]["metadata"]["resourceVersion"]
 
 
-def end(server, kind, name, version):
-    """(200, what a list shows and a watch tells of the sequence)"""
-    base = PATHS[kind][1]
-    items = server.send("GET", base + "?fieldSelector=metadata.name%3D" + name, None, "application/json", "diff/1")[1]
-    last = dict(content(random.Random(1), kind), apiVersion=PATHS[kind][0], kind=kind, metadata={"name": "end"})
-    server.send("POST", base, json.dumps(last), "application/json", "diff/1")
-    events = [e for e in server.watch(f"{base}?watch=1&resourceVersion={version}") if e["object"]["metadata"]["name"] == name]
-    clean(server, kind, "end")
-    return 200, {"items": items, "events": events}
+def end(server, kind, version, selector):
+    """(200, what a list shows and the watches tell of the sequence, no warnings)"""
+    path = base(server, kind)
+    items = server.send("GET", path)[1]
+    last = dict(content(random.Random(1), kind), apiVersion=TYPES[kind][0], kind=kind,
+                metadata={"name": "end", "labels": {"a": "x", "b": "y"}})
+    clean(server, kind, ["end"])
+    code, answer, _ = server.send("POST", path, json.dumps(last))
+    if code != 201:
+        raise cluster.Failed(f"the last object: {answer}")
+    seen = {"items": items, "events": server.told(kind, version)}
+    if selector in SEEN_BY:
+        seen["selected"] = server.watch(with_query(path, {"watch": "1", "labelSelector": selector}), version)
+    clean(server, kind, ["end"])
+    return 200, seen, []
 
 
-def difference(servers, kind, name, qs):
+def difference(servers, kind, names, qs, selector):
     """The first request whose answers differ: (index, real, sandbox), or None."""
-    versions = [begin(s, kind, name) for s in servers]
+    versions = [begin(s, kind, names) for s in servers]
+    found = None
     for i, q in enumerate(qs):
-        real, mine = (perform(s, kind, name, q) for s in servers)
-        if (real[0], normal(real[1])) != (mine[0], normal(mine[1])):
-            return i, real, mine
-    real, mine = (end(s, kind, name, v) for s, v in zip(servers, versions))
-    return (len(qs), real, mine) if normal(real[1]) != normal(mine[1]) else None
+        real, mine = (perform(s, kind, q) for s in servers)
+        if (real[0], normal(real[1]), sorted(real[2])) != (mine[0], normal(mine[1]), sorted(mine[2])):
+            found = i, real, mine
+            break
+    real, mine = (end(s, kind, v, selector) for s, v in zip(servers, versions))
+    if any(q["what"] == "scale" for q in qs):
+        real[1]["events"] = without_repeats(real[1]["events"])
+    if found is None and normal(real[1]) != normal(mine[1]):
+        found = len(qs), real, mine
+    return found
 
 
-def shrunk(servers, kind, name, qs):
-    found = difference(servers, kind, name, qs)
+def without_repeats(events):
+    """Without changes that change nothing: after a scale, whose entry of managed fields has no time, the real server
+    stores an update that it would have dropped before."""
+    return [e for i, e in enumerate(events) if i == 0 or normal(e) != normal(events[i - 1])]
+
+
+def shrunk(servers, kind, names, qs, selector):
+    found = difference(servers, kind, names, qs, selector)
     if found is None:
         return qs
     qs = qs[:found[0] + 1]
     i = len(qs) - 2
     while i >= 0:
         less = qs[:i] + qs[i + 1:]
-        if difference(servers, kind, name, less):
+        if difference(servers, kind, names, less, selector):
             qs = less
         i -= 1
     return qs
 
 
-def lines(v):
-    return json.dumps(normal(v), indent=1, sort_keys=True).splitlines()
+def lines(answer):
+    return json.dumps([normal(answer[1]), answer[2]], indent=1, sort_keys=True).splitlines()
 
 
-def tell(seed, kind, name, qs, servers):
-    import difflib
-    found = difference(servers, kind, name, qs)
-    print(f"--- seed {seed}: {kind}, {len(qs)} requests")
-    for q in qs:
-        print("   ", json.dumps(q))
+def told(seed, servers, kind, names, qs, selector):
+    """The text about a sequence that differs, or None: it does not again."""
+    found = difference(servers, kind, names, qs, selector)
     if found is None:
-        print("    does not happen again")
-        return False
+        return None
     _, real, mine = found
-    print(f"    real {real[0]}, sandbox {mine[0]}")
-    for line in list(difflib.unified_diff(lines(real[1]), lines(mine[1]), "real", "sandbox", lineterm="", n=2))[:60]:
-        print("    " + line)
-    return True
+    text = [f"--- seed {seed}: {kind}, {len(qs)} requests" + (f", watched with {selector}" if selector else "")]
+    text += ["    " + json.dumps(q) for q in qs]
+    text.append(f"    real {real[0]}, sandbox {mine[0]}")
+    told_lines = list(difflib.unified_diff(lines(real), lines(mine), "real", "sandbox", lineterm="", n=2))
+    return "\n".join(text + ["    " + line for line in told_lines[:DIFF_LINES]])
+
+
+# --- many at a time ---------------------------------------------------------------------------------
+
+def work(c, driver, number, jobs, kind, out):
+    """Runs the seeds of `jobs`, in a namespace of its own; tells (seed, requests, text of a difference)."""
+    namespace = f"diff-{number}"
+    servers = Real(c, namespace), Sandbox(driver, namespace)
+    for s in servers:
+        s.send("POST", "/api/v1/namespaces", json.dumps({"metadata": {"name": namespace}}))
+    servers[1].send("POST", CRDS, json.dumps(CRD))
+    for seed in iter(jobs.get, None):
+        of_kind, names, qs, selector = sequence(seed, kind)
+        text = None
+        if difference(servers, of_kind, names, qs, selector):
+            text = told(seed, servers, of_kind, names, shrunk(servers, of_kind, names, qs, selector), selector)
+        for s in servers:
+            clean(s, of_kind, names)
+        out.put((seed, len(qs), text))
+    out.put(None)
+
+
+def run(c, args):
+    """Returns the number of sequences that differ."""
+    context = multiprocessing.get_context("fork")
+    jobs, out = context.Queue(), context.Queue()
+    for seed in list(range(args.first, args.first + args.seeds)) + [None] * args.jobs:
+        jobs.put(seed)
+    workers = [context.Process(target=work, args=(c, args.driver, n, jobs, args.kind, out), daemon=True) for n in range(args.jobs)]
+    for w in workers:
+        w.start()
+    bad = done = requests = 0
+    began, running = time.monotonic(), args.jobs
+    while running and bad < args.most:
+        try:
+            answer = out.get(timeout=QUIET_S)
+        except queue.Empty:
+            raise cluster.Failed(f"no sequence ended within {QUIET_S} s") from None
+        if answer is None:
+            running -= 1
+            continue
+        done, requests = done + 1, requests + answer[1]
+        if answer[2]:
+            bad += 1
+            print(answer[2], flush=True)
+    took = time.monotonic() - began
+    print(f"{done} sequences, {requests} requests, {bad} with a difference; {done / took:.1f} sequences a second")
+    for w in workers:
+        w.terminate()
+    return bad
 
 
 def main():
-    p = argparse.ArgumentParser()
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--driver", required=True)
     p.add_argument("--bin")
     p.add_argument("--seeds", type=int, default=150)
     p.add_argument("--first", type=int, default=1)
     p.add_argument("--kind", choices=KINDS)
+    p.add_argument("--jobs", type=int, default=4, help="sequences at a time")
     p.add_argument("--most", type=int, default=5, help="differences to tell before it ends")
     args = p.parse_args()
     if args.bin and not os.path.exists(os.path.join(args.bin, "kube-apiserver")):
         print(f"no control plane in {args.bin}")
         return SKIPPED
     with cluster.Cluster(args.bin or None) as c:
-        servers = (Real(c), Sandbox(args.driver))
-        for s in servers:
-            s.send("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", json.dumps(CRD),
-                   "application/json", "diff/1")
-        cluster.wait_for("the Widget type", lambda: servers[0].send("GET", PATHS["Widget"][1], None,
-                                                                    "application/json", "diff/1")[0] == 200)
-        bad = requests = 0
-        for seed in range(args.first, args.first + args.seeds):
-            kind, name, qs = sequence(seed, args.kind)
-            requests += len(qs)
-            if difference(servers, kind, name, copy.deepcopy(qs)):
-                bad += tell(seed, kind, name, shrunk(servers, kind, name, qs), servers)
-                if bad >= args.most:
-                    break
-            for s in servers:
-                clean(s, kind, name)
-        print(f"{seed - args.first + 1} sequences, {requests} requests, {bad} with a difference")
-        return 1 if bad else 0
+        real = Real(c, "default")
+        real.send("POST", CRDS, json.dumps(CRD))
+        cluster.wait_for("the Widget type", lambda: real.send("GET", base(real, "Widget"))[0] == 200)
+        return 1 if run(c, args) else 0
 
 
 if __name__ == "__main__":
