@@ -20,6 +20,7 @@
  *   roll.c      how many instances of a definition roll at once
  *   queue.c     who is stepped next
  *   exec.c      plan -> requests -> results
+ *   pages.c     what is held: instances, queue, watches, as tables
  *   why.c causes.c   what happened to each instance and why, for `kroc why`
  *   events.c    Events about conditions and about objects that instances follow
  *   lead.c      a standby, and how it takes over
@@ -45,6 +46,7 @@ enum {
     REACTOR_STOP_MS = 60 * 1000, /* how long a stop waits for requests under way, if not told */
     REACTOR_DISCOVERY_RETRY_MS = 5 * 1000,   /* after a refresh of discovery that failed */
     REACTOR_RGD_FILE_MAX = 16 * 1024 * 1024, /* bytes of a definition file */
+    REACTOR_PAGE_ROWS_MAX = 10 * 1000,       /* of one page below /debug/ */
 };
 
 struct reactor;
@@ -110,6 +112,20 @@ struct reactor_why_query {
 };
 unsigned reactor_why(const struct reactor *r, const struct reactor_why_query *q,
                      struct kr_buf *out);
+
+/* What the process holds, as a table for people or as JSON: {"items": [...], "more": N}. Appends. At most
+ * REACTOR_PAGE_ROWS_MAX rows; the others are counted. */
+enum reactor_page_kind {
+    REACTOR_PAGE_INSTANCES, /* state, revision, what each waits for */
+    REACTOR_PAGE_QUEUE,     /* a lane each definition: what is due, what it owes, its requests */
+    REACTOR_PAGE_WATCHES,   /* each type that is followed: whether it works, what is kept of it */
+};
+struct reactor_page_query {
+    enum reactor_page_kind page;
+    kr_str kind, namespace, state; /* of instances: these only (kind or resource); empty: any */
+    bool json;
+};
+void reactor_page(const struct reactor *r, const struct reactor_page_query *q, struct kr_buf *out);
 
 /* Totals for metrics and tests. */
 struct reactor_stats {

@@ -433,31 +433,64 @@ static unsigned doctor_page(struct run *run, bool as_json, struct kr_buf *out, b
     return 200;
 }
 
+static bool wants_json(const struct reactor_http_query *q)
+{
+    return kr_str_is(reactor_http_arg(q, "o"), "json");
+}
+
+static unsigned why_page(struct run *run, const struct reactor_http_query *q, struct kr_buf *out,
+                         bool *json)
+{
+    struct reactor_why_query why = {.kind = reactor_http_arg(q, "kind"),
+                                    .namespace = reactor_http_arg(q, "namespace"),
+                                    .name = reactor_http_arg(q, "name"),
+                                    .node = reactor_http_arg(q, "node"),
+                                    .json = wants_json(q)};
+    unsigned status = reactor_why(run->reactor, &why, out);
+
+    *json = why.json && status == 200;
+    return status;
+}
+
+static unsigned table_page(struct run *run, enum reactor_page_kind page,
+                           const struct reactor_http_query *q, struct kr_buf *out, bool *json)
+{
+    struct reactor_page_query table = {.page = page,
+                                       .kind = reactor_http_arg(q, "kind"),
+                                       .namespace = reactor_http_arg(q, "namespace"),
+                                       .state = reactor_http_arg(q, "state"),
+                                       .json = wants_json(q)};
+
+    reactor_page(run->reactor, &table, out);
+    *json = table.json;
+    return 200;
+}
+
 static unsigned on_debug(void *arg, const char *path, const struct reactor_http_query *q,
                          struct kr_buf *out, bool *json)
 {
     struct run *run = arg;
-    struct reactor_why_query why = {.kind = reactor_http_arg(q, "kind"),
-                                    .namespace = reactor_http_arg(q, "namespace"),
-                                    .name = reactor_http_arg(q, "name"),
-                                    .node = reactor_http_arg(q, "node")};
-    unsigned status;
 
     if (run->closing) {
         kr_buf_fmt(out, "ending\n");
         return 503;
     }
+    if (strcmp(path, "/debug/why") == 0)
+        return why_page(run, q, out, json);
+    if (strcmp(path, "/debug/instances") == 0)
+        return table_page(run, REACTOR_PAGE_INSTANCES, q, out, json);
+    if (strcmp(path, "/debug/queue") == 0)
+        return table_page(run, REACTOR_PAGE_QUEUE, q, out, json);
+    if (strcmp(path, "/debug/watches") == 0)
+        return table_page(run, REACTOR_PAGE_WATCHES, q, out, json);
     if (strcmp(path, "/debug/doctor") == 0)
-        return doctor_page(run, kr_str_is(reactor_http_arg(q, "o"), "json"), out, json);
-    if (strcmp(path, "/debug/why") != 0) {
-        kr_buf_fmt(out, "/debug/why?name=NAME[&kind=KIND][&namespace=NS][&node=NODE][&o=json]\n"
-                        "/debug/doctor[?o=json]\n");
-        return strcmp(path, "/debug/") == 0 || strcmp(path, "/debug") == 0 ? 200 : 404;
-    }
-    why.json = kr_str_is(reactor_http_arg(q, "o"), "json");
-    status = reactor_why(run->reactor, &why, out);
-    *json = why.json && status == 200;
-    return status;
+        return doctor_page(run, wants_json(q), out, json);
+    kr_buf_fmt(out, "/debug/instances[?kind=KIND][&namespace=NS][&state=STATE][&o=json]\n"
+                    "/debug/why?name=NAME[&kind=KIND][&namespace=NS][&node=NODE][&o=json]\n"
+                    "/debug/queue[?o=json]\n"
+                    "/debug/watches[?o=json]\n"
+                    "/debug/doctor[?o=json]\n");
+    return strcmp(path, "/debug/") == 0 || strcmp(path, "/debug") == 0 ? 200 : 404;
 }
 
 static int open_http(struct run *run, const struct reactor_flags *f, struct kr_err *err)

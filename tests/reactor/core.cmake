@@ -3,7 +3,7 @@
 add_library(world STATIC ../lib/world.c)
 target_link_libraries(world PUBLIC reactor fakelib testlib)
 target_compile_definitions(world PRIVATE KROC_SOURCE="${PROJECT_SOURCE_DIR}")
-foreach(name reactor collection fault property budget roll why lead manners shards isolation)
+foreach(name reactor collection fault property budget roll why pages lead manners shards isolation)
     kroc_test(${name} world)
     set_tests_properties(reactor/${name} PROPERTIES TIMEOUT 900) # seconds: 20 where nothing else runs
 endforeach()
