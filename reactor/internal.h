@@ -138,6 +138,9 @@ void reactor__watch_release(struct reactor_watch *w);                /* -1 user 
 /* w's list (NULL: an answer) shows that the server went back to a former state (an etcd was restored): what
  * the others have seen may never have been. Nothing of it is known until they were listed too. */
 void reactor__watches_back(struct reactor *r, struct reactor_watch *w);
+/* This process leads now. Another one wrote until now, and where a stream is broken its last deeds are not
+ * known: an instance may be gone for good whose child's deletion is heard first. Such are listed before. */
+void reactor__watches_behind(struct reactor *r);
 /* A CRD is served, or has gone: whoever waits for objects of its type hears of it, and nothing asks
  * for them meanwhile. */
 void reactor__watches_type(struct reactor *r, kr_str crd, bool there);

@@ -155,6 +155,7 @@ static void def_renew(struct reactor_def *def)
 
 static void take_over(struct reactor *r)
 {
+    reactor__watches_behind(r);
     while (!kr_link_empty(&r->held)) {
         struct reactor_held *h = KR_OWNER(r->held.next, struct reactor_held, link);
 

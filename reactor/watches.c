@@ -464,6 +464,17 @@ void reactor__watches_type(struct reactor *r, kr_str crd, bool there)
     }
 }
 
+/* What w has seen does not count any more. */
+static void list_anew(struct reactor_watch *w)
+{
+    if (w->stale || !kube_store_synced(w->store))
+        return; /* is being listed */
+    w->stale = true;
+    kube_watch_relist(w->watch);
+    if (w->users_n > 0)
+        watch_look(w); /* at once: no step of this turn shall take it as known */
+}
+
 void reactor__watches_back(struct reactor *r, struct reactor_watch *w)
 {
     kr_log(KR_WARN, "the server went back to a former state: everything is listed again",
@@ -471,12 +482,18 @@ void reactor__watches_back(struct reactor *r, struct reactor_watch *w)
     kr_map_each (e, &r->watches) {
         struct reactor_watch *other = e->val;
 
-        if (other == w || other->stale || !kube_store_synced(other->store))
-            continue; /* is being listed */
-        other->stale = true;
-        kube_watch_relist(other->watch);
-        if (other->users_n > 0)
-            watch_look(other); /* at once: no step of this turn shall take it as known */
+        if (other != w)
+            list_anew(other);
+    }
+}
+
+void reactor__watches_behind(struct reactor *r)
+{
+    kr_map_each (e, &r->watches) {
+        struct reactor_watch *w = e->val;
+
+        if (kr_str_is(kr_str_c(kube_watch_state(w->watch)), "backoff"))
+            list_anew(w);
     }
 }
 
