@@ -15,8 +15,10 @@ kr_str sandbox__qualified(struct kr_arena *a, const struct sandbox_type *t)
                   KR_ARG(t->group));
 }
 
-static int fail_v(struct sandbox_call *c, int code, const char *reason, kr_str group, kr_str kind,
-                  kr_str name, const char *fmt, va_list args)
+__attribute__((format(printf, 7, 0))) static int fail_v(struct sandbox_call *c, int code,
+                                                        const char *reason, kr_str group,
+                                                        kr_str kind, kr_str name, const char *fmt,
+                                                        va_list args)
 {
     char text[MESSAGE_MAX];
     struct kr_mapb details = KR_MAPB(c->a), b = KR_MAPB(c->a);

@@ -82,7 +82,6 @@ TEST(kr_yaml_write, numbers_and_words)
 
 TEST(kr_yaml_write, a_long_line_is_not_folded)
 {
-    KR_AUTO(kr_arena) a = {0};
     KR_AUTO(kr_buf) out = KR_BUF(1 << 20), text = KR_BUF(1 << 16);
     struct kr_err err = KR_ERR_NONE;
 

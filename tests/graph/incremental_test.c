@@ -206,8 +206,8 @@ static void print_selector(struct kr_buf *b, uint64_t *seed, uint32_t i)
         "matchLabels: {pick: \"${schema.spec.c}\"}",
         "matchLabels: {pick: p}",
         "matchExpressions: [{key: pick, operator: In, values: [\"${schema.spec.b}\", q]}]",
-        "matchExpressions: [{key: pick, operator: Exists}, {key: pick, operator: NotIn, values: "
-        "[\"${schema.spec.a}\"]}]",
+        ("matchExpressions: [{key: pick, operator: Exists}, {key: pick, operator: NotIn, values: "
+         "[\"${schema.spec.a}\"]}]"),
     };
 
     if (chance(seed, 20))

@@ -303,7 +303,7 @@ def told(seed, servers, kind, names, qs, selector):
 # --- many at a time ---------------------------------------------------------------------------------
 
 def work(c, driver, number, jobs, kind, out):
-    """Runs the seeds of `jobs`, in a namespace of its own; tells (seed, requests, text of a difference)."""
+    """Runs the seeds of `jobs`, in a namespace of its own; tells (seed, requests, differed, text of the difference)."""
     namespace = f"diff-{number}"
     servers = Real(c, namespace), Sandbox(driver, namespace)
     for s in servers:
@@ -311,12 +311,12 @@ def work(c, driver, number, jobs, kind, out):
     servers[1].send("POST", CRDS, json.dumps(CRD))
     for seed in iter(jobs.get, None):
         of_kind, names, qs, selector = sequence(seed, kind)
-        text = None
-        if difference(servers, of_kind, names, qs, selector):
+        text, differed = None, difference(servers, of_kind, names, qs, selector) is not None
+        if differed:
             text = told(seed, servers, of_kind, names, shrunk(servers, of_kind, names, qs, selector), selector)
         for s in servers:
             clean(s, of_kind, names)
-        out.put((seed, len(qs), text))
+        out.put((seed, len(qs), differed, text))
     out.put(None)
 
 
@@ -329,7 +329,7 @@ def run(c, args):
     workers = [context.Process(target=work, args=(c, args.driver, n, jobs, args.kind, out), daemon=True) for n in range(args.jobs)]
     for w in workers:
         w.start()
-    bad = done = requests = 0
+    bad = done = requests = once = 0
     began, running = time.monotonic(), args.jobs
     while running and bad < args.most:
         try:
@@ -339,12 +339,17 @@ def run(c, args):
         if answer is None:
             running -= 1
             continue
-        done, requests = done + 1, requests + answer[1]
-        if answer[2]:
+        seed, n, differed, text = answer
+        done, requests = done + 1, requests + n
+        if text:
             bad += 1
-            print(answer[2], flush=True)
+            print(text, flush=True)
+        elif differed:
+            once += 1
+            print(f"--- seed {seed}: differed once and not again", flush=True)
     took = time.monotonic() - began
-    print(f"{done} sequences, {requests} requests, {bad} with a difference; {done / took:.1f} sequences a second")
+    print(f"{done} sequences, {requests} requests, {bad} with a difference, {once} that differed once; "
+          f"{done / took:.1f} sequences a second")
     for w in workers:
         w.terminate()
     return bad

@@ -348,7 +348,6 @@ static void answer_status(struct call *c)
 static bool answer_stale(struct call *c)
 {
     struct sim *s = sim_of(c);
-    KR_AUTO(kr_arena) a = {0};
     kr_str path = c->inner.path, base = kr_str_cut(&path, '?');
     const char *body;
 
