@@ -118,7 +118,7 @@ void sim_mutate_request(struct sim *s, struct kr_arena *a, struct kube_exchange 
         return;
     case MUTANT_LOST_APPLY:
         if (is_child(x) && is(x, "PATCH", "fieldManager") && x->body.n % 5 == 0)
-            add_query(a, x, "dryRun=All");
+            x->body = KR_S("{\"dryRun\":[\"All\"]}"); /* beside a body a query says nothing */
         return;
     case MUTANT_STALE:
         if (!x->stream && strcmp(x->method, "GET") == 0 && is(x, "GET", "limit=") &&
@@ -131,7 +131,7 @@ void sim_mutate_request(struct sim *s, struct kr_arena *a, struct kube_exchange 
         return;
     case MUTANT_LOST_DELETE:
         if (is_child(x) && strcmp(x->method, "DELETE") == 0)
-            add_query(a, x, "dryRun=All");
+            x->body = KR_S("{\"dryRun\":[\"All\"]}"); /* beside a body a query says nothing */
         return;
     default:;
     }
