@@ -286,24 +286,31 @@ static kr_val marked(struct sandbox *s, struct kr_arena *a, const struct sandbox
     return v;
 }
 
+kr_val sandbox__ending(struct sandbox *s, struct kr_arena *a, const struct sandbox_type *t,
+                       kr_val v, enum sandbox_propagation how, bool *kept)
+{
+    bool definition = sandbox__is(t, "apiextensions.k8s.io", "customresourcedefinitions");
+
+    if (how != SANDBOX_UNSAID) {
+        v = with_finalizer(a, v, KR_S("orphan"), how == SANDBOX_ORPHAN);
+        v = with_finalizer(a, v, KR_S("foregroundDeletion"), how == SANDBOX_FOREGROUND);
+    }
+    if (definition && kr_at(v, "metadata.deletionTimestamp").kind != KR_STRING)
+        v = sandbox__definition_ending(s, a, v);
+    *kept = kr_at(v, "metadata.finalizers").n > 0 ||
+            (sandbox__is(t, "", "namespaces") && kr_at(v, "spec.finalizers").n > 0);
+    return *kept ? marked(s, a, t, v) : v;
+}
+
 struct sandbox_obj *sandbox__delete_obj(struct sandbox *s, struct sandbox_type *t,
                                         struct sandbox_obj *o, enum sandbox_propagation how,
                                         bool *removed)
 {
     KR_AUTO(kr_arena) a = {0};
     struct sandbox_obj *now = NULL;
-    kr_val v = sandbox__value(&a, t, NULL, o);
-    bool definition = sandbox__is(t, "apiextensions.k8s.io", "customresourcedefinitions"), kept;
+    bool kept;
+    kr_val v = sandbox__ending(s, &a, t, sandbox__value(&a, t, NULL, o), how, &kept);
 
-    if (how != SANDBOX_UNSAID) {
-        v = with_finalizer(&a, v, KR_S("orphan"), how == SANDBOX_ORPHAN);
-        v = with_finalizer(&a, v, KR_S("foregroundDeletion"), how == SANDBOX_FOREGROUND);
-    }
-    if (definition && !o->terminating)
-        v = sandbox__definition_ending(s, &a, v);
-    kept = kr_at(v, "metadata.finalizers").n > 0 ||
-           (sandbox__is(t, "", "namespaces") && kr_at(v, "spec.finalizers").n > 0);
-    v = kept ? marked(s, &a, t, v) : v;
     *removed = !kept;
     if (kept && o->terminating && kr_equal(v, sandbox__value(&a, t, NULL, o)))
         return sandbox__obj_hold(o);

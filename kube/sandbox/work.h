@@ -57,6 +57,10 @@ void sandbox__make(struct sandbox *s, struct sandbox_type *t, kr_val object);
 
 /* UNSAID: in the background, unless a finalizer that is there says otherwise. */
 enum sandbox_propagation { SANDBOX_UNSAID, SANDBOX_BACKGROUND, SANDBOX_FOREGROUND, SANDBOX_ORPHAN };
+/* v as a deletion leaves it: with the finalizers that `how` means, and marked where finalizers keep it
+ * (*kept). Lives in a. */
+kr_val sandbox__ending(struct sandbox *s, struct kr_arena *a, const struct sandbox_type *t,
+                       kr_val v, enum sandbox_propagation how, bool *kept);
 /* Deletes o, or marks it where finalizers keep it. Returns what is there now (or was last), held;
  * *removed says which. */
 struct sandbox_obj *sandbox__delete_obj(struct sandbox *s, struct sandbox_type *t,

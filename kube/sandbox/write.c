@@ -633,6 +633,20 @@ static int check_preconditions(struct write *w, const struct sandbox_delete_opti
     return 0;
 }
 
+/* What a deletion would show: the object that its finalizers keep, marked; else as after a real one. */
+static int dry_delete(struct write *w, enum sandbox_propagation how)
+{
+    struct sandbox_call *c = w->c;
+    bool kept;
+    kr_val v = sandbox__ending(c->s, c->a, c->t.type, w->old, how, &kept);
+
+    if (kept)
+        return show_value(c, 200, v);
+    if (shows_deleted(c->t.type))
+        return sandbox__answer_obj(c, 200, &c->t, w->old_obj);
+    return success(c, kr_at_str(w->old, "metadata.uid"));
+}
+
 int sandbox__delete(struct sandbox_call *c)
 {
     struct write w = {.c = c};
@@ -651,10 +665,8 @@ int sandbox__delete(struct sandbox_call *c)
         status = sandbox__admitted(c, w.old, KR_V_NONE);
     if (status)
         return status;
-    if (options.dry_run && shows_deleted(c->t.type))
-        return sandbox__answer_obj(c, 200, &c->t, w.old_obj);
     if (options.dry_run)
-        return success(c, kr_at_str(w.old, "metadata.uid"));
+        return dry_delete(&w, options.how);
     now = sandbox__delete_obj(c->s, c->t.type, w.old_obj, options.how, &removed);
     if (removed && !shows_deleted(c->t.type))
         status = success(c, kr_at_str(w.old, "metadata.uid"));

@@ -283,6 +283,25 @@ TEST(sandbox, a_deletion_that_says_how_undoes_what_another_said)
     client_close(&c);
 }
 
+TEST(sandbox, a_dry_run_of_a_deletion_shows_what_finalizers_would_keep)
+{
+    const char *kept = "{\"metadata\":{\"name\":\"a\",\"finalizers\":[\"x.test/a\"]}}";
+    struct client c;
+
+    client_open(&c, NULL);
+    client_do(&c, "POST", MAPS, kept);
+    assert_int_equal(client_do(&c, "DELETE", MAPS "/a?dryRun=All", NULL), 200);
+    assert_true(kr_str_is(client_at(&c, "kind"), "ConfigMap"));
+    assert_int_equal(kr_at(c.body, "metadata.deletionGracePeriodSeconds").kind, KR_INT);
+    client_do(&c, "GET", MAPS "/a", NULL);
+    assert_int_equal(kr_at(c.body, "metadata.deletionTimestamp").kind, KR_NONE);
+    client_do(&c, "POST", MAPS, "{\"metadata\":{\"name\":\"b\"}}");
+    assert_int_equal(client_do(&c, "DELETE", MAPS "/b?dryRun=All", NULL), 200);
+    assert_true(kr_str_is(client_at(&c, "kind"), "Status"));
+    assert_int_equal(client_do(&c, "GET", MAPS "/b", NULL), 200);
+    client_close(&c);
+}
+
 TEST(sandbox, an_object_being_deleted_takes_no_new_finalizers)
 {
     const char *a = "{\"metadata\":{\"name\":\"a\",\"finalizers\":[\"x.test/a\",\"x.test/b\"]}}";
@@ -347,6 +366,7 @@ int main(void)
                T(sandbox, pages_show_the_state_of_the_first),
                T(sandbox, a_body_too_large_or_too_deep_is_refused),
                T(sandbox, what_is_not_served_is_not_found), T(sandbox, scale_changes_the_replicas),
+               T(sandbox, a_dry_run_of_a_deletion_shows_what_finalizers_would_keep),
                T(sandbox, an_object_being_deleted_takes_no_new_finalizers),
                T(sandbox, a_deletion_shows_what_was_stored_last));
 }
