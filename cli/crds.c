@@ -37,7 +37,8 @@ static int apply_one(struct cli_cluster *cluster, kr_val crd, struct kr_err *err
     if (rc == 0)
         rc = cli_cluster_ask(cluster, &req, err);
     if (rc == 0)
-        printf(KR_FMT " is up to date\n", KR_ARG(req.ref.name));
+        printf(KR_FMT " is %s\n", KR_ARG(req.ref.name),
+               req.status == 201 ? "created" : "up to date");
     kube_req_fini(&req);
     return rc;
 }
