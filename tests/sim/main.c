@@ -99,7 +99,10 @@ static void print_steps(const struct sim_plan *plan)
                    plan->steps[i].wait_ms);
 }
 
-enum { TWICE_EACH = 50 }; /* each so-manieth seed is run twice: both runs must be the same */
+enum {
+    TWICE_EACH = 50, /* each so-manieth seed is run twice: both runs must be the same */
+    PROGRESS_EACH = 10 * 1000,
+};
 
 /* A seed replays bit for bit. */
 static void run_again(const struct options *o, const struct sim_plan *plan, struct sim_result *r)
@@ -182,6 +185,8 @@ int main(int argc, char **argv)
         writes += r.writes_n;
         faults += r.faults_n;
         crashes += r.crashes_n;
+        if (n % PROGRESS_EACH == 0) /* a long run tells how far it is, also when it is ended */
+            fprintf(stderr, "... to seed %" PRIu64 ", %" PRIu64 " failed\n", seed, failed);
         if (failed && !o.go_on)
             break;
     }
