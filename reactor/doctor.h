@@ -64,7 +64,7 @@ struct reactor_host {
     int64_t token_ends_s; /* when the token expires; 0: it does not say */
     const char *proxy;    /* HTTPS_PROXY and the like: "host:port"; NULL: none */
     int64_t files_max, watches_max, instances_max; /* nofile; fs.inotify.max_user_* */
-    int64_t memory_max_bytes;                      /* of the cgroup */
+    int64_t memory_max_bytes;                      /* reactor_host_memory_max */
     int64_t disk_free_bytes;                       /* where container engines keep images */
 };
 
@@ -72,6 +72,9 @@ struct uv_loop_s;
 /* The real one. Strings are borrowed from the environment. */
 void reactor_host_open(struct reactor_host *host, struct uv_loop_s *loop);
 void reactor_host_close(struct reactor_host *host); /* legal when no question is open */
+/* The least memory limit of the cgroup that we are in and of those above it, version 2 or 1; -1: there
+ * is none, or none can be read. root is what stands before /proc and /sys: "" but in tests. */
+int64_t reactor_host_memory_max(const char *root);
 
 /* --- the doctor ------------------------------------------------------------------------------- */
 

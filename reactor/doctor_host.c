@@ -21,7 +21,11 @@
 
 #define ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount/"
 
-enum { FACT_TEXT_MAX = 4096, OUTPUT_CHUNK = 4096, PIPES = 2 };
+#define CGROUPS "/sys/fs/cgroup"
+/* Version 1 tells "no limit" as the largest number of pages: about 2^63. */
+#define NO_LIMIT_FROM (INT64_C(1) << 60)
+
+enum { FACT_TEXT_MAX = 4096, CGROUP_DEPTH_MAX = 64, OUTPUT_CHUNK = 4096, PIPES = 2 };
 
 /* What the impl of a question begins with. */
 struct job {
@@ -306,10 +310,72 @@ static int64_t disk_free(void)
     return -1;
 }
 
+static void keep_least(int64_t *least, int64_t limit)
+{
+    if (limit >= 0 && limit < NO_LIMIT_FROM && (*least < 0 || limit < *least))
+        *least = limit;
+}
+
+/* The limits of one cgroup and of those above it. A folder that is not there says nothing: in a container
+ * without a cgroup namespace our path is the host's, and what is mounted is our own cgroup alone. */
+static void limits_above(int64_t *least, const char *root, const char *mount, const char *file,
+                         kr_str cgroup)
+{
+    for (int depth = 0; depth < CGROUP_DEPTH_MAX; depth++) {
+        KR_AUTO(kr_buf) path = KR_BUF(2 * FACT_TEXT_MAX);
+
+        kr_buf_fmt(&path, "%s" CGROUPS "%s" KR_FMT "/%s", root, mount, KR_ARG(cgroup), file);
+        if (!path.full)
+            keep_least(least, number_in(path.s));
+        if (cgroup.n == 0)
+            return;
+        cgroup = kr_str_sub(cgroup, 0, (size_t)kr_str_rchr(cgroup, '/'));
+    }
+}
+
+static bool has_memory(kr_str controllers)
+{
+    while (controllers.n > 0) {
+        if (kr_str_is(kr_str_cut(&controllers, ','), "memory"))
+            return true;
+    }
+    return false;
+}
+
+/* A row of /proc/self/cgroup: "0::/path" of version 2, "4:memory:/path" of version 1. */
+static void limits_of_row(int64_t *least, const char *root, kr_str row)
+{
+    kr_str number = kr_str_cut(&row, ':');
+    kr_str controllers = kr_str_cut(&row, ':');
+
+    /* The root; and one that is beside the root of our namespace. */
+    if (row.n < 2 || row.s[0] != '/' || kr_str_starts(row, KR_S("/..")))
+        row = KR_S("");
+    if (kr_str_is(number, "0") && controllers.n == 0)
+        limits_above(least, root, "", "memory.max", row);
+    else if (has_memory(controllers))
+        limits_above(least, root, "/memory", "memory.limit_in_bytes", row);
+}
+
+int64_t reactor_host_memory_max(const char *root)
+{
+    KR_AUTO(kr_buf) path = KR_BUF(FACT_TEXT_MAX);
+    KR_AUTO(kr_buf) text = KR_BUF(2 * FACT_TEXT_MAX);
+    int64_t least = -1;
+    kr_str rows;
+
+    kr_buf_fmt(&path, "%s/proc/self/cgroup", root);
+    if (kr_buf_read_file(&text, path.s, NULL) < 0)
+        return -1;
+    rows = kr_buf_view(&text);
+    while (rows.n > 0)
+        limits_of_row(&least, root, kr_str_cut(&rows, '\n'));
+    return least;
+}
+
 void reactor_host_open(struct reactor_host *host, struct uv_loop_s *loop)
 {
     struct rlimit files;
-    int64_t v1 = number_in("/sys/fs/cgroup/memory/memory.limit_in_bytes");
 
     *host = (struct reactor_host){.ops = &ops, .arg = loop};
     look_at_account(host);
@@ -319,9 +385,7 @@ void reactor_host_open(struct reactor_host *host, struct uv_loop_s *loop)
         host->files_max = files.rlim_cur > INT32_MAX ? INT32_MAX : (int64_t)files.rlim_cur;
     host->watches_max = number_in("/proc/sys/fs/inotify/max_user_watches");
     host->instances_max = number_in("/proc/sys/fs/inotify/max_user_instances");
-    host->memory_max_bytes = number_in("/sys/fs/cgroup/memory.max");
-    if (host->memory_max_bytes < 0 && v1 > 0 && v1 < INT64_C(1) << 60) /* more: no limit */
-        host->memory_max_bytes = v1;
+    host->memory_max_bytes = reactor_host_memory_max("");
     host->disk_free_bytes = disk_free();
 }
 

@@ -3,7 +3,12 @@
  * our own. What a real API server does to them is in tests/e2e, group doctor. */
 #include "reactor/doctor.h"
 
+#include <errno.h>
+#include <ftw.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "cel/base/time.h"
@@ -810,6 +815,96 @@ TEST(doctor, limits_of_the_machine)
                 "fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512");
 }
 
+/* A file below a folder of our own that stands for "/", with the folders on the way to it. */
+static void host_file(const char *root, const char *path, const char *text)
+{
+    char at[512];
+    FILE *f;
+
+    (void)snprintf(at, sizeof at, "%s%s", root, path);
+    for (char *slash = at + strlen(root) + 1; (slash = strchr(slash, '/')) != NULL; slash++) {
+        *slash = '\0';
+        assert_true(mkdir(at, 0700) == 0 || errno == EEXIST);
+        *slash = '/';
+    }
+    assert_non_null(f = fopen(at, "w"));
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st, (void)kind, (void)at;
+    return remove(path);
+}
+
+struct cgroup_file {
+    const char *path, *text;
+};
+
+/* files[0] is /proc/self/cgroup, the others are below /sys/fs/cgroup. */
+static void expect_memory_max(int64_t bytes, const char *rows, const struct cgroup_file *files)
+{
+    char root[] = "/tmp/kroc-doctor-XXXXXX", path[256];
+
+    assert_non_null(mkdtemp(root));
+    if (rows != NULL)
+        host_file(root, "/proc/self/cgroup", rows);
+    for (; files->path != NULL; files++) {
+        (void)snprintf(path, sizeof path, "/sys/fs/cgroup%s", files->path);
+        host_file(root, path, files->text);
+    }
+    assert_int_equal(reactor_host_memory_max(root), bytes);
+    assert_int_equal(nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+#define FILES(...) ((const struct cgroup_file[]){__VA_ARGS__, {NULL, NULL}})
+#define V1 "/memory.limit_in_bytes"
+#define V1_NONE "9223372036854771712\n"
+
+TEST(doctor, memory_limit_of_cgroup_version_2)
+{
+    /* In a pod: a namespace of its own, whose root has the limit. */
+    expect_memory_max(32 << 20, "0::/\n", FILES({"/memory.max", "33554432\n"}));
+    expect_memory_max(-1, "0::/\n", FILES({"/memory.max", "max\n"}));
+    /* A unit of systemd: the root has no such file; the nearest and those above count, siblings do not. */
+    expect_memory_max(16 << 20, "0::/system.slice/kroc.service\n",
+                      FILES({"/system.slice/kroc.service/memory.max", "max\n"},
+                            {"/system.slice/memory.max", "16777216\n"},
+                            {"/system.slice/other.service/memory.max", "1024\n"}));
+    expect_memory_max(8 << 20, "0::/a/b\n",
+                      FILES({"/a/b/memory.max", "8388608\n"}, {"/a/memory.max", "16777216\n"}));
+    /* Without a namespace our path is the host's, and what is mounted is ours. */
+    expect_memory_max(64 << 20, "0::/kubepods/pod1/c1\n", FILES({"/memory.max", "67108864\n"}));
+    expect_memory_max(64 << 20, "0::/../outside\n", FILES({"/memory.max", "67108864\n"}));
+}
+
+TEST(doctor, memory_limit_of_cgroup_version_1)
+{
+    expect_memory_max(
+        32 << 20, "4:cpu,memory:/a\n1:name=systemd:/b\n0::/b\n",
+        FILES({"/memory/a" V1, "33554432\n"}, {"/memory" V1, V1_NONE}, {"/memory/b" V1, "1024\n"}));
+    expect_memory_max(-1, "4:memory:/a\n", FILES({"/memory/a" V1, V1_NONE}));
+    expect_memory_max(16 << 20, "4:memory:/docker/x\n", FILES({"/memory" V1, "16777216\n"}));
+    /* Controllers whose names only look alike. */
+    expect_memory_max(-1, "4:memory2,hugememory:/a\n", FILES({"/memory/a" V1, "1024\n"}));
+}
+
+TEST(doctor, memory_limit_that_nobody_tells)
+{
+    char deep[600] = "0::";
+    size_t n = strlen(deep);
+
+    expect_memory_max(-1, NULL, FILES({"/memory.max", "1024\n"}));
+    expect_memory_max(-1, "", FILES({"/memory.max", "1024\n"}));
+    expect_memory_max(-1, "4\n:\n::::\n0:\n\n", FILES({"/memory/a" V1, "1024\n"}));
+    expect_memory_max(-1, "0::/\n", FILES({"/memory.max", "-5\n"}));
+    expect_memory_max(-1, "0::/\n", FILES({"/memory.max", "99999999999999999999999\n"}));
+    for (; n < 400; n += 2) /* deeper than is looked */
+        memcpy(deep + n, "/a", 3);
+    expect_memory_max(-1, deep, FILES({"/memory.max", "1024\n"}));
+}
+
 TEST(doctor, a_version_that_nobody_knows)
 {
     setup();
@@ -938,6 +1033,8 @@ int main(void)
         T(doctor, a_pod_has_an_account), T(doctor, a_watch_that_is_held_back),
         T(doctor, what_the_way_is_like), T(doctor, the_last_priority_level),
         T(doctor, a_clock_that_is_off), T(doctor, limits_of_the_machine),
-        T(doctor, a_version_that_nobody_knows), T(doctor, kind_and_its_engine),
-        T(doctor, versions_of_the_tools), T(doctor, a_broken_round_trip_cleans_up));
+        T(doctor, memory_limit_of_cgroup_version_2), T(doctor, memory_limit_of_cgroup_version_1),
+        T(doctor, memory_limit_that_nobody_tells), T(doctor, a_version_that_nobody_knows),
+        T(doctor, kind_and_its_engine), T(doctor, versions_of_the_tools),
+        T(doctor, a_broken_round_trip_cleans_up));
 }
