@@ -9,7 +9,8 @@ Everything runs in namespaces of its own (mounts, processes, network), which `in
 So nothing on the host is changed: the bridge, the addresses and the mounts go with the namespaces, the folders that
 containerd, kubelet and CNI write to are memory (tmpfs), and killing the outer process, however, kills all. What could
 stay are cgroups and the empty work folder: a watcher removes them when the outer process has gone, and each start
-removes those whose owner does not live any more.
+removes those whose owner does not live any more. With cgroup version 2 the host's root has to hand its controllers
+down (systemd and every container engine do the same): those it did not hand down before stay on.
 
 In the network namespace the API server listens at the address of the Service "kubernetes" itself, so that pods find
 it as everywhere, without kube-proxy, and a thread answers for the name of that Service as the cluster's DNS would; pods
@@ -56,6 +57,9 @@ MORE_CONTROLLERS = ("clusterrole-aggregation-controller,root-ca-certificate-publ
                     "pod-garbage-collector-controller")
 SLOW_S = 300  # a machine that others use, too
 CGROUPS = "/sys/fs/cgroup"
+# What the kubelet asks of its cgroup, where the kernel has them; a node is none without the first three.
+CONTROLLERS_V2 = ("cpu", "memory", "pids", "cpuset", "hugetlb")
+NEEDED_V2 = CONTROLLERS_V2[:3]
 
 
 class Forbidden(Exception):
@@ -74,9 +78,9 @@ def inside(argv, prepare):
     fcntl.flock(lock, fcntl.LOCK_EX)
     watcher = subprocess.Popen([sys.executable, os.path.abspath(__file__)], stdin=subprocess.PIPE, start_new_session=True)
     try:
-        make_cgroups(os.path.basename(work))
         unshare = ["unshare", "--mount", "--propagation", "private", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
         probe(unshare)
+        make_cgroups(os.path.basename(work))
         prepare(work)
         process = spawn_here([*unshare, *argv, work])
         return process.wait()
@@ -109,9 +113,13 @@ def probe(unshare):
         raise Forbidden("this host has no /dev/kmsg, which the kubelet reads")
 
 
+def is_version_2():
+    return os.path.exists(os.path.join(CGROUPS, "cgroup.controllers"))
+
+
 def hierarchies():
     """The folders that a cgroup is to be made in: one with version 2, one a controller with version 1."""
-    if os.path.exists(os.path.join(CGROUPS, "cgroup.controllers")):
+    if is_version_2():
         return [CGROUPS]
     with open("/proc/self/mounts") as f:
         rows = [line.split() for line in f]
@@ -122,6 +130,8 @@ def make_cgroups(name):
     found = hierarchies()
     if not found:
         raise Forbidden(f"no cgroups are mounted at {CGROUPS}")
+    if is_version_2():
+        hand_down_controllers()
     try:
         for folder in found:
             path = os.path.join(folder, name)
@@ -132,6 +142,30 @@ def make_cgroups(name):
                         f.write(parent.read())
     except OSError as e:
         raise Forbidden(f"cgroups cannot be made here: {e}") from None
+
+
+def hand_down_controllers():
+    """Version 2: a cgroup has only those controllers that the one above hands down."""
+    def words(name):
+        with open(os.path.join(CGROUPS, name)) as f:
+            return f.read().split()
+
+    has, down = words("cgroup.controllers"), words("cgroup.subtree_control")
+    lacking = [c for c in NEEDED_V2 if c not in has]
+    if lacking:
+        raise Forbidden(f"the cgroups of this host lack {', '.join(lacking)} (cgroup.controllers at {CGROUPS})")
+    for controller in CONTROLLERS_V2:
+        if controller not in has or controller in down:
+            continue
+        try:
+            write_setting(os.path.join(CGROUPS, "cgroup.subtree_control"), "+" + controller)
+        except OSError as e:  # in a container whose root cgroup has processes: EBUSY
+            raise Forbidden(f"the cgroup controller {controller} cannot be handed down at {CGROUPS}: {e.strerror}") from None
+
+
+def write_setting(path, text):
+    with open(path, "w") as f:
+        f.write(text)
 
 
 def remove_cgroups(name):
