@@ -243,7 +243,7 @@ static int parse(struct run *r, int argc, char *const *argv, struct kr_err *err)
         {.name = "fault",
          .list = &r->faults,
          .arg = "WHAT",
-         .help = "every=N,status=CODE, cut=BYTES or delay=MSms, on purpose"},
+         .help = "every=N,status=CODE, cut=BYTES or delay=MSms, on purpose; of=METHOD"},
         {.name = "save", .value = &r->save, .arg = "FILE", .help = "keep the objects there"},
         {.name = "port", .value = &r->port, .arg = "N", .help = "of 127.0.0.1; default: any"},
         {.name = "plain", .flag = &r->plain, .help = "HTTP without TLS and without a token"},

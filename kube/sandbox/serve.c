@@ -311,6 +311,11 @@ static bool same_secret(kr_str x, const char *secret)
     return !differ;
 }
 
+static bool is_faulty(const struct sandbox_fault *fault, const char *method)
+{
+    return !fault->of[0] || strcmp(fault->of, method) == 0;
+}
+
 static enum MHD_Result answer(struct exchange *x, const char *method)
 {
     struct sandbox_server *server = x->server;
@@ -326,12 +331,12 @@ static enum MHD_Result answer(struct exchange *x, const char *method)
     };
     enum MHD_Result rc;
 
-    server->requests_n++;
+    server->requests_n += is_faulty(fault, method);
     if (server->token && !same_secret(header(x, MHD_HTTP_HEADER_AUTHORIZATION), server->token))
         status_body(&r, 401, "Unauthorized", "Unauthorized");
     else if (x->too_large)
         status_body(&r, 413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728");
-    else if (fault->every && server->requests_n % fault->every == 0)
+    else if (fault->every && is_faulty(fault, method) && server->requests_n % fault->every == 0)
         status_body(&r, fault->status, "InternalError", "a fault on purpose");
     else
         sandbox_serve(server->opts.sandbox, &q, &r);
@@ -401,7 +406,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
         *n = 0;
         return MHD_YES;
     }
-    if (server->opts.fault.delay_ms && !x->delayed) {
+    if (server->opts.fault.delay_ms && !x->delayed && is_faulty(&server->opts.fault, method)) {
         x->delayed = true;
         w = wait_new(x);
         uv_timer_init(server->opts.loop, &w->timer);
@@ -566,6 +571,11 @@ static bool fault_part(kr_str name, kr_str value, struct sandbox_fault *out)
 {
     uint64_t n;
 
+    if (kr_str_is(name, "of") && value.n > 0 && value.n < sizeof out->of) {
+        memcpy(out->of, value.s, value.n);
+        out->of[value.n] = '\0';
+        return true;
+    }
     if (kr_str_is(name, "delay") && kr_str_ends(value, KR_S("ms")))
         value.n -= 2;
     if (!kr_str_u64(value, &n) || n == 0 || n > UINT32_MAX)
@@ -591,8 +601,10 @@ int sandbox_fault_read(const char *text, struct sandbox_fault *out, struct kr_er
         kr_str value = kr_str_cut(&rest, ','), name = kr_str_cut(&value, '=');
 
         if (!fault_part(kr_str_trim(name), kr_str_trim(value), out))
-            return kr_fail(err, KR_E_INPUT,
-                           "fault \"%s\": every=N,status=CODE or cut=BYTES or delay=MSms", text);
+            return kr_fail(
+                err, KR_E_INPUT,
+                "fault \"%s\": every=N,status=CODE or cut=BYTES or delay=MSms, and of=METHOD",
+                text);
     }
     if (out->every && !out->status)
         out->status = 500;

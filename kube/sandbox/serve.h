@@ -19,16 +19,19 @@ enum {
     SANDBOX_PATH_MAX = 16 * 1024,    /* bytes of path and query */
     SANDBOX_CHUNK_BYTES = 64 * 1024, /* of a watch, made at a time */
     SANDBOX_DELAY_MAX_MS = 60 * 1000,
+    SANDBOX_METHOD_MAX = 8, /* "DELETE" and its end */
     SANDBOX_TOKEN_BYTES = 32,
 };
 
 /* 'every=7,status=500': each 7th request is answered so; 'cut=120': connections break behind that
- * many bytes of an answer's body; 'delay=50ms': before each answer. Zero: none. */
+ * many bytes of an answer's body; 'delay=50ms': before each is looked at; 'of=PATCH': refusals and
+ * delays are for that method alone. Zero: none. */
 struct sandbox_fault {
     uint32_t every;
     int status;
     uint64_t cut_bytes;
     uint32_t delay_ms;
+    char of[SANDBOX_METHOD_MAX]; /* empty: all methods */
 };
 /* Reads the text of --fault into *out, beside what is there. */
 KR_MUST int sandbox_fault_read(const char *text, struct sandbox_fault *out, struct kr_err *err);

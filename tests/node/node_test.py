@@ -156,7 +156,9 @@ class Story(unittest.TestCase):
         self.assertEqual(refused, [], "the rights of the chart and of `kroc rbac` suffice")
 
     def test_7_uninstalling_leaves_nothing(self):
-        self.helm("uninstall", "kroc", "--wait", "--timeout", f"{SLOW_S}s")
+        # Without --wait: see forget_role.
+        self.helm("uninstall", "kroc")
+        wait_for("the controller's pods have ended", lambda: not self.controller_pods(), SLOW_S)
         rights = kroc_process.run(OPTIONS.kroc, "rbac", "-f", os.path.join(EXAMPLE, "rgd.yaml"))
         self.node.kubectl("delete", "-f", "-", stdin=rights.stdout)
         self.node.delete(f"/apis/apps/v1/namespaces/{NS}/deployments/bystander")
@@ -166,6 +168,7 @@ class Story(unittest.TestCase):
         self.node.kubectl("-n", SYSTEM, "delete", "lease", "--all")
 
         def left():
+            self.forget_role()
             more = self.everything() - self.before
             if more:
                 raise Failed("left: " + ", ".join(sorted(more)))
@@ -182,6 +185,13 @@ class Story(unittest.TestCase):
                "HELM_CONFIG_HOME": self.node.path("helm-config"), "HELM_DATA_HOME": self.node.path("helm-data")}
         done = subprocess.run([OPTIONS.helm, "--namespace", SYSTEM, *args], capture_output=True, text=True, env=env)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def forget_role(self):
+        """The cluster's own controller puts the aggregated role together by server-side apply, which makes it anew when
+        it comes between the deletion of that role and the news of it."""
+        role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/kroc:controller"
+        if self.node.find(role):
+            self.node.delete(role)
 
     def controller_pods(self):
         return self.node.pods(SYSTEM, "app.kubernetes.io%2Fcomponent%3Dcontroller")

@@ -116,6 +116,12 @@ class Http(unittest.TestCase):
         with Sandbox(KROC, "--plain", "--fault", "every=3,status=503") as s:
             self.assertEqual([s.request("GET", MAPS)[0] for _ in range(6)], [200, 200, 503] * 2)
 
+    def test_faults_can_be_those_of_one_method(self):
+        with Sandbox(KROC, "--plain", "--fault", "every=1,status=503,of=POST") as s:
+            body = {"metadata": {"name": "a"}}
+            self.assertEqual([s.request("GET", MAPS)[0], s.request("POST", MAPS, body)[0], s.request("GET", MAPS)[0]],
+                             [200, 503, 200])
+
     def test_answers_are_cut_on_purpose(self):
         with Sandbox(KROC, "--plain", "--fault", "cut=20") as s:
             with self.assertRaises(http.client.IncompleteRead):
