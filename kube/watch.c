@@ -59,6 +59,7 @@ struct kube_watch {
     bool lacking;          /* the server has no such type: W_BACKOFF waits without a timer */
     bool bookmarks;        /* the server sends them */
     bool relist;           /* what is outstanding ends for a list from scratch */
+    uint64_t schema_ms;    /* when the type's schema changed; 0: it did not */
     uint32_t failures_n;   /* in a row */
     uint32_t gone_n;       /* 410 in a row, without an event in between */
     uint32_t broken_n;     /* streaming lists in a row that ended before their end mark */
@@ -491,9 +492,19 @@ static void judge_streaming_list(struct kube_watch *w)
         w->streaming_list = false;
 }
 
+/* Did the stream go by a schema that the type had before? */
+static bool of_former_schema(struct kube_watch *w)
+{
+    return w->schema_ms && w->opened_ms < w->schema_ms + KUBE_SCHEMA_LAG_MS &&
+           kube_now_ms(kube_client_clock(w->client)) < w->schema_ms + KUBE_SCHEMA_ENDS_MS;
+}
+
 static void stream_ended(struct kube_watch *w, int rc)
 {
     bool was_initial = w->sm.cur == W_INITIAL;
+
+    if (of_former_schema(w))
+        set_version(w, (kr_str){0});
 
     if (was_initial) {
         kube_store_list_abort(w->store);
@@ -736,6 +747,11 @@ void kube_watch_type(struct kube_watch *w, bool there)
     w->failures_n = 0;
     if (there)
         go(w, resume_state(w));
+}
+
+void kube_watch_schema(struct kube_watch *w)
+{
+    w->schema_ms = kube_now_ms(kube_client_clock(w->client));
 }
 
 void kube_watch_close(struct kube_watch *w, kube_watch_closed_fn *closed, void *arg)

@@ -31,6 +31,8 @@ enum {
     KUBE_WATCH_MUTE_MS =
         150 *
         1000, /* a stream that brought nothing for so long says nothing; bookmarks come each minute */
+    KUBE_SCHEMA_LAG_MS = 10 * 1000,   /* after a CRD's change, until streams that begin follow it */
+    KUBE_SCHEMA_ENDS_MS = 150 * 1000, /* ... until the server has ended those that do not */
     KUBE_BACKOFF_MIN_MS = 800, /* client-go reflector's: 0.8 s to 30 s, doubling, with jitter */
     KUBE_BACKOFF_MAX_MS = 30 * 1000,
     KUBE_WATCH_DOC_MAX = 16 * 1024 * 1024, /* bytes of one event */
@@ -59,6 +61,12 @@ void kube_watch_relist(struct kube_watch *w);
 /* The type is gone (a CRD was deleted): nothing that is known stays, and no back-off asks for it again
  * before it is told to be back: then it is listed at once. Legal in every state. */
 void kube_watch_type(struct kube_watch *w, bool there);
+/* The schema of the type has changed (its CRD): the server reads what it keeps by the new one (defaults,
+ * pruning, conversion) and sends no event for that. It notices a moment later, and then ends the streams
+ * that go by the former schema: such an end is followed by a list. Legal in every state.
+ * Source: apiextensions-apiserver customresource_handler.go: one second and the requests under way, at
+ * most twice the time-out of a request. */
+void kube_watch_schema(struct kube_watch *w);
 /* Another label selector (KUBE_SELECTOR_MAX bytes at most), for lists and streams that begin from now on.
  * relist: begins one from scratch now; a paused watch begins anyway. Without, what is open goes on
  * with the selector it has: right where the new one is narrower and the caller ignores the rest. */

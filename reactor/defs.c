@@ -165,6 +165,8 @@ void reactor__defs_crd(struct reactor *r, const struct kube_change *c)
     }
     if (c->store == r->crds->store && (!c->now || is_served(c->now)))
         reactor__watches_type(r, rec->ref.name, c->now != NULL);
+    if (c->store == r->crds->store && c->old && c->now && c->old->generation != c->now->generation)
+        reactor__watches_schema(r, rec->ref.name);
     if (c->store == r->crds->store && r->crds->known)
         kind_changed(r, rec);
     if (c->store == r->crds->store && !c->now)

@@ -141,6 +141,8 @@ void reactor__watches_back(struct reactor *r, struct reactor_watch *w);
 /* This process leads now. Another one wrote until now, and where a stream is broken its last deeds are not
  * known: an instance may be gone for good whose child's deletion is heard first. Such are listed before. */
 void reactor__watches_behind(struct reactor *r);
+/* A CRD of this name ("plural.group") has changed: whoever follows its objects lists them once the server goes by it. */
+void reactor__watches_schema(struct reactor *r, kr_str crd);
 /* A CRD is served, or has gone: whoever waits for objects of its type hears of it, and nothing asks
  * for them meanwhile. */
 void reactor__watches_type(struct reactor *r, kr_str crd, bool there);

@@ -464,6 +464,16 @@ void reactor__watches_type(struct reactor *r, kr_str crd, bool there)
     }
 }
 
+void reactor__watches_schema(struct reactor *r, kr_str crd)
+{
+    kr_map_each (e, &r->watches) {
+        struct reactor_watch *w = e->val;
+
+        if (is_crd_of(crd, w->gvr))
+            kube_watch_schema(w->watch);
+    }
+}
+
 /* What w has seen does not count any more. */
 static void list_anew(struct reactor_watch *w)
 {

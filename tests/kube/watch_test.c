@@ -763,6 +763,61 @@ TEST(kube_watch, a_type_that_is_gone_is_asked_for_when_it_returns)
     }
 }
 
+/* What the server had stored it reads by the new schema from some moment on, and tells nobody. */
+TEST(kube_watch, a_stream_of_a_former_schema_is_followed_by_a_list)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    into_stream(&f);
+    kube_watch_schema(f.w);
+    vclock_advance(&f.clock, KUBE_WATCH_SHORT_MS);
+    end(&f, 0);
+    EXPECT_TEXT(asked(&f), LIST_1);
+    answer(&f, 200, PAGE("20", "", OBJECT("a", "5", "2") "," OBJECT("b", "6", "1")));
+    EXPECT_TEXT(changes(&f), "~a synced ");
+    /* The server may not have noticed by then: this stream, too, ends soon if so. */
+    EXPECT_TEXT(asked(&f), STREAM_AT("20"));
+    head(&f, 200, -1);
+    vclock_advance(&f.clock, KUBE_SCHEMA_LAG_MS);
+    end(&f, 0);
+    EXPECT_TEXT(asked(&f), LIST_1);
+    answer(&f, 200, PAGE("30", "", OBJECT("a", "5", "2")));
+    EXPECT_TEXT(asked(&f), STREAM_AT("30"));
+    head(&f, 200, -1);
+    vclock_advance(&f.clock, KUBE_WATCH_SHORT_MS);
+    end(&f, 0);
+    EXPECT_TEXT(asked(&f), STREAM_AT("30"));
+    fixture_fini(&f);
+}
+
+TEST(kube_watch, a_stream_that_lives_on_after_the_schemas_change_is_of_the_new_one)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    into_stream(&f);
+    kube_watch_schema(f.w);
+    vclock_advance(&f.clock, KUBE_SCHEMA_ENDS_MS);
+    end(&f, 0);
+    EXPECT_TEXT(asked(&f), STREAM_AT("10"));
+    fixture_fini(&f);
+}
+
+TEST(kube_watch, a_stream_of_a_former_schema_that_ends_at_once_lists_after_the_wait)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    into_stream(&f);
+    kube_watch_schema(f.w);
+    end(&f, 0);
+    EXPECT_TEXT(kube_watch_state(f.w), "backoff");
+    assert_true(vclock_step(&f.clock));
+    EXPECT_TEXT(asked(&f), LIST_1);
+    fixture_fini(&f);
+}
+
 TEST(kube_watch, closes_while_its_type_is_gone)
 {
     struct fixture f;
@@ -1258,6 +1313,9 @@ int main(void)
         T(kube_watch, a_closing_watch_ignores_what_still_arrives),
         T(kube_watch, relists_from_every_state),
         T(kube_watch, a_type_that_is_gone_is_asked_for_when_it_returns),
+        T(kube_watch, a_stream_of_a_former_schema_is_followed_by_a_list),
+        T(kube_watch, a_stream_that_lives_on_after_the_schemas_change_is_of_the_new_one),
+        T(kube_watch, a_stream_of_a_former_schema_that_ends_at_once_lists_after_the_wait),
         T(kube_watch, closes_while_its_type_is_gone),
         T(kube_watch, may_be_closed_by_the_one_who_hears_of_trouble),
         T(kube_watch, a_cut_at_any_byte_loses_nothing_and_repeats_nothing),

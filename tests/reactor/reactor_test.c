@@ -1192,6 +1192,25 @@ TEST(reactor, a_crd_that_somebody_deletes_is_made_again)
     world_close(&w);
 }
 
+/* The server goes by the new schema only a moment after it has taken it, and reads what it has stored with
+ * the new defaults then, without an event. */
+TEST(reactor, instances_are_listed_once_the_server_goes_by_the_new_schema)
+{
+    struct world w;
+
+    open_defined(&w, &(struct world_opts){.api = {.no_streaming_list = true}});
+    world_patch(&w, DEFINITIONS "webapp",
+                "{spec: {schema: {spec: {note: 'string | default=\"new\"'}}}}");
+    world_rest(&w);
+    world_advance(&w, 1000);
+    fakeapi_log_reset(w.api);
+    fakeapi_break_watches(w.api, 0);
+    world_rest(&w);
+    assert_int_equal(fakeapi_log_n(w.api, "GET", "/webapps "), 1);
+    assert_int_equal(fakeapi_log_n(w.api, "GET", "/configmaps "), 0);
+    world_close(&w);
+}
+
 /* --- owners ----------------------------------------------------------------------------------- */
 
 static const char claim_rgd[] =
@@ -1511,6 +1530,7 @@ int main(int argc, char **argv)
         T(reactor, a_deletion_does_not_wait_for_a_crd_that_is_gone),
         T(reactor, deletions_are_served_where_the_definition_does_not_compile_any_more),
         T(reactor, a_crd_that_somebody_deletes_is_made_again),
+        T(reactor, instances_are_listed_once_the_server_goes_by_the_new_schema),
         T(reactor, of_two_instances_that_claim_a_child_one_gets_it),
         T(reactor, a_claim_is_taken_over_when_the_owner_goes),
         T(reactor, one_namespace_is_all_it_sees), T(reactor, sidecar),
