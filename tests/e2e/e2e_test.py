@@ -176,7 +176,12 @@ class Group(unittest.TestCase):
             self.kroc.must_run()
             return check()
 
-        return wait_for(what, checked, timeout)
+        mark = self.cluster.mark()
+        try:
+            return wait_for(what, checked, timeout)
+        except Failed as e:
+            asked = "\n".join(str(r) for r in self.cluster.requests(self.ALIAS, mark)[-20:])
+            raise Failed(f"{e}\nThe controller asked since:\n{asked}\nand said:\n{self.kroc.log()[-4000:]}") from None
 
     def writes(self, rows):
         return [r for r in rows if r.writes]
