@@ -22,6 +22,7 @@ build  ninja-build        ninja-build            samurai
 build  pkg-config         pkgconf-pkg-config     pkgconf
 build  libuv1-dev         libuv-devel            libuv-dev
 build  libcurl4-openssl-dev libcurl-devel        curl-dev
+build  libnghttp2-dev     libnghttp2-devel       nghttp2-dev
 build  libyajl-dev        yajl-devel             yajl-dev
 build  libyaml-dev        libyaml-devel          yaml-dev
 build  libssl-dev         openssl-devel          openssl-dev

@@ -40,6 +40,10 @@ void kube__target_init(struct kube_target *t, const struct kube_config *config)
     if (port.n == 0)
         port = t->tls ? KR_S("443") : KR_S("80");
     t->loopback = is_loopback(host);
+    t->authority = kr_cstrdup(authority);
+    while (prefix.n > 0 && prefix.s[prefix.n - 1] == '/')
+        prefix.n--;
+    t->prefix = kr_cstrdup(prefix);
     if (!t->tls || config->tls_server_name == NULL) {
         t->base = kr_cstrdup(s);
         return;
@@ -56,6 +60,8 @@ void kube__target_init(struct kube_target *t, const struct kube_config *config)
 void kube__target_fini(struct kube_target *t)
 {
     kr_free(t->base);
+    kr_free(t->authority);
+    kr_free(t->prefix);
     kr_free(t->host_header);
     curl_slist_free_all(t->connect_to);
     *t = (struct kube_target){0};
@@ -314,6 +320,13 @@ static void describe_connecting(struct kube_xfer *f, CURLcode code, const struct
     }
 }
 
+void kube__broken(struct kube_xfer *f, const struct kube_config *c)
+{
+    f->rc = KR_E_IO;
+    kr_fail(&f->err, KR_E_IO, "%s: the connection broke %s the response", c->server,
+            f->head_done ? "within" : "before");
+}
+
 static void describe_other(struct kube_xfer *f, CURLcode code, const struct kube_config *c)
 {
     double connected_s = 0;
@@ -324,12 +337,12 @@ static void describe_other(struct kube_xfer *f, CURLcode code, const struct kube
         kr_fail(&f->err, KR_E_IO, "connect to %s: no answer within %d s", c->server,
                 KUBE_CONNECT_TIMEOUT_MS / 1000);
     else if (code == CURLE_PARTIAL_FILE || f->head_done)
-        kr_fail(&f->err, KR_E_IO, "%s: the connection broke within the response", c->server);
+        kube__broken(f, c);
     else if (tls)
         kr_fail(&f->err, KR_E_IO, "%s: " KR_FMT, c->server, KR_ARG(tls_words(f)));
     else if (code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR || code == CURLE_GOT_NOTHING ||
              code == CURLE_HTTP2 || code == CURLE_HTTP2_STREAM)
-        kr_fail(&f->err, KR_E_IO, "%s: the connection broke before the response", c->server);
+        kube__broken(f, c);
     else
         kr_fail(&f->err, KR_E_IO, "%s: %s", c->server, curl_easy_strerror(code));
 }

@@ -1,65 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* curl_uv.c - the transport door: libcurl's multi interface on libuv.
+/* curl_uv.c - the transport door: exchanges and their life.
  *
- *   start -> todo --kick--> [waiting for a plug-in] --> flying --end--> on_end
- *                                                                         ^
- *   cancel, time-out, failure to begin --> settle --kick------------------+
+ *   start -> todo --kick--> [waiting for a plug-in] --> [held for a connection] --> flying --end--> on_end
+ *                                                                                                    ^
+ *   cancel, time-out, failure to begin --> settle --kick---------------------------------------------+
  *
- * A door is one multi handle with its sockets and its timer; there is one for streams and one for
- * requests. Neither start nor cancel touches curl (they may be called from one of its callbacks):
- * they list the exchange and set the kick timer, whose callback does the work from the loop.
+ * There is one door for streams and one for requests. An exchange flies as a stream of an HTTP/2
+ * connection (curl_dial.c, h2.c), or in libcurl where the server has no HTTP/2 (curl_door.c). Neither start
+ * nor cancel touches these (they may be called from one of their callbacks): they list the exchange and
+ * set the kick timer, whose callback does the work from the loop.
  *
  * A connection whose peer answers TCP but nothing else would swallow request after request over
  * HTTP/2. So when an exchange is given up without having heard anything for KUBE_CURL_SUSPECT_MS,
  * its door is retired: what flies there may end there, what is new gets a new door with new
  * connections.
  *
- * When a connection that was idle turns out to be dead before one byte of the answer came, libcurl
- * repeats the exchange on a new one by itself; every write of ours can bear that.
+ * When a connection that had carried others turns out to be dead before one byte of the answer came, the
+ * exchange is repeated on a new one (by libcurl itself, or by resend); every write of ours can bear that.
  */
 #include <signal.h>
 
 #include "kube/curl_internal.h"
 
 #include "cel/base/banned.h"
-
-struct kube_door {
-    struct kube_curl *curl;
-    CURLM *multi;
-    uv_timer_t timer;
-    uint32_t busy_n;     /* exchanges in it */
-    uint32_t opening_n;  /* those of them that may be opening one more connection */
-    uint64_t opening_ms; /* since when the last of these does */
-    bool retired;
-    struct kr_link link;
-};
-
-struct sock {
-    struct kube_door *door;
-    curl_socket_t fd;
-    uv_poll_t poll;
-};
-
-struct kube_curl {
-    struct kube_transport transport;
-    uv_loop_t *loop;
-    const struct kube_config *config;
-    struct kube_target target;
-    struct kube_auth *auth;
-
-    struct kube_door *streams, *requests;
-    struct kr_link doors;                         /* all, also retired ones */
-    struct kr_link todo, waiting, flying, settle; /* struct kube_xfer.link */
-    CURL *idle[KUBE_CURL_IDLE_MAX];
-    uint32_t idle_n;
-    uv_timer_t kick, alarm;    /* alarm: earliest of timers */
-    struct kube_timers timers; /* time-outs of exchanges */
-
-    uint32_t open_n; /* uv handles, and the auth */
-    bool closing, finishing;
-    void (*closed)(void *arg);
-    void *closed_arg;
-};
 
 static void on_kick(uv_timer_t *t);
 static void on_ready(void *arg, const struct kube_cred *cred, const struct kr_err *err);
@@ -69,14 +32,14 @@ static struct kube_curl *of(struct kube_transport *t)
     return KR_OWNER(t, struct kube_curl, transport);
 }
 
-static void kick(struct kube_curl *c)
+void kube__curl_kick(struct kube_curl *c)
 {
     uv_timer_start(&c->kick, on_kick, 0, 0);
 }
 
 /* --- handles ---------------------------------------------------------------------------------- */
 
-static void closed_one(struct kube_curl *c)
+void kube__curl_closed_one(struct kube_curl *c)
 {
     void (*closed)(void *arg) = c->closed;
     void *arg = c->closed_arg;
@@ -92,12 +55,12 @@ static void closed_one(struct kube_curl *c)
 
 static void on_timer_closed(uv_handle_t *h)
 {
-    closed_one(h->data);
+    kube__curl_closed_one(h->data);
 }
 
 static void on_auth_closed(void *arg)
 {
-    closed_one(arg);
+    kube__curl_closed_one(arg);
 }
 
 static void timer_init(struct kube_curl *c, uv_timer_t *t)
@@ -107,118 +70,7 @@ static void timer_init(struct kube_curl *c, uv_timer_t *t)
     c->open_n++;
 }
 
-/* --- sockets ---------------------------------------------------------------------------------- */
-
-static void check_done(struct kube_door *d);
-
-static void on_sock_closed(uv_handle_t *h)
-{
-    struct sock *s = KR_OWNER((uv_poll_t *)h, struct sock, poll);
-    struct kube_curl *c = h->data;
-
-    kr_free(s);
-    closed_one(c);
-}
-
-static void on_poll(uv_poll_t *p, int status, int events)
-{
-    struct sock *s = KR_OWNER(p, struct sock, poll);
-    struct kube_door *d = s->door;
-    int flags = status < 0 ? CURL_CSELECT_ERR : 0;
-    int running;
-
-    if (events & UV_READABLE)
-        flags |= CURL_CSELECT_IN;
-    if (events & UV_WRITABLE)
-        flags |= CURL_CSELECT_OUT;
-    curl_multi_socket_action(d->multi, s->fd, flags, &running); /* may close s */
-    check_done(d);
-}
-
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *sock)
-{
-    struct kube_door *d = arg;
-    struct sock *s = sock;
-    int events = 0;
-
-    if (what == CURL_POLL_REMOVE) {
-        if (s != NULL)
-            uv_close((uv_handle_t *)&s->poll, on_sock_closed);
-        curl_multi_assign(d->multi, fd, NULL);
-        return 0;
-    }
-    if (s == NULL) {
-        s = KR_ALLOC(struct sock);
-        s->door = d;
-        s->fd = fd;
-        if (uv_poll_init_socket(d->curl->loop, &s->poll, fd) < 0) {
-            kr_free(s); /* curl's connect time-out will end the exchange */
-            return 0;
-        }
-        s->poll.data = d->curl;
-        d->curl->open_n++;
-        curl_multi_assign(d->multi, fd, s);
-    }
-    if (what & CURL_POLL_IN)
-        events |= UV_READABLE;
-    if (what & CURL_POLL_OUT)
-        events |= UV_WRITABLE;
-    uv_poll_start(&s->poll, events, on_poll);
-    return 0;
-}
-
-static void on_door_timer(uv_timer_t *t)
-{
-    struct kube_door *d = KR_OWNER(t, struct kube_door, timer);
-    int running;
-
-    curl_multi_socket_action(d->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    check_done(d);
-}
-
-static int on_timeout_change(CURLM *multi, long timeout_ms, void *arg)
-{
-    struct kube_door *d = arg;
-
-    if (timeout_ms < 0)
-        uv_timer_stop(&d->timer);
-    else
-        uv_timer_start(&d->timer, on_door_timer, (uint64_t)timeout_ms, 0);
-    return 0;
-}
-
-static struct kube_door *door_new(struct kube_curl *c)
-{
-    struct kube_door *d = KR_ALLOC(struct kube_door);
-
-    d->curl = c;
-    timer_init(c, &d->timer);
-    d->multi = curl_multi_init();
-    KR_ASSERT(d->multi != NULL);
-    curl_multi_setopt(d->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-    curl_multi_setopt(d->multi, CURLMOPT_SOCKETDATA, d);
-    curl_multi_setopt(d->multi, CURLMOPT_TIMERFUNCTION, on_timeout_change);
-    curl_multi_setopt(d->multi, CURLMOPT_TIMERDATA, d);
-    curl_multi_setopt(d->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
-    curl_multi_setopt(d->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, (long)KUBE_STREAMS_PER_CONNECTION);
-    kr_link_push(&c->doors, &d->link);
-    return d;
-}
-
-static void on_door_closed(uv_handle_t *h)
-{
-    struct kube_curl *c = h->data;
-
-    kr_free(KR_OWNER((uv_timer_t *)h, struct kube_door, timer));
-    closed_one(c);
-}
-
-static void door_close(struct kube_door *d)
-{
-    kr_link_remove(&d->link);
-    curl_multi_cleanup(d->multi); /* closes its connections, so also their polls */
-    uv_close((uv_handle_t *)&d->timer, on_door_closed);
-}
+/* --- doors ------------------------------------------------------------------------------------ */
 
 static void door_retire(struct kube_door *d)
 {
@@ -228,9 +80,10 @@ static void door_retire(struct kube_door *d)
         return;
     d->retired = true;
     if (d == c->streams)
-        c->streams = door_new(c);
+        c->streams = kube__door_new(c);
     else
-        c->requests = door_new(c);
+        c->requests = kube__door_new(c);
+    kube__door_release(d, NULL);
 }
 
 static void close_retired(struct kube_curl *c)
@@ -240,7 +93,7 @@ static void close_retired(struct kube_curl *c)
 
         next = l->next;
         if (d->retired && d->busy_n == 0)
-            door_close(d);
+            kube__door_close(d);
     }
 }
 
@@ -248,7 +101,7 @@ static void close_retired(struct kube_curl *c)
 
 static void on_alarm(uv_timer_t *t);
 
-static void alarm_arm(struct kube_curl *c)
+void kube__curl_alarm(struct kube_curl *c)
 {
     uint64_t due = kube_timers_due(&c->timers), now = uv_now(c->loop);
 
@@ -263,16 +116,15 @@ static void on_alarm(uv_timer_t *t)
     struct kube_curl *c = t->data;
 
     kube_timers_run(&c->timers, uv_now(c->loop));
-    alarm_arm(c);
+    kube__curl_alarm(c);
 }
 
-/* The end of f is due: the next kick tells it. */
-static void settle(struct kube_xfer *f, int rc)
+void kube__curl_settle(struct kube_xfer *f, int rc)
 {
     f->rc = rc;
     kr_link_remove(&f->link);
     kr_link_push(&f->curl->settle, &f->link);
-    kick(f->curl);
+    kube__curl_kick(f->curl);
 }
 
 static void on_time_out(struct kube_timer *timer)
@@ -290,7 +142,7 @@ static void on_time_out(struct kube_timer *timer)
             f->x->stream ? "silent for" : "no answer within", f->x->timeout_ms / 1000.0);
     if (f->door != NULL && f->x->stream)
         door_retire(f->door);
-    settle(f, KR_E_IO);
+    kube__curl_settle(f, KR_E_IO);
 }
 
 /* --- bytes ------------------------------------------------------------------------------------ */
@@ -320,75 +172,73 @@ static void opened(struct kube_xfer *f)
         return;
     f->opening = false;
     f->door->opening_n--;
-    kick(f->curl);
+    kube__curl_kick(f->curl);
 }
 
 /* The head is complete. A 401 for credentials that can be renewed is not told: the exchange goes
  * again with new ones, once. */
-static void head_complete(struct kube_xfer *f)
+static void head_complete(struct kube_xfer *f, int status)
 {
-    long status = 0;
-
-    curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (status < 200)
-        return; /* 1xx: the real one follows */
     opened(f);
     f->head_done = true;
-    f->x->status = (int)status;
+    f->x->status = status;
     if (status == 401 && !f->retried && kube_auth_rejected(f->curl->auth, f->generation)) {
         f->swallow = true;
         return;
     }
-    f->x->on_head(f->x, (int)status, f->retry_after_ms);
+    f->x->on_head(f->x, status, f->retry_after_ms);
 }
 
-/* Tells the owner one line of the head. */
-static void tell_header(struct kube_xfer *f, kr_str line)
+/* One line of the head; the status line has no name. */
+static void head_line(struct kube_xfer *f, kr_str name, kr_str value)
 {
-    kr_str name = {0}, rest = kr_str_trim(line);
+    if (name.n == 0)
+        f->retry_after_ms = -1;
+    else if (name.n == strlen("retry-after") && strncasecmp(name.s, "retry-after", name.n) == 0)
+        f->retry_after_ms = parse_retry_after(value);
+    if (f->x->on_header != NULL)
+        f->x->on_header(f->x, name, value);
+}
 
-    if (f->x->on_header == NULL || rest.n == 0)
-        return;
-    if (!kr_str_starts(rest, KR_S("HTTP/")))
-        name = kr_str_cut(&rest, ':');
-    f->x->on_header(f->x, name, kr_str_trim(rest));
+/* A part of the body. false: no more of it. */
+static bool body_part(struct kube_xfer *f, const char *bytes, size_t n)
+{
+    if (f->canceled)
+        return false;
+    f->heard_ms = uv_now(f->curl->loop);
+    if (!f->swallow && !f->x->on_bytes(f->x, bytes, n)) {
+        f->stopped = true;
+        return false;
+    }
+    return !f->canceled;
 }
 
 static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
 {
     struct kube_xfer *f = arg;
-    kr_str line = {bytes, size * n};
-    static const char name[] = "retry-after:";
+    kr_str line = {bytes, size * n}, rest = kr_str_trim(line), name = {0};
+    long status = 0;
 
     if (f->canceled)
         return 0;
     f->heard_ms = uv_now(f->curl->loop);
     if (f->head_done)
         return line.n; /* a trailer */
-    tell_header(f, line);
-    if (kr_str_starts(line, KR_S("HTTP/")))
-        f->retry_after_ms = -1;
-    else if (line.n >= sizeof name && strncasecmp(bytes, name, sizeof name - 1) == 0)
-        f->retry_after_ms = parse_retry_after(kr_str_sub(line, sizeof name - 1, line.n));
-    else if (kr_str_trim(line).n == 0)
-        head_complete(f);
+    if (rest.n == 0) {
+        curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
+        if (status >= 200) /* 1xx: the real one follows */
+            head_complete(f, (int)status);
+        return line.n;
+    }
+    if (!kr_str_starts(rest, KR_S("HTTP/")))
+        name = kr_str_cut(&rest, ':');
+    head_line(f, name, kr_str_trim(rest));
     return line.n;
 }
 
 static size_t on_body(char *bytes, size_t size, size_t n, void *arg)
 {
-    struct kube_xfer *f = arg;
-
-    if (f->canceled)
-        return 0;
-    f->heard_ms = uv_now(f->curl->loop);
-    if (f->swallow)
-        return size * n;
-    if (!f->x->on_bytes(f->x, bytes, size * n)) {
-        f->stopped = true;
-        return 0;
-    }
-    return f->canceled ? 0 : size * n;
+    return body_part(arg, bytes, size * n) ? size * n : 0;
 }
 
 /* --- the life of an exchange ------------------------------------------------------------------ */
@@ -400,7 +250,9 @@ static void detach(struct kube_xfer *f)
 
     if (f->door != NULL) {
         opened(f);
-        curl_multi_remove_handle(f->door->multi, f->easy);
+        kube_h2_cancel(&f->stream);
+        if (f->easy != NULL)
+            curl_multi_remove_handle(f->door->multi, f->easy);
         f->door->busy_n--;
         f->door = NULL;
     }
@@ -449,27 +301,56 @@ static bool must_wait(const struct kube_xfer *f)
     return d->opening_n > 0 && uv_now(f->curl->loop) - d->opening_ms < KUBE_CURL_OPENING_MS;
 }
 
-static void submit(struct kube_xfer *f, const struct kube_cred *cred)
+static const struct kube_h2_ops stream_ops;
+
+static void fly(struct kube_xfer *f, struct kube_door *d)
+{
+    f->door = d;
+    d->busy_n++;
+    kr_link_remove(&f->link);
+    kr_link_push(&f->curl->flying, &f->link);
+}
+
+static void submit_curl(struct kube_xfer *f, const struct kube_cred *cred)
 {
     struct kube_curl *c = f->curl;
 
     f->easy = c->idle_n > 0 ? c->idle[--c->idle_n] : curl_easy_init();
     KR_ASSERT(f->easy != NULL);
-    f->generation = cred->generation;
     kube__easy_setup(f, c->config, &c->target, cred);
     curl_easy_setopt(f->easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(f->easy, CURLOPT_HEADERDATA, f);
     curl_easy_setopt(f->easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(f->easy, CURLOPT_WRITEDATA, f);
-    f->door = door_of(f);
-    if (++f->door->busy_n > KUBE_STREAMS_PER_CONNECTION) {
+    fly(f, door_of(f));
+    if (f->door->busy_n > KUBE_H2_STREAMS_MAX) {
         f->opening = true;
         f->door->opening_n++;
         f->door->opening_ms = uv_now(c->loop);
     }
-    kr_link_remove(&f->link);
-    kr_link_push(&c->flying, &f->link);
     curl_multi_add_handle(f->door->multi, f->easy);
+}
+
+static void submit(struct kube_xfer *f, const struct kube_cred *cred)
+{
+    struct kube_door *d = door_of(f);
+    struct kube_h2 *h2;
+
+    f->generation = cred->generation;
+    if (!f->curl->target.tls || f->curl->only_curl) {
+        submit_curl(f, cred);
+        return;
+    }
+    h2 = kube__door_line(d, cred);
+    if (h2) {
+        fly(f, d);
+        f->sent = true;
+        kube__line_submit(f, h2, &stream_ops, cred);
+        return;
+    }
+    kr_link_remove(&f->link);
+    kr_link_push(&d->held, &f->link);
+    kube__door_dial(d, cred);
 }
 
 static void begin(struct kube_xfer *f)
@@ -485,7 +366,7 @@ static void begin(struct kube_xfer *f)
         kr_link_push(&c->waiting, &f->link);
     } else {
         f->x->unsent = true;
-        settle(f, KR_E_IO);
+        kube__curl_settle(f, KR_E_IO);
     }
 }
 
@@ -505,7 +386,7 @@ static void on_ready(void *arg, const struct kube_cred *cred, const struct kr_er
         }
         f->x->unsent = true;
         f->err = *err;
-        settle(f, KR_E_IO);
+        kube__curl_settle(f, KR_E_IO);
     }
 }
 
@@ -522,53 +403,119 @@ static void again(struct kube_xfer *f)
     begin(f);
 }
 
-static void on_done(struct kube_xfer *f, CURLcode code)
+/* The stop that its reader wished has come to pass. */
+static void end_stopped(struct kube_xfer *f)
 {
-    if (f->swallow) { /* also when the rest of the 401 was cut off */
-        again(f);
-        return;
-    }
-    if (code == CURLE_OK && f->head_done) {
-        f->rc = 0;
-    } else if (f->stopped) {
-        f->rc = KR_E_LIMIT;
-        kr_fail(&f->err, KR_E_LIMIT, "the response was refused");
-    } else {
-        kube__easy_error(f, code, f->curl->config);
-    }
+    f->rc = KR_E_LIMIT;
+    kr_fail(&f->err, KR_E_LIMIT, "the response was refused");
     end(f);
 }
 
-/* Ends what curl says is done. Runs outside of curl's callbacks. */
-static void check_done(struct kube_door *d)
+void kube__curl_done(struct kube_xfer *f, CURLcode code)
 {
-    struct kube_curl *c = d->curl;
-    CURLMsg *m;
-    int left;
-
-    while ((m = curl_multi_info_read(d->multi, &left)) != NULL) {
-        struct kube_xfer *f = NULL;
-        CURLcode code = m->data.result;
-
-        if (m->msg != CURLMSG_DONE)
-            continue;
-        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&f);
-        if (f->rc == 0 && !f->canceled) /* else it is in the settle list */
-            on_done(f, code);
+    if (f->rc != 0 || f->canceled)
+        return;       /* it is in the settle list */
+    if (f->swallow) { /* also when the rest of the 401 was cut off */
+        again(f);
+    } else if (code == CURLE_OK && f->head_done) {
+        end(f);
+    } else if (f->stopped) {
+        end_stopped(f);
+    } else {
+        kube__easy_error(f, code, f->curl->config);
+        end(f);
     }
-    if (d->retired && d->busy_n == 0)
-        kick(c);
-    alarm_arm(c);
 }
+
+/* --- as a stream of HTTP/2 -------------------------------------------------------------------- */
+
+static void on_stream_header(struct kube_h2_stream *s, kr_str name, kr_str value)
+{
+    struct kube_xfer *f = KR_OWNER(s, struct kube_xfer, stream);
+    char line[32];
+
+    if (f->canceled)
+        return;
+    f->heard_ms = uv_now(f->curl->loop);
+    if (!kr_str_is(name, ":status")) {
+        head_line(f, name, value);
+        return;
+    }
+    snprintf(line, sizeof line, "HTTP/2 " KR_FMT, KR_ARG(value));
+    head_line(f, KR_S(""), kr_str_c(line));
+}
+
+static void on_stream_head(struct kube_h2_stream *s, int status)
+{
+    struct kube_xfer *f = KR_OWNER(s, struct kube_xfer, stream);
+
+    if (!f->canceled)
+        head_complete(f, status);
+}
+
+static bool on_stream_bytes(struct kube_h2_stream *s, const char *bytes, size_t n)
+{
+    return body_part(KR_OWNER(s, struct kube_xfer, stream), bytes, n);
+}
+
+void kube__curl_again(struct kube_xfer *f)
+{
+    kr_link_push(&f->curl->todo, &f->link);
+    kube__curl_kick(f->curl);
+}
+
+/* May f go again as if nothing had been? The server has not looked at it, or its connection may have been
+ * dead before. */
+static bool may_go_again(const struct kube_xfer *f, enum kube_h2_end how)
+{
+    return !f->head_done && f->resends_n < KUBE_CURL_RESENDS_MAX && !f->curl->closing &&
+           (how == KUBE_H2_REFUSED || (how == KUBE_H2_BROKEN && kube_h2_is_later(&f->stream)));
+}
+
+/* Its time-out goes on. */
+static void resend(struct kube_xfer *f)
+{
+    f->resends_n++;
+    kr_link_remove(&f->link);
+    detach(f);
+    f->sent = false;
+    if (f->x->timeout_ms > 0)
+        kube_timers_start(&f->curl->timers, &f->timer, f->begun_ms + f->x->timeout_ms);
+    kube__curl_again(f);
+}
+
+static void on_stream_end(struct kube_h2_stream *s, enum kube_h2_end how)
+{
+    struct kube_xfer *f = KR_OWNER(s, struct kube_xfer, stream);
+
+    if (f->rc != 0 || f->canceled)
+        return; /* it is in the settle list */
+    if (f->swallow) {
+        again(f);
+    } else if (how == KUBE_H2_DONE) {
+        end(f);
+    } else if (f->stopped) {
+        end_stopped(f);
+    } else if (may_go_again(f, how)) {
+        resend(f);
+    } else {
+        f->x->unsent = how == KUBE_H2_REFUSED;
+        kube__broken(f, f->curl->config);
+        end(f);
+    }
+}
+
+static const struct kube_h2_ops stream_ops = {on_stream_header, on_stream_head, on_stream_bytes,
+                                              on_stream_end};
 
 /* The end of an exchange that curl has not finished. */
 static void given_up(struct kube_xfer *f)
 {
-    long sent = 0;
+    long sent = f->sent;
 
     if (suspicious(f))
         door_retire(f->door);
-    if (f->door != NULL)
+    if (f->easy != NULL)
         curl_easy_getinfo(f->easy, CURLINFO_REQUEST_SIZE, &sent);
     f->x->unsent = sent == 0 && !f->head_done && !f->retried;
     end(f);
@@ -581,7 +528,7 @@ static void finish_closing(struct kube_curl *c)
     while (c->idle_n > 0)
         curl_easy_cleanup(c->idle[--c->idle_n]);
     while (!kr_link_empty(&c->doors))
-        door_close(KR_OWNER(c->doors.next, struct kube_door, link));
+        kube__door_close(KR_OWNER(c->doors.next, struct kube_door, link));
     uv_close((uv_handle_t *)&c->kick, on_timer_closed);
     uv_close((uv_handle_t *)&c->alarm, on_timer_closed);
     kube_auth_close(c->auth, on_auth_closed, c);
@@ -620,7 +567,9 @@ static void on_kick(uv_timer_t *t)
         given_up(KR_OWNER(l, struct kube_xfer, link));
     begin_all(c);
     close_retired(c);
-    alarm_arm(c);
+    for (l = c->doors.next; l != &c->doors; l = l->next)
+        kube__door_flush(KR_OWNER(l, struct kube_door, link));
+    kube__curl_alarm(c);
     if (c->closing && kr_link_empty(&c->settle) && kr_link_empty(&c->todo))
         finish_closing(c);
 }
@@ -632,7 +581,7 @@ static void transport_cancel(struct kube_transport *t, struct kube_exchange *x)
     struct kube_xfer *f = x->impl;
 
     f->canceled = true;
-    settle(f, KR_E_CANCELED);
+    kube__curl_settle(f, KR_E_CANCELED);
 }
 
 static void transport_start(struct kube_transport *t, struct kube_exchange *x)
@@ -654,7 +603,7 @@ static void transport_start(struct kube_transport *t, struct kube_exchange *x)
         kube_timers_start(&c->timers, &f->timer, f->begun_ms + x->timeout_ms);
     if (c->closing)
         transport_cancel(t, x);
-    kick(c);
+    kube__curl_kick(c);
 }
 
 static kr_str transport_server(struct kube_transport *t)
@@ -683,8 +632,8 @@ struct kube_curl *kube_curl_new(uv_loop_t *loop, const struct kube_config *confi
     timer_init(c, &c->alarm);
     c->auth = kube_auth_new(loop, config, on_ready, c);
     c->open_n++;
-    c->streams = door_new(c);
-    c->requests = door_new(c);
+    c->streams = kube__door_new(c);
+    c->requests = kube__door_new(c);
     return c;
 }
 
@@ -707,6 +656,8 @@ void kube_curl_close(struct kube_curl *c, void (*closed)(void *arg), void *arg)
     c->closed_arg = arg;
     cancel_list(c, &c->todo);
     cancel_list(c, &c->waiting);
+    cancel_list(c, &c->streams->held);
+    cancel_list(c, &c->requests->held);
     cancel_list(c, &c->flying);
-    kick(c);
+    kube__curl_kick(c);
 }

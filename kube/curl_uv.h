@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* curl_uv.h - the real doors: libcurl's multi interface on libuv, and libuv's clock.
+/* curl_uv.h - the real doors: libcurl and nghttp2 on libuv, and libuv's clock.
  *
- * Two multi handles, one for streams and one for requests, so that a slow reader never blocks a
- * write; HTTP/2 multiplexing with HTTP/1.1 as fall-back. Credentials come from a kube_auth at the
+ * libcurl opens all connections. Streams and requests have connections of their own, so that a slow reader
+ * never blocks a write; HTTP/2 multiplexing with HTTP/1.1 as fall-back. Credentials come from a kube_auth at the
  * start of each exchange, so that rotated tokens are seen; a 401 for a token that can be renewed
  * renews it and sends the exchange once more, unseen by its owner.
  */
@@ -15,8 +15,6 @@
 #include "kube/transport.h"
 
 enum {
-    KUBE_STREAMS_PER_CONNECTION =
-        100, /* HTTP/2 streams; Go's and kube-apiserver's default is 100 or 250 */
     KUBE_CONNECT_TIMEOUT_MS = 10 * 1000,
 };
 

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A loopback server for curl_uv_test: HTTP, HTTPS with different certificates, and a CONNECT proxy.
 
-Prints one line "READY dir=... http=PORT https=PORT other=PORT mute=PORT proxy=PORT", serves until it is
-killed. Certificates are made by openssl in a temporary folder:
+Prints one line "READY DIR HTTP HTTPS OTHER MUTE PROXY H2" (ports), serves until it is killed. Certificates are made by openssl in a temporary folder:
   ca.pem                 signs all that follow, and client certificates (client.pem, client.key)
   https                  a certificate for 127.0.0.1; asks for a client certificate, takes none too
   other                  a certificate for the name other.test alone
+  h2                     takes HTTP/2 alone, and hands its bytes to the port that is the argument
   mute                   takes connections and says nothing
   stranger.pem           a CA that signed nothing
 """
@@ -15,6 +15,7 @@ import ctypes
 import http.server
 import json
 import os
+import selectors
 import shutil
 import signal
 import socket
@@ -174,6 +175,35 @@ class Proxy(socketserver.StreamRequestHandler):
             pass
 
 
+class Tunnel(socketserver.BaseRequestHandler):
+    def handle(self):
+        c = context("server")
+        c.set_alpn_protocols(["h2"])
+        inner = c.wrap_socket(self.request, server_side=True)
+        out = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+        # One thread for both ways: an SSL socket is not for two.
+        inner.setblocking(False)
+        out.setblocking(False)
+        with selectors.DefaultSelector() as s:
+            s.register(inner, selectors.EVENT_READ)
+            s.register(out, selectors.EVENT_READ)
+            while True:
+                s.select(None if inner.pending() == 0 else 0)
+                try:
+                    for a, b in ((inner, out), (out, inner)):
+                        try:
+                            data = a.recv(65536)
+                        except (BlockingIOError, ssl.SSLWantReadError):
+                            continue
+                        if not data:
+                            return
+                        b.setblocking(True)
+                        b.sendall(data)
+                        b.setblocking(False)
+                except OSError:
+                    return
+
+
 class ProxyServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
@@ -185,8 +215,10 @@ certificate("other", "DNS:other.test")
 certificate("client", "")
 mute = socket.create_server(("127.0.0.1", 0))
 proxy = ProxyServer(("127.0.0.1", 0), Proxy)
-threading.Thread(target=proxy.serve_forever, daemon=True).start()
+tunnel = ProxyServer(("127.0.0.1", 0), Tunnel)
+for server in proxy, tunnel:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
 print(f"READY {DIR} {Server().server_port} {Server(context('server')).server_port} {Server(context('other')).server_port} "
-      f"{mute.getsockname()[1]} {proxy.server_address[1]}", flush=True)
+      f"{mute.getsockname()[1]} {proxy.server_address[1]} {tunnel.server_address[1]}", flush=True)
 while True:
     time.sleep(3600)

@@ -5,11 +5,13 @@
 
 #include "cel/base/digest.h"
 #include "tests/kube/live.h"
+#include "tests/lib/h2server.h"
 
 static struct child server;
 static char dir[256];
-static int http, https, other, mute, proxy;
-static struct live l; /* of the running test */
+static int http, https, other, mute, proxy, h2;
+static struct h2server *h2server; /* behind the port h2 */
+static struct live l;             /* of the running test */
 
 /* --- kubeconfigs ------------------------------------------------------------------------------ */
 
@@ -298,7 +300,7 @@ TEST(curl_uv, a_broken_plug_in_fails_the_requests_that_need_it)
 TEST(curl_uv, by_way_of_a_proxy)
 {
     open_with(secure(https), text(CA ", proxy-url: 'http://127.0.0.1:%d'", proxy), "");
-    expect_echo("/x", "proxied", "1");
+    expect_echo("/x", "proxied", "2"); /* the first connection found that there is no HTTP/2 */
     done();
     open_with(secure(https), text(CA ", proxy-url: 'http://127.0.0.1:%d'", 1), "");
     expect_failure(
@@ -537,14 +539,160 @@ TEST(curl_uv, a_connection_that_swallowed_a_request_is_not_used_again)
     done();
 }
 
+/* --- HTTP/2 ----------------------------------------------------------------------------------- */
+
+static void open_h2(void)
+{
+    h2server_calm(h2server);
+    open_with(secure(h2), CA, "");
+    req.raw = true;
+}
+
+/* Gets path, and expects the answer of a server that did as if nothing had been. */
+static void expect_answer(const char *path)
+{
+    KR_AUTO(kr_arena) a = {0};
+
+    live_get(&l, &req, path);
+    EXPECT_OK(req.rc, &req.err);
+    assert_int_equal(req.status, 200);
+    EXPECT_TEXT(kr_cstr(&a, kube_req_body(&req)), text("GET 0 127.0.0.1:%d%s", h2, path));
+}
+
+static void done_h2(void)
+{
+    req.raw = false;
+    done();
+}
+
+TEST(curl_uv, http2_with_a_prefix_on_one_connection)
+{
+    enum { N = 90 };
+    KR_AUTO(kr_arena) a = {0};
+    uint32_t before = h2server_connections_n(h2server);
+    struct kube_req *many = kr_alloc(N * sizeof *many);
+
+    open_with(text("%s/prefix/", secure(h2)), CA, "");
+    for (int i = 0; i < N; i++) {
+        many[i] = (struct kube_req){
+            .verb = KUBE_GET, .path = KR_S("/x"), .raw = true, .on_done = live_on_done};
+        kube_req_start(l.client, &many[i]);
+    }
+    live_wait(&l, N);
+    for (int i = 0; i < N; i++) {
+        EXPECT_OK(many[i].rc, &many[i].err);
+        EXPECT_TEXT(kr_cstr(&a, kube_req_body(&many[i])), text("GET 0 127.0.0.1:%d/prefix/x", h2));
+        kube_req_fini(&many[i]);
+    }
+    kr_free(many);
+    assert_int_equal(h2server_connections_n(h2server) - before, 1);
+    live_close(&l);
+}
+
+TEST(curl_uv, what_a_server_has_not_looked_at_goes_again_unnoticed)
+{
+    static const struct {
+        const char *path;
+        uint32_t requests, connections;
+    } rows[] = {{"/refuse?2", 3, 1}, {"/leave?2", 3, 3}, {"/drop?1", 2, 2}};
+
+    for (size_t i = 0; i < KR_N(rows); i++) {
+        uint32_t requests, connections;
+
+        open_h2();
+        connections = h2server_connections_n(h2server);
+        expect_answer("/echo"); /* a connection's first stream does not go again when that drops */
+        requests = h2server_requests_n(h2server);
+        expect_answer(rows[i].path);
+        assert_int_equal(h2server_requests_n(h2server) - requests, rows[i].requests);
+        assert_int_equal(h2server_connections_n(h2server) - connections, rows[i].connections);
+        done_h2();
+    }
+}
+
+TEST(curl_uv, a_server_that_always_refuses_is_told_in_the_end)
+{
+    uint32_t before;
+
+    open_h2();
+    before = h2server_requests_n(h2server);
+    expect_failure("/refuse",
+                   text("https://127.0.0.1:%d: the connection broke before the response", h2));
+    assert_true(req.unsent);
+    assert_int_equal(h2server_requests_n(h2server) - before, 6);
+    expect_failure("/reset",
+                   text("https://127.0.0.1:%d: the connection broke before the response", h2));
+    assert_false(req.unsent);
+    expect_failure("/cut",
+                   text("https://127.0.0.1:%d: the connection broke within the response", h2));
+    expect_failure("/drop",
+                   text("https://127.0.0.1:%d: the connection broke before the response", h2));
+    expect_answer("/goaway");
+    expect_answer("/echo");
+    done_h2();
+}
+
+TEST(curl_uv, a_mute_http2_connection_is_not_used_again)
+{
+    uint32_t before;
+
+    open_h2();
+    before = h2server_connections_n(h2server);
+    req.timeout_ms = 100;
+    expect_failure("/mute", text("no answer from https://127.0.0.1:%d within 0.1 s", h2));
+    expect_answer("/echo");
+    assert_int_equal(h2server_connections_n(h2server) - before, 1);
+    req.timeout_ms = 5100;
+    expect_failure("/mute", text("no answer from https://127.0.0.1:%d within 5.1 s", h2));
+    req.timeout_ms = 0;
+    expect_answer("/echo");
+    assert_int_equal(h2server_connections_n(h2server) - before, 2);
+    done_h2();
+}
+
+TEST(curl_uv, http2_streams_end_in_every_way)
+{
+    struct stream held = {0}, cut = {0}, stopped = {.stop = true};
+
+    open_h2();
+    stream_start(&held, "/hold", true, 300);
+    stream_start(&stopped, "/big?10000000", true, 0);
+    stream_wait(&stopped);
+    assert_int_equal(stopped.rc, KR_E_LIMIT);
+    stream_wait(&held);
+    assert_int_equal(held.rc, KR_E_IO);
+    assert_int_equal(held.bytes_n, 8);
+    EXPECT_TEXT(held.error, text("https://127.0.0.1:%d: silent for 0.3 s", h2));
+    stream_start(&cut, "/cut", true, 0);
+    stream_wait(&cut);
+    assert_int_equal(cut.bytes_n, 8);
+    EXPECT_TEXT(cut.error,
+                text("https://127.0.0.1:%d: the connection broke within the response", h2));
+    stream_start(&cut, "/busy", false, 0);
+    stream_wait(&cut);
+    assert_int_equal(cut.retry_after_ms, 7000);
+    stream_start(&held, "/hold", true, 0);
+    live_run_ms(&l, 50);
+    kube_curl_transport(l.curl)->ops->cancel(kube_curl_transport(l.curl), &held.x);
+    stream_wait(&held);
+    assert_int_equal(held.rc, KR_E_CANCELED);
+    stream_start(&held, "/hold", true, 0);
+    live_run_ms(&l, 50);
+    done_h2(); /* ends it */
+    assert_int_equal(held.rc, KR_E_CANCELED);
+}
+
 int main(void)
 {
-    char *args[] = {(char *)"python3", (char *)TEST_DATA "/curl_server.py", NULL}, line[512];
+    char *args[] = {(char *)"python3", (char *)TEST_DATA "/curl_server.py", NULL, NULL}, line[512];
     int failed;
 
+    h2server = h2server_start(0);
+    args[2] = (char *)(uintptr_t)text("%d", h2server_port(h2server));
     child_start(&server, args);
     if (!child_line(&server, "READY ", line, sizeof line) ||
-        sscanf(line, "%255s %d %d %d %d %d", dir, &http, &https, &other, &mute, &proxy) != 6)
+        sscanf(line, "%255s %d %d %d %d %d %d", dir, &http, &https, &other, &mute, &proxy, &h2) !=
+            7)
         test_skip_all("needs python3 and openssl");
     failed =
         RUN(T(curl_uv, a_request_arrives_as_it_was_meant), T(curl_uv, a_big_body_comes_whole),
@@ -561,7 +709,13 @@ int main(void)
             T(curl_uv, its_reader_may_stop_it), T(curl_uv, retry_after_in_seconds_and_as_a_date),
             T(curl_uv, a_hundred_streams_do_not_hold_up_a_request),
             T(curl_uv, descriptors_stay_flat_over_many_reconnects),
-            T(curl_uv, a_connection_that_swallowed_a_request_is_not_used_again));
+            T(curl_uv, a_connection_that_swallowed_a_request_is_not_used_again),
+            T(curl_uv, http2_with_a_prefix_on_one_connection),
+            T(curl_uv, what_a_server_has_not_looked_at_goes_again_unnoticed),
+            T(curl_uv, a_server_that_always_refuses_is_told_in_the_end),
+            T(curl_uv, a_mute_http2_connection_is_not_used_again),
+            T(curl_uv, http2_streams_end_in_every_way));
     child_stop(&server);
+    h2server_stop(h2server);
     return failed;
 }
