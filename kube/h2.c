@@ -32,6 +32,7 @@ struct kube_h2 {
     size_t written; /* of out */
     bool retired, broken, told;
     uint32_t handles_n;
+    int events; /* that poll waits for */
     uv_poll_t poll;
     uv_timer_t more; /* there may be bytes that no socket tells of */
 };
@@ -182,8 +183,10 @@ static void on_more(uv_timer_t *t);
 
 static void poll_for(struct kube_h2 *h, int events)
 {
-    if (h->handles_n == 2 && !h->broken)
-        uv_poll_start(&h->poll, events, on_poll);
+    if (h->handles_n < 2 || h->broken || h->events == events)
+        return; /* each start is a system call */
+    h->events = events;
+    uv_poll_start(&h->poll, events, on_poll);
 }
 
 static void read_some(struct kube_h2 *h)
