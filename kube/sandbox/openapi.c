@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* openapi.c - the schemas of what is served, as OpenAPI v3: an index, and a document for each group
- * version.
+ * version; and as OpenAPI v2 (Swagger): one document, in JSON alone.
  *
  * A document has the components, and of the paths only what clients look for in them: which kind a
  * PATCH takes and with which parameters. A definition's kind is published with apiVersion, kind and
@@ -125,7 +125,7 @@ static kr_val components(struct sandbox_call *c, kr_str group, kr_str version)
 
 /* --- paths ------------------------------------------------------------------------------------ */
 
-static kr_val parameters(struct kr_arena *a)
+static kr_val parameters(struct kr_arena *a, bool v2)
 {
     static const char *const names[] = {"dryRun", "fieldManager", "fieldValidation", "force"};
     struct kr_listb list = KR_LISTB(a);
@@ -135,34 +135,35 @@ static kr_val parameters(struct kr_arena *a)
 
         PUT(&b, "name", kr_string(kr_str_c(names[i])));
         PUT(&b, "in", KR_V_STR("query"));
-        PUT(&b, "schema", string_type(a));
+        if (v2)
+            PUT(&b, "type", KR_V_STR("string"));
+        else
+            PUT(&b, "schema", string_type(a));
         kr_listb_add(&list, kr_mapb_done(&b));
     }
     return kr_listb_done(&list);
 }
 
-static kr_val paths(struct sandbox_call *c, kr_str group, kr_str version)
+static void add_paths(struct sandbox_call *c, kr_str group, kr_str version, bool v2,
+                      struct kr_mapb *b)
 {
-    struct kr_mapb b = KR_MAPB(c->a);
-
     kr_map_each (e, &c->s->types) {
         struct sandbox_type *t = e->val;
         struct kr_mapb patch = KR_MAPB(c->a);
 
         if (!serves(t, group, version) || kr_str_chr(t->verbs, 'p') < 0)
             continue;
-        PUT(&patch, "parameters", parameters(c->a));
+        PUT(&patch, "parameters", parameters(c->a, v2));
         PUT(&patch, "responses", kr_map_sorted(NULL, 0));
         PUT(&patch, "x-kubernetes-action", KR_V_STR("patch"));
         PUT(&patch, "x-kubernetes-group-version-kind",
             gvk_val(c->a, (kr_gvk){group, version, t->kind}));
-        kr_mapb_put(&b,
+        kr_mapb_put(b,
                     kr_fmt(c->a, "%s" KR_FMT "%s" KR_FMT "/%s" KR_FMT "/{name}",
                            group.n ? "/apis/" : "/api", KR_ARG(group), "/", KR_ARG(version),
                            t->namespaced ? "namespaces/{namespace}/" : "", KR_ARG(t->resource)),
                     kr_with_key(c->a, kr_map_sorted(NULL, 0), KR_S("patch"), kr_mapb_done(&patch)));
     }
-    return kr_mapb_done(&b);
 }
 
 /* --- documents -------------------------------------------------------------------------------- */
@@ -178,14 +179,15 @@ static kr_val info(struct kr_arena *a)
 
 static int document(struct sandbox_call *c, kr_str group, kr_str version)
 {
-    struct kr_mapb b = KR_MAPB(c->a);
+    struct kr_mapb b = KR_MAPB(c->a), paths = KR_MAPB(c->a);
     kr_val schemas = components(c, group, version);
 
     if (schemas.n == 0)
         return sandbox__answer_text(c, 404, "404 page not found\n");
     PUT(&b, "openapi", KR_V_STR("3.0.0"));
     PUT(&b, "info", info(c->a));
-    PUT(&b, "paths", paths(c, group, version));
+    add_paths(c, group, version, false, &paths);
+    PUT(&b, "paths", kr_mapb_done(&paths));
     PUT(&b, "components", kr_with_key(c->a, kr_map_sorted(NULL, 0), KR_S("schemas"), schemas));
     return sandbox__answer(c, 200, kr_mapb_done(&b));
 }
@@ -216,9 +218,117 @@ static int index_page(struct sandbox_call *c)
         c, 200, kr_with_key(c->a, kr_map_sorted(NULL, 0), KR_S("paths"), kr_mapb_done(&b)));
 }
 
+/* --- version 2 -------------------------------------------------------------------------------- */
+
+static kr_val to_v2(struct kr_arena *a, kr_val v);
+
+static bool is_true(kr_val v)
+{
+    return v.kind == KR_BOOL && v.b;
+}
+
+/* Has version 2 a word for the key? What is nullable, or keeps unknown fields, has neither type nor
+ * fields there: the old clients would refuse it. */
+static bool has_v2(kr_str key, bool untyped)
+{
+    static const char *const never[] = {"default", "nullable", "allOf", "anyOf", "oneOf", "not"};
+    static const char *const typed[] = {"type", "properties", "items", "additionalProperties",
+                                        "required"};
+
+    for (size_t i = 0; i < KR_N(never); i++)
+        if (kr_str_eq(key, kr_str_c(never[i])))
+            return false;
+    for (size_t i = 0; untyped && i < KR_N(typed); i++)
+        if (kr_str_eq(key, kr_str_c(typed[i])))
+            return false;
+    return true;
+}
+
+static kr_val each_to_v2(struct kr_arena *a, kr_val map)
+{
+    struct kr_mapb b = KR_MAPB(a);
+
+    KR_MAP_EACH (p, map)
+        kr_mapb_put(&b, kr_text(p->key), to_v2(a, p->val));
+    return kr_mapb_done(&b);
+}
+
+static kr_val member_to_v2(struct kr_arena *a, kr_str key, kr_val v)
+{
+    static const char from[] = "#/components/schemas/";
+
+    if (kr_str_is(key, "properties"))
+        return each_to_v2(a, v);
+    if ((kr_str_is(key, "items") || kr_str_is(key, "additionalProperties")) && v.kind == KR_MAP)
+        return to_v2(a, v);
+    if (kr_str_is(key, "$ref") && kr_str_starts(kr_text(v), kr_str_c(from)))
+        return kr_string(kr_fmt(a, "#/definitions/" KR_FMT,
+                                KR_ARG(kr_str_sub(kr_text(v), sizeof from - 1, kr_text(v).n))));
+    return v;
+}
+
+/* A schema of version 3 in the words of version 2.
+ * Source: kube-openapi pkg/openapiconv; apiextensions-apiserver pkg/controller/openapi/v2. */
+static kr_val to_v2(struct kr_arena *a, kr_val v)
+{
+    struct kr_mapb b = KR_MAPB(a);
+    kr_val all = kr_get(v, KR_S("allOf")), ref = KR_V_NONE;
+    bool untyped = is_true(kr_get(v, KR_S("nullable"))) ||
+                   is_true(kr_get(v, KR_S("x-kubernetes-preserve-unknown-fields")));
+
+    if (all.kind == KR_LIST && all.n == 1) /* so that it may have a description beside it */
+        ref = kr_get(kr_item(all, 0), KR_S("$ref"));
+    KR_MAP_EACH (p, v) {
+        if (has_v2(kr_text(p->key), untyped))
+            kr_mapb_put(&b, kr_text(p->key), member_to_v2(a, kr_text(p->key), p->val));
+    }
+    if (ref.kind == KR_STRING)
+        PUT(&b, "$ref", member_to_v2(a, KR_S("$ref"), ref));
+    return kr_mapb_done(&b);
+}
+
+static int swagger(struct sandbox_call *c)
+{
+    struct kr_mapb b = KR_MAPB(c->a), definitions = KR_MAPB(c->a), paths = KR_MAPB(c->a);
+    struct kr_map seen = {0};
+
+    kr_map_each (e, &c->s->types) {
+        struct sandbox_type *t = e->val;
+
+        for (uint32_t i = 0; i < t->versions_n; i++) {
+            kr_str version = t->versions[i].name,
+                   key = kr_fmt(c->a, KR_FMT "/" KR_FMT, KR_ARG(t->group), KR_ARG(version));
+
+            if (!serves(t, t->group, version) || kr_map_get(&seen, key))
+                continue;
+            kr_map_put(&seen, key, t);
+            KR_MAP_EACH (p, components(c, t->group, version))
+                kr_mapb_put(&definitions, kr_text(p->key), to_v2(c->a, p->val));
+            add_paths(c, t->group, version, true, &paths);
+        }
+    }
+    kr_map_fini(&seen);
+    PUT(&b, "swagger", KR_V_STR("2.0"));
+    PUT(&b, "info", info(c->a));
+    PUT(&b, "paths", kr_mapb_done(&paths));
+    PUT(&b, "definitions", kr_mapb_done(&definitions));
+    return sandbox__answer(c, 200, kr_mapb_done(&b));
+}
+
+/* May the answer be JSON? */
+static bool takes_json(kr_str accept)
+{
+    return accept.n == 0 || kr_str_find(accept, KR_S("*/*")) >= 0 ||
+           kr_str_find(accept, KR_S("application/json")) >= 0 ||
+           kr_str_find(accept, KR_S("application/*")) >= 0;
+}
+
 int sandbox__openapi(struct sandbox_call *c)
 {
     kr_str path = c->path, group;
+
+    if (kr_str_is(path, "/openapi/v2"))
+        return takes_json(c->q->accept) ? swagger(c) : sandbox__answer_text(c, 406, "");
 
     if (kr_str_is(path, "/openapi/v3") || kr_str_is(path, "/openapi/v3/"))
         return index_page(c);

@@ -225,6 +225,54 @@ TEST(sandbox, what_is_not_served_is_not_found)
     client_close(&c);
 }
 
+/* As a kube-apiserver 1.36 publishes the same definition. */
+TEST(sandbox, openapi_of_version_2)
+{
+    static const char crd[] =
+        "{\"apiVersion\":\"apiextensions.k8s.io/v1\",\"kind\":\"CustomResourceDefinition\","
+        "\"metadata\":{\"name\":\"shops.x.io\"},\"spec\":{\"group\":\"x.io\",\"scope\":"
+        "\"Namespaced\",\"names\":{\"kind\":\"Shop\",\"plural\":\"shops\",\"singular\":\"shop\"},"
+        "\"versions\":[{\"name\":\"v1\",\"served\":true,\"storage\":true,\"schema\":"
+        "{\"openAPIV3Schema\":{\"type\":\"object\",\"properties\":{\"spec\":{\"type\":\"object\","
+        "\"description\":\"d\",\"required\":[\"a\"],\"properties\":{"
+        "\"a\":{\"type\":\"string\",\"default\":\"x\",\"enum\":[\"x\",\"y\"]},"
+        "\"n\":{\"type\":\"integer\",\"nullable\":true,\"minimum\":1},"
+        "\"m\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\",\"default\":"
+        "\"q\"}},"
+        "\"i\":{\"x-kubernetes-int-or-string\":true,\"anyOf\":[{\"type\":\"integer\"},{\"type\":"
+        "\"string\"}]},"
+        "\"p\":{\"type\":\"object\",\"x-kubernetes-preserve-unknown-fields\":true,\"properties\":"
+        "{\"q\":{\"type\":\"string\"}}},"
+        "\"l\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"k\":{\"type\":"
+        "\"string\",\"default\":\"z\"}}}}"
+        "}}}}}}]}}";
+    kr_str shop[] = {KR_S("definitions"), KR_S("io.x.v1.Shop"), KR_S("properties")};
+    kr_str metadata[] = {KR_S("definitions"), KR_S("io.k8s.api.core.v1.ConfigMap"),
+                         KR_S("properties"), KR_S("metadata"), KR_S("$ref")};
+    struct client c;
+    kr_val properties;
+
+    client_open(&c, NULL);
+    assert_int_equal(
+        client_do(&c, "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd), 201);
+    vclock_advance(&c.clock, 1000);
+    assert_int_equal(client_do(&c, "GET", "/openapi/v2", NULL), 200);
+    assert_true(kr_str_is(kr_at_str(c.body, "swagger"), "2.0"));
+    properties = kr_at_path(c.body, shop, KR_N(shop));
+    EXPECT_TEXT(kr_json_str(&c.a, kr_get(properties, KR_S("spec"))).s,
+                "{\"description\":\"d\",\"properties\":{\"a\":{\"enum\":[\"x\",\"y\"],\"type\":"
+                "\"string\"},\"i\":{\"x-kubernetes-int-or-string\":true},\"l\":{\"items\":"
+                "{\"properties\":{\"k\":{\"type\":\"string\"}},\"type\":\"object\"},\"type\":"
+                "\"array\"},\"m\":{\"additionalProperties\":{\"type\":\"string\"},\"type\":"
+                "\"object\"},\"n\":{\"minimum\":1},\"p\":{\"x-kubernetes-preserve-unknown-fields\":"
+                "true}},\"required\":[\"a\"],\"type\":\"object\"}");
+    EXPECT_TEXT(kr_json_str(&c.a, kr_get(properties, KR_S("metadata"))).s,
+                "{\"$ref\":\"#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta\"}");
+    EXPECT_TEXT(kr_cstr(&c.a, kr_text(kr_at_path(c.body, metadata, KR_N(metadata)))),
+                "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
+    client_close(&c);
+}
+
 TEST(sandbox, scale_changes_the_replicas)
 {
 #define WEB "/apis/apps/v1/namespaces/default/deployments"
@@ -365,7 +413,8 @@ int main(void)
                T(sandbox, a_version_that_was_forgotten_is_gone),
                T(sandbox, pages_show_the_state_of_the_first),
                T(sandbox, a_body_too_large_or_too_deep_is_refused),
-               T(sandbox, what_is_not_served_is_not_found), T(sandbox, scale_changes_the_replicas),
+               T(sandbox, what_is_not_served_is_not_found), T(sandbox, openapi_of_version_2),
+               T(sandbox, scale_changes_the_replicas),
                T(sandbox, a_dry_run_of_a_deletion_shows_what_finalizers_would_keep),
                T(sandbox, an_object_being_deleted_takes_no_new_finalizers),
                T(sandbox, a_deletion_shows_what_was_stored_last));
