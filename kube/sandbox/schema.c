@@ -106,11 +106,26 @@ kr_val sandbox__schema_normal(struct kr_arena *a, kr_val schema, kr_val v, bool 
 
 /* --- validation ------------------------------------------------------------------------------- */
 
+/* Rules are looked at in a second pass, and not where the first found what could keep them from running. */
 struct check {
     struct kr_arena *a;
     struct sandbox_rules *rules;
     struct kr_listb causes;
+    bool rules_pass;
+    bool blocked; /* the first pass found such a thing */
 };
+
+static bool blocks_rules(const char *reason)
+{
+    static const char *const reasons[] = {"FieldValueRequired", "FieldValueNotSupported",
+                                          "FieldValueTooLong", "FieldValueTooMany",
+                                          "FieldValueTypeInvalid"};
+
+    for (size_t i = 0; i < KR_N(reasons); i++)
+        if (strcmp(reason, reasons[i]) == 0)
+            return true;
+    return false;
+}
 
 static void refuse(struct check *c, const char *reason, kr_str path, const char *fmt, ...)
     KR_PRINTF(4, 5);
@@ -119,6 +134,7 @@ static void refuse(struct check *c, const char *reason, kr_str path, const char 
     char text[4096];
     va_list args;
 
+    c->blocked |= blocks_rules(reason);
     if (c->causes.n >= SANDBOX_CAUSES_MAX)
         return;
     va_start(args, fmt);
@@ -250,8 +266,9 @@ static void check_string(struct check *c, kr_val schema, kr_val v, kr_str path)
         INVALID(c, path, KR_FMT ": " KR_FMT " in body should match '" KR_FMT "'",
                 KR_ARG(shown(c, v)), KR_ARG(path), KR_ARG(pattern));
     if (kr_str_is(format, "date-time") && !kr_time_parse(kr_text(v), &seconds, &nanos))
-        INVALID(c, path, KR_FMT ": " KR_FMT " in body must be of type date-time: " KR_FMT,
-                KR_ARG(shown(c, v)), KR_ARG(path), KR_ARG(shown(c, v)));
+        refuse(c, "FieldValueTypeInvalid", path,
+               "Invalid value: " KR_FMT ": " KR_FMT " in body must be of type date-time: " KR_FMT,
+               KR_ARG(shown(c, v)), KR_ARG(path), KR_ARG(shown(c, v)));
 }
 
 static void check_enum(struct check *c, kr_val schema, kr_val v, kr_str path)
@@ -292,14 +309,6 @@ static void check_map(struct check *c, kr_val schema, kr_val old, kr_val v, kr_s
 {
     bool object = path.n == 0 || is_true(schema, KR_S("x-kubernetes-embedded-resource"));
 
-    KR_LIST_EACH (name, kr_get(schema, KR_S("required"))) {
-        if (kr_get(v, kr_text(*name)).kind == KR_NONE)
-            refuse(c, "FieldValueRequired",
-                   kr_fmt(c->a, KR_FMT "%s" KR_FMT, KR_ARG(path), path.n ? "." : "",
-                          KR_ARG(kr_text(*name))),
-                   "Required value");
-    }
-    check_size(c, schema, v.n, path, "minProperties", "maxProperties", "items");
     KR_MAP_EACH (p, v) {
         kr_str name = kr_text(p->key);
         kr_val s = member_schema(schema, name);
@@ -310,6 +319,16 @@ static void check_map(struct check *c, kr_val schema, kr_val old, kr_val v, kr_s
               kr_fmt(c->a, KR_FMT "%s" KR_FMT, KR_ARG(path), path.n ? "." : "", KR_ARG(name)),
               depth);
     }
+    if (c->rules_pass)
+        return;
+    KR_LIST_EACH (name, kr_get(schema, KR_S("required"))) {
+        if (kr_get(v, kr_text(*name)).kind == KR_NONE)
+            refuse(c, "FieldValueRequired",
+                   kr_fmt(c->a, KR_FMT "%s" KR_FMT, KR_ARG(path), path.n ? "." : "",
+                          KR_ARG(kr_text(*name))),
+                   "Required value");
+    }
+    check_size(c, schema, v.n, path, "minProperties", "maxProperties", "items");
 }
 
 /* The keys of an item of a list map, or the item of a set. */
@@ -332,12 +351,11 @@ static void check_list(struct check *c, kr_val schema, kr_val old, kr_val v, kr_
     kr_str kind = kr_at_str(schema, "x-kubernetes-list-type");
     bool unique = kr_str_is(kind, "map") || kr_str_is(kind, "set");
 
-    check_size(c, schema, v.n, path, "minItems", "maxItems", "items");
     for (uint32_t i = 0; i < v.n; i++) {
         kr_str at = kr_fmt(c->a, KR_FMT "[%u]", KR_ARG(path), i);
         kr_val was = KR_V_NONE, id = unique ? identity(c, schema, v.list[i]) : KR_V_NONE;
 
-        for (uint32_t k = 0; unique && k < i; k++) {
+        for (uint32_t k = 0; unique && !c->rules_pass && k < i; k++) {
             if (kr_equal(id, identity(c, schema, v.list[k]))) {
                 refuse(c, "FieldValueDuplicate", at, "Duplicate value: " KR_FMT,
                        KR_ARG(kr_json_str(c->a, id)));
@@ -351,6 +369,8 @@ static void check_list(struct check *c, kr_val schema, kr_val old, kr_val v, kr_
         if (items.kind == KR_MAP)
             check(c, items, was, v.list[i], at, depth);
     }
+    if (!c->rules_pass)
+        check_size(c, schema, v.n, path, "minItems", "maxItems", "items");
 }
 
 /* --- rules in CEL ----------------------------------------------------------------------------- */
@@ -399,18 +419,52 @@ void sandbox__rules_fini(struct sandbox_rules *rules)
     kr_map_fini(&rules->patterns);
 }
 
-static bool rule_holds(struct check *c, kr_val rule, kr_val old, kr_val v, struct kr_err *err)
+/* Evaluates an expression about v; KR_NONE: it failed, and err says why. */
+static kr_val evaluated(struct check *c, kr_str text, kr_val old, kr_val v, struct kr_err *err)
 {
     KR_AUTO(kr_arena) a = {0};
-    const struct rule *r = compiled(c, kr_at_str(rule, "rule"));
+    const struct rule *r = compiled(c, text);
     kr_val slots[2] = {v, old}, out = KR_V_NONE;
     struct cel_run run = {.a = &a, .slots = slots, .slots_n = KR_N(slots)};
 
     if (r->prog == NULL) {
         *err = r->err;
-        return false;
+        return KR_V_NONE;
     }
-    return cel_eval(r->prog, &run, &out, err) == 0 && kr_is_true(out);
+    return cel_eval(r->prog, &run, &out, err) == 0 ? kr_copy(c->a, out) : KR_V_NONE;
+}
+
+/* What the rule says of a value that breaks it. */
+static kr_str rule_message(struct check *c, kr_val rule, kr_val old, kr_val v)
+{
+    struct kr_err err = KR_ERR_NONE;
+    kr_str expression = kr_at_str(rule, "messageExpression"), message = kr_at_str(rule, "message");
+    kr_val made = expression.n ? evaluated(c, expression, old, v, &err) : KR_V_NONE;
+
+    if (made.kind == KR_STRING && kr_str_trim(kr_text(made)).n)
+        return kr_str_trim(kr_text(made));
+    return message.n ? message
+                     : kr_fmt(c->a, "failed rule: " KR_FMT, KR_ARG(kr_at_str(rule, "rule")));
+}
+
+/* Source: apiextensions-apiserver pkg/apiserver/schema/cel/validation.go (fieldErrorForReason). */
+static void rule_broken(struct check *c, kr_val rule, kr_val old, kr_val v, kr_str path)
+{
+    kr_str reason = kr_at_str(rule, "reason"), message = rule_message(c, rule, old, v);
+    bool plain = v.kind != KR_MAP && v.kind != KR_LIST;
+    kr_str at = kr_fmt(c->a, KR_FMT KR_FMT, KR_ARG(path), KR_ARG(kr_at_str(rule, "fieldPath")));
+
+    if (at.n && at.s[0] == '.')
+        at = kr_str_sub(at, 1, at.n);
+    if (kr_str_is(reason, "FieldValueForbidden"))
+        refuse(c, "FieldValueForbidden", at, "Forbidden: " KR_FMT, KR_ARG(message));
+    else if (kr_str_is(reason, "FieldValueRequired"))
+        refuse(c, "FieldValueRequired", at, "Required value: " KR_FMT, KR_ARG(message));
+    else if (kr_str_is(reason, "FieldValueDuplicate"))
+        refuse(c, "FieldValueDuplicate", at, "Duplicate value: " KR_FMT, KR_ARG(shown(c, v)));
+    else
+        INVALID(c, at, KR_FMT "%s" KR_FMT, KR_ARG(plain ? shown(c, v) : KR_S("")),
+                plain ? ": " : "", KR_ARG(message));
 }
 
 static bool mentions_old(kr_str rule)
@@ -423,18 +477,16 @@ static void check_rules(struct check *c, kr_val schema, kr_val old, kr_val v, kr
     KR_LIST_EACH (rule, kr_get(schema, KR_S("x-kubernetes-validations"))) {
         struct kr_err err = KR_ERR_NONE;
         kr_str message = kr_at_str(*rule, "message"), text = kr_at_str(*rule, "rule");
+        kr_val holds;
 
         if (mentions_old(text) && old.kind == KR_NONE)
             continue;
-        if (rule_holds(c, *rule, old, v, &err))
-            continue;
+        holds = evaluated(c, text, old, v, &err);
         if (err.code)
-            INVALID(c, path, KR_FMT ": %s evaluating rule: " KR_FMT, KR_ARG(shown(c, v)), err.text,
+            INVALID(c, path, "\"%s\": %s evaluating rule: " KR_FMT, type_of(v), err.text,
                     KR_ARG(message.n ? message : text));
-        else if (message.n)
-            INVALID(c, path, KR_FMT ": " KR_FMT, KR_ARG(shown(c, v)), KR_ARG(message));
-        else
-            INVALID(c, path, KR_FMT ": failed rule: " KR_FMT, KR_ARG(shown(c, v)), KR_ARG(text));
+        else if (!kr_is_true(holds))
+            rule_broken(c, *rule, old, v, path);
     }
 }
 
@@ -476,12 +528,27 @@ static void check_alternatives(struct check *c, kr_val schema, kr_val v, kr_str 
         check(c, *s, KR_V_NONE, v, path, depth);
 }
 
+static void check_inside(struct check *c, kr_val schema, kr_val old, kr_val v, kr_str path,
+                         uint32_t depth)
+{
+    if (v.kind == KR_MAP)
+        check_map(c, schema, old, v, path, depth + 1);
+    else if (v.kind == KR_LIST)
+        check_list(c, schema, old, v, path, depth + 1);
+}
+
 static void check(struct check *c, kr_val schema, kr_val old, kr_val v, kr_str path, uint32_t depth)
 {
     kr_str type = kr_at_str(schema, "type");
 
     if (depth >= DEPTH_MAX)
         return refuse(c, "FieldValueInvalid", path, "nested too deep");
+    if (c->rules_pass) {
+        if (v.kind != KR_NULL)
+            check_rules(c, schema, old, v, path);
+        check_inside(c, schema, old, v, path, depth);
+        return;
+    }
     if (!type_fits(schema, type, v)) {
         refuse(c, "FieldValueTypeInvalid", path,
                "Invalid value: \"%s\": " KR_FMT " in body must be of type " KR_FMT ": \"%s\"",
@@ -497,16 +564,24 @@ static void check(struct check *c, kr_val schema, kr_val old, kr_val v, kr_str p
     if (v.kind == KR_NULL)
         return;
     check_enum(c, schema, v, path);
-    if (v.kind == KR_MAP)
-        check_map(c, schema, old, v, path, depth + 1);
-    else if (v.kind == KR_LIST)
-        check_list(c, schema, old, v, path, depth + 1);
-    else if (v.kind == KR_STRING)
+    check_inside(c, schema, old, v, path, depth);
+    if (v.kind == KR_STRING)
         check_string(c, schema, v, path);
     else if (is_number(v))
         check_number(c, schema, v, path);
     check_alternatives(c, schema, v, path, depth + 1);
-    check_rules(c, schema, old, v, path);
+}
+
+/* Does the schema have a rule anywhere? */
+static bool has_rules(kr_val schema)
+{
+    if (schema.kind == KR_MAP && kr_get(schema, KR_S("x-kubernetes-validations")).n > 0)
+        return true;
+    KR_MAP_EACH (p, schema) {
+        if (has_rules(p->val))
+            return true;
+    }
+    return false;
 }
 
 kr_val sandbox__schema_causes(struct kr_arena *a, struct sandbox_rules *rules, kr_val schema,
@@ -514,7 +589,18 @@ kr_val sandbox__schema_causes(struct kr_arena *a, struct sandbox_rules *rules, k
 {
     struct check c = {.a = a, .rules = rules, .causes = KR_LISTB(a)};
 
-    if (schema.kind == KR_MAP)
+    if (schema.kind != KR_MAP)
+        return kr_listb_done(&c.causes);
+    check(&c, schema, old, v, KR_S(""), 0);
+    if (!has_rules(schema))
+        return kr_listb_done(&c.causes);
+    if (c.blocked) {
+        INVALID(&c, KR_S(""),
+                "null: some validation rules were not checked because the object was invalid; "
+                "correct the existing errors to complete validation");
+    } else {
+        c.rules_pass = true;
         check(&c, schema, old, v, KR_S(""), 0);
+    }
     return kr_listb_done(&c.causes);
 }
