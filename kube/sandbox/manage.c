@@ -352,13 +352,55 @@ static int by_identity(const void *x, const void *y)
     return order ? order : kr_str_cmp(text_of(p, "subresource"), text_of(q, "subresource"));
 }
 
+#define LAST_APPLIED "kubectl.kubernetes.io/last-applied-configuration"
+
+static kr_val last_applied(kr_val object)
+{
+    kr_str path[] = {KR_S("metadata"), KR_S("annotations"), KR_S(LAST_APPLIED)};
+
+    return kr_at_path(object, path, KR_N(path));
+}
+
+/* What kubectl had applied on the client's side, and says so in an annotation, it may take over when it
+ * applies on the server's.
+ * Source: apimachinery pkg/util/managedfields/internal/lastappliedmanager.go. */
+static kr_val without_own(struct kr_arena *a, const struct sandbox_writer *w, kr_val old,
+                          kr_val changed)
+{
+    kr_val text = last_applied(old), object;
+    struct kr_err err = KR_ERR_NONE;
+
+    if (!kr_str_is(w->manager, "kubectl") || text.kind != KR_STRING ||
+        kr_json_parse(a, kr_text(text), &object, &err) < 0)
+        return changed;
+    return sandbox_fields_without(a, changed, sandbox_typed_fields(a, w->schema, object));
+}
+
+/* And the annotation follows.
+ * Source: .../lastappliedupdater.go. */
+static kr_val with_last_applied(struct kr_arena *a, const struct sandbox_writer *w, kr_val old,
+                                kr_val applied, kr_val next)
+{
+    kr_str path[] = {KR_S("metadata"), KR_S("annotations")};
+    kr_val notes = kr_at_path(applied, path, KR_N(path));
+
+    if (!kr_str_is(w->manager, "kubectl") || last_applied(old).kind != KR_STRING)
+        return next;
+    if (kr_get(notes, KR_S(LAST_APPLIED)).kind != KR_NONE)
+        applied = kr_with(a, applied, "metadata.annotations",
+                          kr_with_key(a, notes, KR_S(LAST_APPLIED), KR_V_NONE));
+    notes = kr_with_key(a, kr_at_path(next, path, KR_N(path)), KR_S(LAST_APPLIED),
+                        kr_string(kr_fmt(a, KR_FMT "\n", KR_ARG(kr_json_str(a, applied)))));
+    return kr_with(a, next, "metadata.annotations", notes);
+}
+
 /* 0: nobody else has what changed. */
-static int find_conflicts(struct managers *ms, const struct manager *self,
-                          const struct sandbox_diff *d, kr_val *causes, struct kr_err *err)
+static int find_conflicts(struct managers *ms, const struct manager *self, kr_val changed,
+                          kr_val *causes, struct kr_err *err)
 {
     struct conflicts c = {
         .a = ms->a, .causes = KR_LISTB(ms->a), .lines = KR_BUF_IN(ms->a, KR_ERR_MAX)};
-    kr_val changed = sandbox_fields_union(ms->a, d->modified, d->added), first;
+    kr_val first;
     const struct manager **sorted = kr_new_n(ms->a, const struct manager *, ms->n + 1);
 
     for (uint32_t i = 0; i < ms->n; i++)
@@ -457,13 +499,16 @@ int sandbox_manage_apply(struct kr_arena *a, const struct sandbox_writer *w, kr_
     d = differences(a, w, live, next);
     *status = 409;
     if (!w->force)
-        KR_TRY(find_conflicts(&ms, self, &d, causes, err));
+        KR_TRY(find_conflicts(&ms, self,
+                              without_own(a, w, live, sandbox_fields_union(a, d.modified, d.added)),
+                              causes, err));
     take(&ms, self, &d);
     self->set = stripped(a, self->set);
     if (!kr_equal(live, next) || !kr_equal(self->set, stripped(a, last)) ||
         self->time.kind != KR_STRING)
         self->time = w->time;
     drop_empty(&ms);
+    next = with_last_applied(a, w, live, applied, next);
     *out = kr_with(a, next, "metadata.managedFields", write_managers(&ms));
     return 0;
 }
