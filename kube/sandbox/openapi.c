@@ -323,12 +323,36 @@ static bool takes_json(kr_str accept)
            kr_str_find(accept, KR_S("application/*")) >= 0;
 }
 
+static void put_protobuf(struct kr_buf *b, unsigned field, kr_str bytes)
+{
+    KR_ASSERT(bytes.n < 128); /* one byte of length */
+    kr_buf_chr(b, (char)(field << 3 | 2));
+    kr_buf_chr(b, (char)bytes.n);
+    kr_buf_str(b, bytes);
+}
+
+/* kubectl reads version 2 in protobuf alone, and only to see that it does not know a kind. So this is the
+ * head of the document: swagger (1), info (2) with title (1) and version (2). */
+static int swagger_head(struct sandbox_call *c)
+{
+    KR_AUTO(kr_buf) b = KR_BUF(128);
+
+    put_protobuf(&b, 1, KR_S("Kubernetes"));
+    put_protobuf(&b, 2, kr_str_c(kube_builtin_release()));
+    put_protobuf(&c->r->body, 1, KR_S("2.0"));
+    put_protobuf(&c->r->body, 2, kr_buf_view(&b));
+    c->r->content_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    return c->r->status = 200;
+}
+
 int sandbox__openapi(struct sandbox_call *c)
 {
     kr_str path = c->path, group;
 
     if (kr_str_is(path, "/openapi/v2"))
-        return takes_json(c->q->accept) ? swagger(c) : sandbox__answer_text(c, 406, "");
+        return kr_str_find(c->q->accept, KR_S("proto-openapi.spec.v2")) >= 0 ? swagger_head(c)
+               : takes_json(c->q->accept)                                    ? swagger(c)
+                                          : sandbox__answer_text(c, 406, "");
 
     if (kr_str_is(path, "/openapi/v3") || kr_str_is(path, "/openapi/v3/"))
         return index_page(c);

@@ -34,6 +34,21 @@ static void make_namespaces(struct sandbox *s)
             kr_with(&a, kr_map_sorted(NULL, 0), "metadata.name", kr_string(kr_str_c(names[i]))));
 }
 
+/* As the API server makes it for itself. */
+static void make_own_service(struct sandbox *s)
+{
+    static const char json[] =
+        "{\"metadata\":{\"name\":\"kubernetes\",\"namespace\":\"default\",\"labels\":"
+        "{\"component\":\"apiserver\",\"provider\":\"kubernetes\"}},\"spec\":{\"ports\":[{\"name\":"
+        "\"https\",\"port\":443,\"targetPort\":6443}]}}";
+    KR_AUTO(kr_arena) a = {0};
+    struct kr_err err = KR_ERR_NONE;
+    kr_val v;
+
+    KR_ASSERT(kr_json_parse(&a, kr_str_c(json), &v, &err) == 0);
+    sandbox__make(s, sandbox__type(s, KR_S(""), KR_S("services")), v);
+}
+
 struct sandbox *sandbox_new(struct kube_clock *clock, const struct sandbox_opts *opts)
 {
     struct sandbox *s = KR_ALLOC(struct sandbox);
@@ -48,6 +63,7 @@ struct sandbox *sandbox_new(struct kube_clock *clock, const struct sandbox_opts 
     s->work = KR_ALLOC(struct sandbox_work);
     sandbox__types_init(s);
     make_namespaces(s);
+    make_own_service(s);
     return s;
 }
 

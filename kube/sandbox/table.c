@@ -348,6 +348,131 @@ static kr_val event_object(struct sandbox_call *c, kr_val o)
                             KR_ARG(kr_at_str(o, "involvedObject.name"))));
 }
 
+static kr_val text_or(struct sandbox_call *c, kr_val v, const char *other)
+{
+    if (v.kind == KR_STRING)
+        return v;
+    return v.kind == KR_INT ? kr_string(kr_fmt(c->a, "%" PRId64, v.i)) : kr_string(kr_str_c(other));
+}
+
+static kr_val cron_zone(struct sandbox_call *c, kr_val o)
+{
+    return text_or(c, kr_at(o, "spec.timeZone"), "<none>");
+}
+
+static kr_val truth(kr_val v)
+{
+    return kr_string(kr_str_c(kr_is_true(v) ? "True" : "False"));
+}
+
+static kr_val cron_suspended(struct sandbox_call *c, kr_val o)
+{
+    return truth(kr_at(o, "spec.suspend"));
+}
+
+static kr_val cron_active(struct sandbox_call *c, kr_val o)
+{
+    return kr_int(kr_at(o, "status.active").n);
+}
+
+static kr_val cron_last(struct sandbox_call *c, kr_val o)
+{
+    kr_val t = kr_at(o, "status.lastScheduleTime");
+
+    return t.kind == KR_STRING ? since(c, t) : KR_V_STR("<none>");
+}
+
+static kr_val class_default(struct sandbox_call *c, kr_val o)
+{
+    return kr_bool(kr_is_true(kr_at(o, "globalDefault")));
+}
+
+static kr_val class_value(struct sandbox_call *c, kr_val o)
+{
+    return kr_int(int_at(o, "value"));
+}
+
+static kr_val pdb_min(struct sandbox_call *c, kr_val o)
+{
+    return text_or(c, kr_at(o, "spec.minAvailable"), "N/A");
+}
+
+static kr_val pdb_max(struct sandbox_call *c, kr_val o)
+{
+    return text_or(c, kr_at(o, "spec.maxUnavailable"), "N/A");
+}
+
+static kr_val pdb_allowed(struct sandbox_call *c, kr_val o)
+{
+    return kr_int(int_at(o, "status.disruptionsAllowed"));
+}
+
+static kr_val daemon_number(kr_val o, const char *name)
+{
+    return kr_int(int_at(kr_at(o, "status"), name));
+}
+
+static kr_val daemon_desired(struct sandbox_call *c, kr_val o)
+{
+    return daemon_number(o, "desiredNumberScheduled");
+}
+
+static kr_val daemon_current(struct sandbox_call *c, kr_val o)
+{
+    return daemon_number(o, "currentNumberScheduled");
+}
+
+static kr_val daemon_ready(struct sandbox_call *c, kr_val o)
+{
+    return daemon_number(o, "numberReady");
+}
+
+static kr_val daemon_updated(struct sandbox_call *c, kr_val o)
+{
+    return daemon_number(o, "updatedNumberScheduled");
+}
+
+static kr_val daemon_available(struct sandbox_call *c, kr_val o)
+{
+    return daemon_number(o, "numberAvailable");
+}
+
+/* "a=b,c=d" of a map, "<none>" of none. */
+static kr_val pairs(struct sandbox_call *c, kr_val map)
+{
+    KR_AUTO(kr_buf) b = KR_BUF(64 * 1024);
+
+    KR_MAP_EACH (p, map)
+        kr_buf_fmt(&b, "%s" KR_FMT "=" KR_FMT, b.n ? "," : "", KR_ARG(kr_text(p->key)),
+                   KR_ARG(kr_text(p->val)));
+    return b.n ? kr_string(kr_strdup(c->a, kr_buf_view(&b))) : KR_V_STR("<none>");
+}
+
+static kr_val daemon_nodes(struct sandbox_call *c, kr_val o)
+{
+    return pairs(c, kr_at(o, "spec.template.spec.nodeSelector"));
+}
+
+static kr_val policy_pods(struct sandbox_call *c, kr_val o)
+{
+    return pairs(c, kr_at(o, "spec.podSelector.matchLabels"));
+}
+
+static kr_val storage_mode(struct sandbox_call *c, kr_val o)
+{
+    return text_or(c, kr_at(o, "volumeBindingMode"), "<unset>");
+}
+
+static kr_val storage_reclaim(struct sandbox_call *c, kr_val o)
+{
+    return text_or(c, kr_at(o, "reclaimPolicy"), "Delete");
+}
+
+static kr_val storage_grows(struct sandbox_call *c, kr_val o)
+{
+    return kr_bool(kr_is_true(kr_at(o, "allowVolumeExpansion")));
+}
+
 /* clang-format off */
 static const struct column columns[] = {
     {"ConfigMap", "Data", "string", "", 0, NULL, data_count},
@@ -394,6 +519,37 @@ static const struct column columns[] = {
     {"Job", "Containers", "string", "", 1, NULL, containers},
     {"Job", "Images", "string", "", 1, NULL, images},
     {"Job", "Selector", "string", "", 1, NULL, selector},
+    {"CronJob", "Schedule", "string", "", 0, "spec.schedule", NULL},
+    {"CronJob", "Timezone", "string", "", 0, NULL, cron_zone},
+    {"CronJob", "Suspend", "boolean", "", 0, NULL, cron_suspended},
+    {"CronJob", "Active", "integer", "", 0, NULL, cron_active},
+    {"CronJob", "Last Schedule", "string", "", 0, NULL, cron_last},
+    {"CronJob", "Age", "string", "", 0, NULL, age},
+    {"DaemonSet", "Desired", "integer", "", 0, NULL, daemon_desired},
+    {"DaemonSet", "Current", "integer", "", 0, NULL, daemon_current},
+    {"DaemonSet", "Ready", "integer", "", 0, NULL, daemon_ready},
+    {"DaemonSet", "Up-to-date", "integer", "", 0, NULL, daemon_updated},
+    {"DaemonSet", "Available", "integer", "", 0, NULL, daemon_available},
+    {"DaemonSet", "Node Selector", "string", "", 0, NULL, daemon_nodes},
+    {"DaemonSet", "Age", "string", "", 0, NULL, age},
+    {"DaemonSet", "Containers", "string", "", 1, NULL, containers},
+    {"DaemonSet", "Images", "string", "", 1, NULL, images},
+    {"DaemonSet", "Selector", "string", "", 1, NULL, selector},
+    {"PodDisruptionBudget", "Min Available", "string", "", 0, NULL, pdb_min},
+    {"PodDisruptionBudget", "Max Unavailable", "string", "", 0, NULL, pdb_max},
+    {"PodDisruptionBudget", "Allowed Disruptions", "integer", "", 0, NULL, pdb_allowed},
+    {"PodDisruptionBudget", "Age", "string", "", 0, NULL, age},
+    {"PriorityClass", "Value", "integer", "", 0, NULL, class_value},
+    {"PriorityClass", "Global-Default", "boolean", "", 0, NULL, class_default},
+    {"PriorityClass", "Age", "string", "", 0, NULL, age},
+    {"PriorityClass", "PreemptionPolicy", "string", "", 0, "preemptionPolicy", NULL},
+    {"NetworkPolicy", "Pod-Selector", "string", "", 0, NULL, policy_pods},
+    {"NetworkPolicy", "Age", "string", "", 0, NULL, age},
+    {"StorageClass", "Provisioner", "string", "", 0, "provisioner", NULL},
+    {"StorageClass", "ReclaimPolicy", "string", "", 0, NULL, storage_reclaim},
+    {"StorageClass", "VolumeBindingMode", "string", "", 0, NULL, storage_mode},
+    {"StorageClass", "AllowVolumeExpansion", "string", "", 0, NULL, storage_grows},
+    {"StorageClass", "Age", "string", "", 0, NULL, age},
     {"CustomResourceDefinition", "Created At", "date", "", 0, NULL, crd_created},
     {"Role", "Created At", "date", "", 0, NULL, crd_created},
     {"ClusterRole", "Created At", "date", "", 0, NULL, crd_created},
