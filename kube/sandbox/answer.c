@@ -39,7 +39,7 @@ __attribute__((format(printf, 7, 0))) static int fail_v(struct sandbox_call *c, 
     kr_mapb_put(&b, KR_S("message"), kr_string(kr_strdup(c->a, kr_str_c(text))));
     if (reason[0])
         kr_mapb_put(&b, KR_S("reason"), kr_string(kr_str_c(reason)));
-    if (details.n)
+    if (details.n || strcmp(reason, "NotFound") == 0)
         kr_mapb_put(&b, KR_S("details"), kr_mapb_done(&details));
     kr_mapb_put(&b, KR_S("code"), kr_int(code));
     return sandbox__answer(c, code, kr_mapb_done(&b));
@@ -147,7 +147,8 @@ int sandbox__invalid_of(struct sandbox_call *c, kr_str group, kr_str kind, kr_st
         v = kr_with(c->a, v, "details.name", kr_string(name));
     if (group.n)
         v = kr_with(c->a, v, "details.group", kr_string(group));
-    v = kr_with(c->a, v, "details.kind", kr_string(kind));
+    if (kind.n)
+        v = kr_with(c->a, v, "details.kind", kr_string(kind));
     v = kr_with(c->a, v, "details.causes", causes);
     v = kr_with(c->a, v, "code", kr_int(422));
     return sandbox__answer(c, 422, v);

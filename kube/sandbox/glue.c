@@ -220,19 +220,14 @@ static void on_unknown(void *arg, kr_str path)
         sandbox__warn(u->c, kr_fmt(u->c->a, "unknown field \"" KR_FMT "\"", KR_ARG(path)));
 }
 
-static int refuse_unknown(struct unknown *u)
+static int refuse_unknown(struct unknown *u, kr_val v)
 {
     struct sandbox_call *c = u->c;
-    const char *what = "strict decoding error: ";
+    kr_str why = kr_fmt(c->a, "strict decoding error: " KR_FMT, KR_ARG(kr_buf_view(&u->list)));
 
-    if (!c->t.type->builtin && strcmp(c->q->method, "PATCH") == 0)
-        return sandbox__fail(c, 400, "BadRequest", "%s" KR_FMT, what,
-                             KR_ARG(kr_buf_view(&u->list)));
-    return sandbox__fail(c, 400, "BadRequest",
-                         KR_FMT " in version \"" KR_FMT "\" cannot be handled as a " KR_FMT
-                                ": %s" KR_FMT,
-                         KR_ARG(c->t.type->kind), KR_ARG(c->t.version->name),
-                         KR_ARG(c->t.type->kind), what, KR_ARG(kr_buf_view(&u->list)));
+    if (!c->t.type->builtin && kr_str_starts(c->q->content_type, KR_S("application/apply-patch")))
+        return sandbox__fail(c, 400, "BadRequest", KR_FMT, KR_ARG(why));
+    return sandbox__undecodable(c, v, why);
 }
 
 int sandbox__decoded(struct sandbox_call *c, kr_val *next, bool apply)
@@ -253,7 +248,7 @@ int sandbox__decoded(struct sandbox_call *c, kr_val *next, bool apply)
                     sandbox_go_value(c->a, cel_schema_object_meta(), kr_get(v, KR_S("metadata")),
                                      on_unknown, &u));
     if (u.n && u.strict)
-        return refuse_unknown(&u);
+        return refuse_unknown(&u, *next);
     *next = v;
     return 0;
 }

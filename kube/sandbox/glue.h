@@ -19,6 +19,10 @@ int sandbox__applied(struct sandbox_call *c, kr_val old, kr_val applied, kr_val 
 kr_val sandbox__managed(struct sandbox_call *c, kr_val old, kr_val next);
 /* Equal but for their times? */
 bool sandbox__same_managed(kr_val x, kr_val y);
+/* Is every value of v of the type of its Go field? decode.c */
+int sandbox__typed(struct sandbox_call *c, kr_val v);
+/* The refusal of an object that cannot be decoded, or of a patch that made such a one. decode.c */
+int sandbox__undecodable(struct sandbox_call *c, kr_val v, kr_str why);
 /* Unknown fields dropped (warned of or refused, as fieldValidation says), defaults by schema. */
 int sandbox__decoded(struct sandbox_call *c, kr_val *next, bool apply);
 /* The same, and validation. */

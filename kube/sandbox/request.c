@@ -228,8 +228,34 @@ static int not_allowed(struct sandbox_call *c)
                          "the server does not allow this method on the requested resource");
 }
 
+/* Is the path below a group version of built-in types? Those have a handler that answers in Statuses. */
+static bool of_builtin_group(struct sandbox_call *c)
+{
+    kr_str rest = c->path, group = KR_S(""), version;
+    bool core = kr_str_starts(rest, KR_S("/api/"));
+
+    rest = kr_str_sub(rest, core ? strlen("/api/") : strlen("/apis/"), rest.n);
+    if (!core)
+        group = kr_str_cut(&rest, '/');
+    version = kr_str_cut(&rest, '/');
+    kr_map_each (e, &c->s->types) {
+        const struct sandbox_type *t = e->val;
+        const struct sandbox_version *v =
+            t->builtin && kr_str_eq(t->group, group) ? sandbox__type_version(t, version) : NULL;
+
+        if (v && v->served)
+            return true;
+    }
+    return false;
+}
+
 static int not_served(struct sandbox_call *c)
 {
+    if (c->t.type && !c->t.type->builtin)
+        return sandbox__not_found(c);
+    if (!c->t.type && !of_builtin_group(c))
+        return sandbox__answer_text(c, 404, "404 page not found\n");
+    c->t.type = NULL; /* nothing of it is said */
     return sandbox__fail(c, 404, "NotFound", "the server could not find the requested resource");
 }
 

@@ -147,7 +147,7 @@ static int check_kind(struct sandbox_call *c, kr_val v)
     if (kr_str_is(c->t.sub, "scale"))
         return 0;
     if (kr_str_eq(api, has_api) && kr_str_eq(kind, has_kind))
-        return 0;
+        return applies(c) ? 0 : sandbox__typed(c, v);
     if (applies(c))
         return sandbox__fail(
             c, 400, "BadRequest", "invalid object type: %s" KR_FMT ", Kind=" KR_FMT,
