@@ -47,7 +47,7 @@ static kr_val own_labels(struct inst_step *s)
     kr_mapb_put(&m, KR_S(GRAPH_LABEL_OWNED), KR_V_STR("true"));
     kr_mapb_put(&m, KR_S(GRAPH_LABEL_VERSION),
                 kr_string(graph_version_label(s->a, s->env->version)));
-    kr_mapb_put(&m, KR_S(GRAPH_LABEL_INSTANCE_ID), kr_string(inst->parent->uid));
+    kr_mapb_put(&m, KR_S(GRAPH_LABEL_INSTANCE_ID), kr_string(kr_rec_uid(inst->parent)));
     kr_mapb_put(&m, KR_S(GRAPH_LABEL_INSTANCE_NAME),
                 kr_string(graph_label_value(s->a, inst->ref.name)));
     if (inst->ref.namespace.n)
@@ -387,12 +387,12 @@ int graph__inventory_hash(struct kr_arena *a, kr_str id, kr_str kinds, kr_str na
 
 static kr_val note(const struct graph_inst *inst, const char *key)
 {
-    return kr_get(kr_at(inst->parent->root, "metadata.annotations"), kr_str_c(key));
+    return kr_get(kr_at(kr_rec_root(inst->parent), "metadata.annotations"), kr_str_c(key));
 }
 
 static kr_val label(const struct graph_inst *inst, const char *key)
 {
-    return kr_get(kr_at(inst->parent->root, "metadata.labels"), kr_str_c(key));
+    return kr_get(kr_at(kr_rec_root(inst->parent), "metadata.labels"), kr_str_c(key));
 }
 
 static bool has_inventory(const struct graph_inst *inst)
@@ -406,7 +406,7 @@ static bool has_inventory(const struct graph_inst *inst)
 
 bool inst__has_finalizer(const struct graph_inst *inst)
 {
-    KR_LIST_EACH (f, kr_at(inst->parent->root, "metadata.finalizers")) {
+    KR_LIST_EACH (f, kr_at(kr_rec_root(inst->parent), "metadata.finalizers")) {
         if (kr_is_str(*f, KR_S(GRAPH_FINALIZER)))
             return true;
     }
@@ -624,15 +624,16 @@ static bool is_in_place(const struct graph_inst *inst, kr_val body)
     if (!inst__has_finalizer(inst))
         return false;
     KR_MAP_EACH (p, kr_at(body, "metadata.labels")) {
-        kr_val live = kr_get(kr_at(inst->parent->root, "metadata.labels"), kr_text(p->key));
+        kr_val live = kr_get(kr_at(kr_rec_root(inst->parent), "metadata.labels"), kr_text(p->key));
 
         if (!kr_equal(live, p->val) &&
             !(kr_is_str(p->key, KR_S(GRAPH_LABEL_VERSION)) && live.kind == KR_STRING))
             return false;
     }
     KR_MAP_EACH (p, kr_at(body, "metadata.annotations")) {
-        if (!kr_equal(kr_get(kr_at(inst->parent->root, "metadata.annotations"), kr_text(p->key)),
-                      p->val))
+        if (!kr_equal(
+                kr_get(kr_at(kr_rec_root(inst->parent), "metadata.annotations"), kr_text(p->key)),
+                p->val))
             return false;
     }
     return true;
@@ -649,8 +650,9 @@ static uint64_t meta_digest(struct inst_step *s)
         bool meta =
             needs[i].n == 3 || (needs[i].n == 2 && kr_str_is(needs[i].names[1], "finalizers"));
 
-        kr_listb_add(&list, meta ? kr_at_path(s->inst->parent->root, needs[i].names, needs[i].n)
-                                 : KR_V_NONE);
+        kr_listb_add(&list,
+                     meta ? kr_at_path(kr_rec_root(s->inst->parent), needs[i].names, needs[i].n)
+                          : KR_V_NONE);
     }
     return kr_digest(kr_listb_done(&list));
 }
@@ -671,7 +673,7 @@ static void send_parent(struct inst_step *s, struct inst_write *w, const char *m
     action->gvk = s->inst->gvk;
     action->manager = manager;
     /* An apply creates what is not there: with the uid it cannot bring a deleted instance back. */
-    action->body = kr_with(s->a, body, "metadata.uid", kr_string(s->inst->parent->uid));
+    action->body = kr_with(s->a, body, "metadata.uid", kr_string(kr_rec_uid(s->inst->parent)));
 }
 
 /* Is what is there what the server made of what we sent? */

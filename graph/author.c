@@ -211,7 +211,7 @@ static uint64_t inputs_of(struct inst_step *s, kr_val own)
 
 bool inst__author_has(const struct graph_inst *inst)
 {
-    kr_val wire = kr_at(inst->parent->root, "status.conditions");
+    kr_val wire = kr_at(kr_rec_root(inst->parent), "status.conditions");
 
     if (inst->rev)
         return inst->rev->author_conditions;
@@ -224,7 +224,8 @@ kr_val inst__author_conditions(struct inst_step *s, const struct graph_conds *ow
     struct graph_inst *inst = s->inst;
     struct inst_author *author = &inst->author;
     const struct graph_rev_impl *impl = inst->rev->impl;
-    kr_val wire = kr_at(inst->parent->root, "status.conditions"), own_list = plain(s, own), out;
+    kr_val wire = kr_at(kr_rec_root(inst->parent), "status.conditions"), own_list = plain(s, own),
+           out;
     uint64_t in = inputs_of(s, own_list);
     struct made made = {0};
     const kr_val *slots;
@@ -246,7 +247,7 @@ kr_val inst__author_conditions(struct inst_step *s, const struct graph_conds *ow
 
 kr_val inst__author_overlay(struct inst_step *s, const struct graph_cond *own)
 {
-    kr_val wire = kr_at(s->inst->parent->root, "status.conditions");
+    kr_val wire = kr_at(kr_rec_root(s->inst->parent), "status.conditions");
     const struct cel_condition c = {
         .type = own->type, .status = own->status, .reason = own->reason, .message = own->message};
     kr_val now = value_of(s, wire, &c);

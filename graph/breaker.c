@@ -250,7 +250,7 @@ kr_str inst__fight_text(struct inst_step *s, uint32_t at)
     char time[KR_TIME_TEXT_MAX];
     uint32_t rank;
     const struct inst_item *item = item_of(s->inst, f->ref, &rank);
-    kr_ref ref = item && item->seen ? item->seen->ref : (kr_ref){.name = KR_S("its object")};
+    kr_ref ref = item && item->seen ? kr_rec_ref(item->seen) : (kr_ref){.name = KR_S("its object")};
     size_t n = kr_time_text(f->next_wall_s, 0, time);
     kr_str often = KR_S("once a minute");
 

@@ -128,7 +128,7 @@ static void read_inputs(struct expansion *x)
         all += n;
     }
     x->reads = kr_new_n(x->s->a, struct cel_read, all);
-    x->shared = mix(inst__str_digest(x->s->inst->parent->uid), x->n);
+    x->shared = mix(inst__str_digest(kr_rec_uid(x->s->inst->parent)), x->n);
     for (uint32_t i = 0; i < spec->sites_n; i++) {
         const struct cel_read *reads = cel_prog_reads(spec->sites[i].prog, &n);
 
@@ -474,7 +474,7 @@ static int check_items(struct inst_step *s, uint32_t rank, struct kr_err *err)
 
         if (item->checked == INST_CHECKED_YES)
             continue;
-        rc = inst__eval_ready_each(s, rank, item->seen->root, i, err);
+        rc = inst__eval_ready_each(s, rank, kr_rec_root(item->seen), i, err);
         item->checked = rc == 0 ? INST_CHECKED_YES : INST_CHECKED_NO;
         if (rc != 0)
             return rc;
@@ -490,7 +490,7 @@ static int check_found(struct inst_step *s, uint32_t rank, struct kr_err *err)
     int rc = inst__eval_ready_list(s, rank, err);
 
     for (uint32_t i = 0; i < found->n && rc == 0; i++)
-        rc = inst__eval_ready_each(s, rank, found->recs[i]->root, i, err);
+        rc = inst__eval_ready_each(s, rank, kr_rec_root(found->recs[i]), i, err);
     return rc;
 }
 

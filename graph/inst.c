@@ -97,10 +97,10 @@ static kr_val list_of(const struct inst_node *node, bool external, struct kr_are
     struct kr_listb list = KR_LISTB(a);
 
     for (uint32_t i = 0; external && i < node->found.n; i++)
-        kr_listb_add(&list, node->found.recs[i]->root);
+        kr_listb_add(&list, kr_rec_root(node->found.recs[i]));
     for (uint32_t k = 0; k < node->items_n; k++) {
         if (node->items[k].seen)
-            kr_listb_add(&list, node->items[k].seen->root);
+            kr_listb_add(&list, kr_rec_root(node->items[k].seen));
     }
     return kr_listb_done(&list);
 }
@@ -114,7 +114,7 @@ kr_val inst__value(const struct graph_inst *inst, uint32_t rank, struct kr_arena
         return KR_V_NONE;
     if (kind == GRAPH_COLLECTION || kind == GRAPH_EXTERNAL_COLLECTION)
         return list_of(node, kind == GRAPH_EXTERNAL_COLLECTION, a);
-    return node->items[0].seen->root;
+    return kr_rec_root(node->items[0].seen);
 }
 
 bool inst__unanswered(const struct graph_inst *inst, uint32_t rank)
@@ -266,7 +266,7 @@ kr_ref graph_inst_ref(const struct graph_inst *inst)
 
 kr_str graph_inst_uid(const struct graph_inst *inst)
 {
-    return inst->parent ? inst->parent->uid : KR_S("");
+    return inst->parent ? kr_rec_uid(inst->parent) : KR_S("");
 }
 
 const char *graph_inst_state(const struct graph_inst *inst)

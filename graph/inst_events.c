@@ -103,7 +103,7 @@ void inst__appeared(struct graph_inst *inst, uint32_t rank)
 static bool same_path(const struct kr_rec *old, const struct kr_rec *now,
                       const struct graph_read *read)
 {
-    kr_val x = old->root, y = now->root;
+    kr_val x = kr_rec_root(old), y = kr_rec_root(now);
 
     for (uint32_t i = 0; i < read->n && x.kind == KR_MAP && y.kind == KR_MAP; i++) {
         x = kr_get(x, read->names[i]);
@@ -117,14 +117,14 @@ static bool same_schema(const struct kr_rec *old, const struct kr_rec *now)
 {
     uint32_t old_n = 0, now_n = 0;
 
-    KR_MAP_EACH (p, old->root) {
+    KR_MAP_EACH (p, kr_rec_root(old)) {
         old_n += !kr_is_str(p->key, KR_S("status"));
     }
-    KR_MAP_EACH (p, now->root) {
+    KR_MAP_EACH (p, kr_rec_root(now)) {
         if (kr_is_str(p->key, KR_S("status")))
             continue;
         now_n++;
-        if (!kr_equal(kr_get(old->root, kr_text(p->key)), p->val))
+        if (!kr_equal(kr_get(kr_rec_root(old), kr_text(p->key)), p->val))
             return false;
     }
     return old_n == now_n;
@@ -239,7 +239,7 @@ void inst__set_parent(struct graph_inst *inst, struct kr_rec *rec, const struct 
         inst->existed = true;
     if (!old || !rec) {
         inst__dirty_all(inst);
-    } else if (!kr_str_eq(old->uid, rec->uid)) {
+    } else if (!kr_str_eq(kr_rec_uid(old), kr_rec_uid(rec))) {
         reborn(inst);
     } else {
         if (own == INST_OUR_APPLY && !same_need(old, rec, NEED_GENERATION))
@@ -256,16 +256,17 @@ void graph_inst_parent(struct graph_inst *inst, struct kr_rec *rec, const struct
 {
     enum inst_own own = INST_FOREIGN;
 
-    if (rec && inst->parent && !kr_str_eq(rec->version, inst->parent->version)) {
+    if (rec && inst->parent && !kr_str_eq(kr_rec_version(rec), kr_rec_version(inst->parent))) {
         if (inst->status.token) {
             own = INST_OUR_STATUS; /* until the response says otherwise */
             inst->unsettled_own = true;
-        } else if (inst->own_version && inst->own_version == inst__str_digest(rec->version)) {
+        } else if (inst->own_version &&
+                   inst->own_version == inst__str_digest(kr_rec_version(rec))) {
             own = INST_OUR_STATUS;
         } else if (inst->labeller.token || inst->applyset.token) {
             own = INST_OUR_APPLY; /* a second one cannot be ours too */
             inst->unsettled_own |= inst->apply_version != 0;
-            inst->apply_version = inst__str_digest(rec->version);
+            inst->apply_version = inst__str_digest(kr_rec_version(rec));
         }
     }
     inst__set_parent(inst, rec, changed, own);
@@ -303,7 +304,7 @@ bool inst__item_seen(struct graph_inst *inst, uint32_t rank, struct inst_item *i
 
     item->seen = kr_rec_hold(rec);
     item->deleting = false;
-    if (!old != !rec || (old && !kr_str_eq(old->uid, rec->uid))) {
+    if (!old != !rec || (old && !kr_str_eq(kr_rec_uid(old), kr_rec_uid(rec)))) {
         inst__appeared(inst, rank);
         item->fought |= old && !by_us;
         item->checked = INST_UNCHECKED;
@@ -355,13 +356,13 @@ void graph_inst_child(struct graph_inst *inst, struct kr_rec *old, struct kr_rec
 
     if (!rec)
         return;
-    ref = inst__ref_digest(rec->ref);
+    ref = inst__ref_digest(kr_rec_ref(rec));
     item = inst__item_find(inst, ref, &rank);
     if (!item) {
         stray_seen(inst, ref, now);
         return;
     }
-    if (!now && item->seen && old && !kr_str_eq(item->seen->uid, old->uid))
+    if (!now && item->seen && old && !kr_str_eq(kr_rec_uid(item->seen), kr_rec_uid(old)))
         return; /* an older object of that name: the response to our apply was faster */
     if (!now && item->token && old && old->version_u > item->gone_u)
         item->gone_u = old->version_u;
@@ -379,7 +380,7 @@ void graph_inst_external(struct graph_inst *inst, uint32_t rank, struct kr_rec *
     if (inst__node(inst, rank)->kind != GRAPH_EXTERNAL)
         return;
     node = &inst->nodes[rank];
-    if (!node->watched || (rec && node->one.ref != inst__ref_digest(rec->ref)))
+    if (!node->watched || (rec && node->one.ref != inst__ref_digest(kr_rec_ref(rec))))
         return; /* of a reference that is no longer wanted, or of a former revision */
     inst__root_external(inst);
     if (!node->answered) {
@@ -413,12 +414,12 @@ static uint32_t found_at(const struct inst_found *found, kr_ref ref, bool *there
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;
 
-        if (key_cmp(found->recs[mid]->ref, ref) < 0)
+        if (key_cmp(kr_rec_ref(found->recs[mid]), ref) < 0)
             low = mid + 1;
         else
             high = mid;
     }
-    *there = low < found->n && key_cmp(found->recs[low]->ref, ref) == 0;
+    *there = low < found->n && key_cmp(kr_rec_ref(found->recs[low]), ref) == 0;
     return low;
 }
 
@@ -458,7 +459,7 @@ static void found_seen(struct graph_inst *inst, uint32_t rank, kr_ref ref, struc
     } else {
         old = found->recs[at];
         found->recs[at] = kr_rec_hold(rec);
-        if (!kr_str_eq(old->uid, rec->uid))
+        if (!kr_str_eq(kr_rec_uid(old), kr_rec_uid(rec)))
             inst__appeared(inst, rank);
         else if (inst->nodes[rank].state == INST_RESOLVED)
             mark_leaves(inst, rank, old, rec, changed, NULL);
@@ -485,11 +486,11 @@ static void found_keep(struct graph_inst *inst, uint32_t rank, struct kr_rec *co
     bool there;
 
     for (uint32_t i = 0; i < n && found->n; i++)
-        found_put(&listed, found_at(&listed, recs[i]->ref, &there), recs[i]);
+        found_put(&listed, found_at(&listed, kr_rec_ref(recs[i]), &there), recs[i]);
     for (uint32_t i = found->n; i-- > 0;) {
-        found_at(&listed, found->recs[i]->ref, &there);
+        found_at(&listed, kr_rec_ref(found->recs[i]), &there);
         if (!there)
-            found_seen(inst, rank, found->recs[i]->ref, NULL, NULL);
+            found_seen(inst, rank, kr_rec_ref(found->recs[i]), NULL, NULL);
     }
     inst__found_clear(&listed);
 }
@@ -504,7 +505,7 @@ void graph_inst_external_list(struct graph_inst *inst, uint32_t rank, struct kr_
     inst__root_external(inst);
     found_keep(inst, rank, recs, n);
     for (uint32_t i = 0; i < n; i++)
-        found_seen(inst, rank, recs[i]->ref, recs[i], NULL);
+        found_seen(inst, rank, kr_rec_ref(recs[i]), recs[i], NULL);
     if (node->answered)
         return;
     node->answered = true;
@@ -519,7 +520,7 @@ void graph_inst_external_item(struct graph_inst *inst, uint32_t rank, struct kr_
     if (!node || !node->answered || (!old && !now))
         return;
     inst__root_external(inst);
-    found_seen(inst, rank, now ? now->ref : old->ref, now, changed);
+    found_seen(inst, rank, now ? kr_rec_ref(now) : kr_rec_ref(old), now, changed);
 }
 
 void graph_inst_known(struct graph_inst *inst, uint32_t rank, bool known, kr_str why)

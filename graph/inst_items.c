@@ -17,7 +17,7 @@
  * applied by us. */
 bool inst__stray_ours(const struct kr_rec *rec)
 {
-    return rec->node_id.n && (rec->owned || rec->order > 0);
+    return kr_rec_node_id(rec).n && (rec->owned || rec->order > 0);
 }
 
 static struct inst_stray *stray_find(struct graph_inst *inst, uint64_t ref)
@@ -32,7 +32,7 @@ static struct inst_stray *stray_find(struct graph_inst *inst, uint64_t ref)
 /* The number of strays is that of the objects in the stores. */
 struct inst_stray *inst__stray_add(struct graph_inst *inst, struct kr_rec *rec)
 {
-    uint64_t ref = inst__ref_digest(rec->ref);
+    uint64_t ref = inst__ref_digest(kr_rec_ref(rec));
     struct inst_stray *stray = stray_find(inst, ref);
 
     if (!stray) {
@@ -42,7 +42,7 @@ struct inst_stray *inst__stray_add(struct graph_inst *inst, struct kr_rec *rec)
         }
         stray = &inst->strays[inst->strays_n++];
         *stray = (struct inst_stray){.ref = ref};
-    } else if (!kr_str_eq(stray->rec->uid, rec->uid)) { /* made anew */
+    } else if (!kr_str_eq(kr_rec_uid(stray->rec), kr_rec_uid(rec))) { /* made anew */
         stray->sent = false;
         stray->retry = (struct inst_retry){0};
     }

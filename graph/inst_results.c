@@ -52,7 +52,7 @@ static bool write_result(struct inst_write *w, const struct graph_result *res, u
 static void conflict(struct graph_inst *inst, struct inst_write *w, uint64_t now_ms)
 {
     w->retry = (struct inst_retry){0};
-    if (!inst->parent || w->sent != inst__str_digest(inst->parent->version))
+    if (!inst->parent || w->sent != inst__str_digest(kr_rec_version(inst->parent)))
         return;
     inst->conflicted = true;
     inst__retry_fail(&w->retry, true, now_ms);
@@ -63,9 +63,9 @@ static void status_result(struct graph_inst *inst, const struct graph_result *re
     bool ok = write_result(&inst->status, res, now_ms);
 
     if (ok && res->rec) {
-        inst->own_version = inst__str_digest(res->rec->version);
-        inst->status_wire = kr_digest(kr_at(res->rec->root, "status"));
-        if (inst->parent && kr_str_eq(inst->parent->version, res->rec->version))
+        inst->own_version = inst__str_digest(kr_rec_version(res->rec));
+        inst->status_wire = kr_digest(kr_at(kr_rec_root(res->rec), "status"));
+        if (inst->parent && kr_str_eq(kr_rec_version(inst->parent), kr_rec_version(res->rec)))
             inst->unsettled_own = false; /* the watch was faster; it was ours */
     }
     inst__settle_own(inst);
@@ -116,8 +116,9 @@ static void apply_failed(struct graph_inst *inst, uint32_t rank, struct inst_ite
 static void apply_answered(struct graph_inst *inst, uint32_t rank, struct inst_item *item,
                            struct kr_rec *rec)
 {
-    if (item->ref != inst__ref_digest(rec->ref)) { /* the wish has moved on to another object */
-        if (!inst__item_find(inst, inst__ref_digest(rec->ref), &rank))
+    if (item->ref !=
+        inst__ref_digest(kr_rec_ref(rec))) { /* the wish has moved on to another object */
+        if (!inst__item_find(inst, inst__ref_digest(kr_rec_ref(rec)), &rank))
             inst__stray_add(inst, rec);
         return;
     }
@@ -220,7 +221,7 @@ static bool limbo_result(struct graph_inst *inst, const struct graph_result *res
     if (res->outcome == GRAPH_O_RETRY && now_ms + GRAPH_UNSURE_MS > inst->unsure_until_ms)
         inst->unsure_until_ms = now_ms + GRAPH_UNSURE_MS;
     if (res->outcome == GRAPH_O_OK && res->rec &&
-        !inst__item_find(inst, inst__ref_digest(res->rec->ref), &rank))
+        !inst__item_find(inst, inst__ref_digest(kr_rec_ref(res->rec)), &rank))
         inst__stray_add(inst, res->rec);
     return true;
 }
@@ -283,7 +284,7 @@ void graph_inst_result(struct graph_inst *inst, const struct graph_result *res, 
         result_parent_record(inst, res, INST_OUR_APPLY);
     }
     if (inst->apply_version &&
-        (!res->rec || inst->apply_version != inst__str_digest(res->rec->version)))
+        (!res->rec || inst->apply_version != inst__str_digest(kr_rec_version(res->rec))))
         inst->unsettled_own = true; /* it was not ours */
     inst->apply_version = 0;
     inst__settle_own(inst);

@@ -105,7 +105,7 @@ bool graph_roll_eq(const struct graph_roll *x, const struct graph_roll *y)
 void inst__roll_begin(struct inst_step *s)
 {
     s->roll = s->env->roll;
-    graph_roll_read(kr_at(s->inst->parent->root, "metadata.annotations"), &s->roll);
+    graph_roll_read(kr_at(kr_rec_root(s->inst->parent), "metadata.annotations"), &s->roll);
     s->inst->roll.waits = false;
     s->inst->roll.asked = s->roll.asked;
 }
@@ -229,14 +229,14 @@ static bool object_done(const struct graph_node *node, const struct kr_rec *rec)
 {
     if (!graph__is_workload(node->gvk))
         return true;
-    if (number(rec->root, "status.observedGeneration", 0) < rec->generation)
+    if (number(kr_rec_root(rec), "status.observedGeneration", 0) < rec->generation)
         return false;
     if (node->spec->ready_n)
         return true;
     if (kr_str_is(node->gvk.kind, "Deployment"))
-        return deployment_done(rec->root);
-    return kr_str_is(node->gvk.kind, "StatefulSet") ? stateful_set_done(rec->root)
-                                                    : daemon_set_done(rec->root);
+        return deployment_done(kr_rec_root(rec));
+    return kr_str_is(node->gvk.kind, "StatefulSet") ? stateful_set_done(kr_rec_root(rec))
+                                                    : daemon_set_done(kr_rec_root(rec));
 }
 
 /* Of a node that waits for an input no item knows its objects yet, but their labels tell. What
@@ -248,7 +248,7 @@ static bool is_unfinished_stray(const struct inst_step *s, uint32_t rank)
     for (uint32_t i = 0; i < s->inst->strays_n; i++) {
         const struct kr_rec *rec = s->inst->strays[i].rec;
 
-        if (graph_rev_rank_of_label(s->inst->rev, rec->node_id) == (int32_t)rank &&
+        if (graph_rev_rank_of_label(s->inst->rev, kr_rec_node_id(rec)) == (int32_t)rank &&
             (node->spec->ready_n || !object_done(node, rec)))
             return true;
     }

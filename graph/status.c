@@ -136,11 +136,12 @@ static void sum_deleting(struct inst_step *s, struct summary *sum, uint32_t rank
                          const struct inst_item *item)
 {
     if (item->seen && (item->seen->terminating || item->deleting) && sum->deleting.n == 0)
-        sum->deleting = kr_fmt(
-            s->a,
-            "resource \"" KR_FMT "\" for node \"" KR_FMT "\" is currently being deleted; "
-            "waiting for deletion to complete before continuing reconciliation",
-            KR_ARG(object_text(s->a, item->seen->ref)), KR_ARG(s->inst->rev->nodes[rank].id));
+        sum->deleting =
+            kr_fmt(s->a,
+                   "resource \"" KR_FMT "\" for node \"" KR_FMT "\" is currently being deleted; "
+                   "waiting for deletion to complete before continuing reconciliation",
+                   KR_ARG(object_text(s->a, kr_rec_ref(item->seen))),
+                   KR_ARG(s->inst->rev->nodes[rank].id));
 }
 
 /* What the items say together: the first error in their order, as kro does. */
@@ -257,8 +258,8 @@ static kr_str prune_error(struct inst_step *s)
         const struct inst_stray *stray = &s->inst->strays[i];
 
         if (stray->error)
-            return kr_fmt(s->a, "delete " KR_FMT ": %s", KR_ARG(object_text(s->a, stray->rec->ref)),
-                          stray->error);
+            return kr_fmt(s->a, "delete " KR_FMT ": %s",
+                          KR_ARG(object_text(s->a, kr_rec_ref(stray->rec))), stray->error);
     }
     return KR_S("");
 }
@@ -303,7 +304,7 @@ static void load(struct inst_step *s, struct graph_conds *c)
 {
     uint32_t kept = 0;
 
-    kr_val object = s->inst->parent->root;
+    kr_val object = kr_rec_root(s->inst->parent);
 
     if (inst__author_has(s->inst)) /* what the wire has is the author's, whatever its type */
         object = kr_with_key(s->a, object, KR_S("status"), KR_V_NONE);
@@ -391,8 +392,9 @@ static kr_val body_of(struct inst_step *s, kr_val status)
     kr_mapb_put(&meta, KR_S("name"), kr_string(inst->ref.name));
     if (inst->ref.namespace.n)
         kr_mapb_put(&meta, KR_S("namespace"), kr_string(inst->ref.namespace));
-    kr_mapb_put(&meta, KR_S("uid"), kr_string(kr_strdup(s->a, inst->parent->uid)));
-    kr_mapb_put(&meta, KR_S("resourceVersion"), kr_string(kr_strdup(s->a, inst->parent->version)));
+    kr_mapb_put(&meta, KR_S("uid"), kr_string(kr_strdup(s->a, kr_rec_uid(inst->parent))));
+    kr_mapb_put(&meta, KR_S("resourceVersion"),
+                kr_string(kr_strdup(s->a, kr_rec_version(inst->parent))));
     kr_mapb_put(&body, KR_S("apiVersion"),
                 kr_string(kr_api_version_text(s->a, inst->gvk.group, inst->gvk.version)));
     kr_mapb_put(&body, KR_S("kind"), kr_string(inst->gvk.kind));
@@ -407,7 +409,7 @@ static void send(struct inst_step *s, kr_val status, uint64_t digest)
     struct graph_action *action = graph_plan_add(s->plan, GRAPH_A_STATUS);
 
     inst->status.token = inst__token(inst);
-    inst->status.sent = inst__str_digest(inst->parent->version);
+    inst->status.sent = inst__str_digest(kr_rec_version(inst->parent));
     inst->status_value = digest;
     inst->status_wire = 0;
     inst->status_last_ms = s->env->now_ms;
@@ -469,7 +471,7 @@ static uint64_t due_time(struct inst_step *s, enum urgency urgency)
 static void publish(struct inst_step *s, kr_val status, enum urgency urgency)
 {
     struct graph_inst *inst = s->inst;
-    kr_val wire = kr_at(inst->parent->root, "status");
+    kr_val wire = kr_at(kr_rec_root(inst->parent), "status");
     uint64_t digest = kr_digest(status), due;
 
     if (kr_equal(status, wire) || (inst->status_wire && inst->status_value == digest &&
@@ -494,8 +496,8 @@ static void publish(struct inst_step *s, kr_val status, enum urgency urgency)
 bool inst__suspended(const struct graph_inst *inst)
 {
     static const char *const words[] = {"suspended", "disabled"};
-    kr_str v = kr_text(
-        kr_get(kr_at(inst->parent->root, "metadata.annotations"), KR_S(GRAPH_ANNO_RECONCILE)));
+    kr_str v = kr_text(kr_get(kr_at(kr_rec_root(inst->parent), "metadata.annotations"),
+                              KR_S(GRAPH_ANNO_RECONCILE)));
 
     for (uint32_t w = 0; w < KR_N(words); w++) {
         size_t i = 0;
@@ -595,7 +597,7 @@ static enum urgency urgency_of(struct inst_step *s, const struct summary *sum)
         return AT_ONCE;
     if (!flying)
         return RATED;
-    if (kr_is_str(kr_at(inst->parent->root, "status.state"), KR_S("IN_PROGRESS")))
+    if (kr_is_str(kr_at(kr_rec_root(inst->parent), "status.state"), KR_S("IN_PROGRESS")))
         return WITH_ANSWER;
     return only_ours(inst, sum) ? AFTER_LONG : AFTER_A_WHILE;
 }
@@ -622,8 +624,8 @@ void inst__status(struct inst_step *s)
     held = inst__roll_text(s);
     if (held.n)
         texts_add(&sum.slowed, held);
-    user = inst__eval_status(s, kr_at(inst->parent->root, "status"), sum.broken.n || sum.deleting.n,
-                             &error);
+    user = inst__eval_status(s, kr_at(kr_rec_root(inst->parent), "status"),
+                             sum.broken.n || sum.deleting.n, &error);
     load(s, &c);
     inst->phase = INST_ACTIVE; /* kro's state while its metadata cannot be written: reference 3.1 */
     if (set_managed(s, &c)) {
@@ -665,14 +667,15 @@ void inst__status_suspended(struct inst_step *s)
     }
     conditions = conditions_of(s, &c, false);
     inst->phase = inst->author.error ? INST_ERROR : INST_ACTIVE;
-    publish(s, build(s, conditions, kr_at(inst->parent->root, "status"), graph_inst_state(inst)),
-            inst->labeller.retrying ? AFTER_A_WHILE : AT_ONCE);
+    publish(
+        s, build(s, conditions, kr_at(kr_rec_root(inst->parent), "status"), graph_inst_state(inst)),
+        inst->labeller.retrying ? AFTER_A_WHILE : AT_ONCE);
 }
 
 void inst__status_unresolved(struct inst_step *s)
 {
     struct graph_inst *inst = s->inst;
-    kr_val wire = kr_at(inst->parent->root, "status");
+    kr_val wire = kr_at(kr_rec_root(inst->parent), "status");
     struct graph_conds c;
 
     if (!inst->problem || !is_wanted(s) || !is_answered(s))
@@ -698,7 +701,7 @@ static kr_val deleting_conditions(struct inst_step *s, const struct graph_conds 
 void inst__status_deleting(struct inst_step *s, kr_str message, kr_str unmanaged)
 {
     struct graph_inst *inst = s->inst;
-    bool first = !kr_is_str(kr_at(inst->parent->root, "status.state"), KR_S("DELETING"));
+    bool first = !kr_is_str(kr_at(kr_rec_root(inst->parent), "status.state"), KR_S("DELETING"));
     struct graph_conds c;
 
     inst->phase = INST_DELETING;
@@ -711,6 +714,7 @@ void inst__status_deleting(struct inst_step *s, kr_str message, kr_str unmanaged
         graph__conds_set(&c, GRAPH_C_MANAGED, "False", "ManagementFailed", unmanaged);
     graph__conds_set(&c, GRAPH_C_RESOURCES, "Unknown", "UnderDeletion", message);
     publish(s,
-            build(s, deleting_conditions(s, &c), kr_at(inst->parent->root, "status"), "DELETING"),
+            build(s, deleting_conditions(s, &c), kr_at(kr_rec_root(inst->parent), "status"),
+                  "DELETING"),
             first ? AT_ONCE : RATED);
 }

@@ -210,7 +210,7 @@ bool inst__prune_done(struct inst_step *s)
 /* Position of the node it was made by; unknown nodes go first. */
 static uint32_t position(const struct graph_inst *inst, const struct inst_stray *stray)
 {
-    int32_t rank = graph_rev_rank_of_label(inst->rev, stray->rec->node_id);
+    int32_t rank = graph_rev_rank_of_label(inst->rev, kr_rec_node_id(stray->rec));
 
     return rank < 0 ? inst->nodes_n : (uint32_t)rank;
 }
@@ -223,12 +223,12 @@ static bool is_candidate(const struct inst_stray *stray)
 static void send_delete(struct inst_step *s, struct inst_stray *stray)
 {
     struct graph_action *action = graph_plan_add(s->plan, GRAPH_A_DELETE);
-    kr_val root = stray->rec->root;
+    kr_val root = kr_rec_root(stray->rec);
 
     stray->token = inst__token(s->inst);
     action->token = stray->token;
-    action->ref = kr_ref_copy(s->a, stray->rec->ref);
-    action->uid = kr_strdup(s->a, stray->rec->uid);
+    action->ref = kr_ref_copy(s->a, kr_rec_ref(stray->rec));
+    action->uid = kr_strdup(s->a, kr_rec_uid(stray->rec));
     action->gvk.group = action->ref.gvr.group;
     action->gvk.version = action->ref.gvr.version;
     action->gvk.kind = kr_strdup(s->a, kr_at_str(root, "kind"));
@@ -279,7 +279,8 @@ static void make_slots(struct inst_step *s)
     s->slots = kr_new_n(s->a, kr_val, s->slots_n);
     for (uint32_t i = 0; i < inst->nodes_n; i++)
         inst__set_slot(s, i);
-    s->slots[inst->nodes_n] = kr_with_key(s->a, inst->parent->root, KR_S("status"), KR_V_NONE);
+    s->slots[inst->nodes_n] =
+        kr_with_key(s->a, kr_rec_root(inst->parent), KR_S("status"), KR_V_NONE);
 }
 
 static void wake_retries(struct inst_step *s)

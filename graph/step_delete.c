@@ -66,11 +66,11 @@ static void send_delete(struct inst_step *s, struct inst_stray *stray)
 
     stray->token = inst__token(s->inst);
     action->token = stray->token;
-    action->ref = kr_ref_copy(s->a, stray->rec->ref);
-    action->uid = kr_strdup(s->a, stray->rec->uid);
+    action->ref = kr_ref_copy(s->a, kr_rec_ref(stray->rec));
+    action->uid = kr_strdup(s->a, kr_rec_uid(stray->rec));
     action->gvk.group = action->ref.gvr.group;
     action->gvk.version = action->ref.gvr.version;
-    action->gvk.kind = kr_strdup(s->a, kr_at_str(stray->rec->root, "kind"));
+    action->gvk.kind = kr_strdup(s->a, kr_at_str(kr_rec_root(stray->rec), "kind"));
 }
 
 /* "deleting resources", or what blocks or delays. Once told, a delay keeps its words. */
@@ -89,11 +89,11 @@ static kr_str wave_message(struct inst_step *s)
             continue;
         if (stray->error)
             return kr_fmt(s->a, "deletion blocked: delete " KR_FMT ": %s",
-                          KR_ARG(object_text(s->a, stray->rec->ref)), stray->error);
+                          KR_ARG(object_text(s->a, kr_rec_ref(stray->rec))), stray->error);
         if (n++ < GRAPH_WAITS_MAX)
             text = kr_fmt(s->a, KR_FMT "%s" KR_FMT " " KR_FMT, KR_ARG(text), text.n ? ", " : "",
-                          KR_ARG(kr_at_str(stray->rec->root, "kind")),
-                          KR_ARG(object_text(s->a, stray->rec->ref)));
+                          KR_ARG(kr_at_str(kr_rec_root(stray->rec), "kind")),
+                          KR_ARG(object_text(s->a, kr_rec_ref(stray->rec))));
     }
     if (s->env->now_ms < due) {
         inst__wake(s, due);
@@ -106,7 +106,7 @@ static kr_str wave_message(struct inst_step *s)
 
 static kr_str told(const struct graph_inst *inst)
 {
-    KR_LIST_EACH (c, kr_at(inst->parent->root, "status.conditions")) {
+    KR_LIST_EACH (c, kr_at(kr_rec_root(inst->parent), "status.conditions")) {
         if (kr_is_str(kr_get(*c, KR_S("type")), KR_S(GRAPH_C_RESOURCES)))
             return kr_text(kr_get(*c, KR_S("message")));
     }
@@ -179,11 +179,12 @@ static kr_val finalizer_body(struct inst_step *s)
     struct kr_listb rest = KR_LISTB(s->a);
     kr_val meta = kr_map_sorted(NULL, 0);
 
-    KR_LIST_EACH (f, kr_at(inst->parent->root, "metadata.finalizers")) {
+    KR_LIST_EACH (f, kr_at(kr_rec_root(inst->parent), "metadata.finalizers")) {
         if (!kr_is_str(*f, KR_S(GRAPH_FINALIZER)))
             kr_listb_add(&rest, *f);
     }
-    meta = kr_with_key(s->a, meta, KR_S("resourceVersion"), kr_string(inst->parent->version));
+    meta =
+        kr_with_key(s->a, meta, KR_S("resourceVersion"), kr_string(kr_rec_version(inst->parent)));
     meta = kr_with_key(s->a, meta, KR_S("finalizers"), kr_listb_done(&rest));
     return kr_with_key(s->a, kr_map_sorted(NULL, 0), KR_S("metadata"), meta);
 }
@@ -192,7 +193,7 @@ static void step_finalizer(struct inst_step *s)
 {
     struct graph_inst *inst = s->inst;
     struct inst_write *w = &inst->finalizer;
-    uint64_t version = inst__str_digest(inst->parent->version);
+    uint64_t version = inst__str_digest(kr_rec_version(inst->parent));
     struct graph_action *action;
 
     if (w->token || inst->status.token || inst->labeller.token || inst->applyset.token)

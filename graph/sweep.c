@@ -81,13 +81,13 @@ static bool inputs_unsettled(const struct inst_step *s, uint32_t rank)
 /* May a node that was not evaluated yet wish for this object? The label that says so can be wrong. */
 static bool may_be_claimed(const struct inst_step *s, const struct kr_rec *rec)
 {
-    int32_t rank = graph_rev_rank_of_label(s->inst->rev, rec->node_id);
+    int32_t rank = graph_rev_rank_of_label(s->inst->rev, kr_rec_node_id(rec));
 
     if (rank >= 0)
         return !s->inst->nodes[rank].evaluated;
     for (uint32_t i = 0; i < s->inst->nodes_n; i++) {
         if (!s->inst->nodes[i].evaluated && !is_external(s, i) &&
-            kr_gvr_eq(node_of(s, i)->gvr, rec->ref.gvr))
+            kr_gvr_eq(node_of(s, i)->gvr, kr_rec_gvr(rec)))
             return true;
     }
     return false;
@@ -376,7 +376,7 @@ static void adopt(struct inst_step *s, struct inst_item *item, kr_ref ref)
     for (uint32_t i = 0; i < inst->strays_n; i++) {
         struct inst_stray *stray = &inst->strays[i];
 
-        if (stray->ref != item->ref || !kr_str_eq(stray->rec->ref.name, ref.name))
+        if (stray->ref != item->ref || !kr_str_eq(kr_rec_name(stray->rec), ref.name))
             continue;
         item->seen = kr_rec_hold(stray->rec);
         item->deleting = stray->token || (stray->sent && !stray->rec->terminating);
@@ -662,7 +662,7 @@ static void run_ready(struct inst_step *s, uint32_t rank)
     if (inst__visible(inst, rank) && is_many(s, rank)) {
         ready = inst__many_ready(s, rank, &err);
     } else if (inst__visible(inst, rank)) {
-        int rc = inst__eval_ready(s, rank, node->items[0].seen->root, &err);
+        int rc = inst__eval_ready(s, rank, kr_rec_root(node->items[0].seen), &err);
 
         ready = rc == 0 ? INST_READY : rc < 0 ? INST_BROKEN : INST_WAITING;
     }

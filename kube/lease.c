@@ -122,7 +122,7 @@ static void take_changes(struct kube_lease *l)
         struct kube_change *c = KR_OWNER(link, struct kube_change, link);
 
         if (c->now)
-            see(l, c->now->root);
+            see(l, kr_rec_root(c->now));
         else if (c->old && c->old->version_u >= l->seen.version_u)
             see_gone(l);
         kube_change_free(c);
@@ -417,6 +417,7 @@ struct kube_lease *kube_lease_new(const struct kube_lease_opts *opts)
     so.pool = l->pool;
     so.changes = &l->changes;
     l->store = kube_store_new(&so);
+    kube_projection_keep_plain(kube_store_projection(l->store));
     keep(l->store, "metadata", "resourceVersion");
     keep(l->store, "spec", "holderIdentity");
     keep(l->store, "spec", "leaseDurationSeconds");

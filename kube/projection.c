@@ -44,6 +44,7 @@ struct leaf {
 struct kube_projection {
     struct kr_arena a; /* nodes, names and leaves */
     struct node root;
+    bool plain;
     struct leaf *leaves;
     uint32_t leaves_n, leaves_cap;
 };
@@ -202,6 +203,11 @@ void kube_projection_drop(struct kube_projection *p, uint32_t leaf)
         want(node, -1);
 }
 
+void kube_projection_keep_plain(struct kube_projection *p)
+{
+    p->plain = true;
+}
+
 bool kube_projection_names_managed_fields(const struct kube_projection *p)
 {
     const kr_str path[] = {KR_S("metadata"), KR_S("managedFields")};
@@ -287,7 +293,7 @@ static int32_t number_at(kr_val map, kr_str key, int32_t other)
     return (int32_t)i;
 }
 
-static void read_identity(struct kr_rec *r, kr_val metadata)
+static void read_identity(struct kr_view *r, kr_val metadata)
 {
     kr_val labels = kr_get(metadata, KR_S("labels"));
 
@@ -298,7 +304,7 @@ static void read_identity(struct kr_rec *r, kr_val metadata)
     r->order = number_at(kr_get(metadata, KR_S("annotations")), ANNOTATION_ORDER, 0);
 }
 
-static int read_metadata(struct kr_rec *r, kr_gvr gvr, kr_val metadata, struct kr_err *err)
+static int read_metadata(struct kr_view *r, kr_gvr gvr, kr_val metadata, struct kr_err *err)
 {
     kr_val generation = kr_get(metadata, KR_S("generation"));
 
@@ -311,6 +317,11 @@ static int read_metadata(struct kr_rec *r, kr_gvr gvr, kr_val metadata, struct k
     if (r->version.n == 0)
         return kr_fail(err, KR_E_INPUT, KR_FMT " " KR_FMT "/" KR_FMT ": no resourceVersion",
                        KR_ARG(gvr.resource), KR_ARG(r->ref.namespace), KR_ARG(r->ref.name));
+    if (r->ref.name.n > KR_REC_TEXT_MAX || r->ref.namespace.n > KR_REC_TEXT_MAX ||
+        r->uid.n > KR_REC_TEXT_MAX || r->version.n > KR_REC_TEXT_MAX)
+        return kr_fail(err, KR_E_LIMIT,
+                       KR_FMT ": an object with a name, uid or version of more than %d bytes",
+                       KR_ARG(gvr.resource), KR_REC_TEXT_MAX);
     if (!kr_str_u64(r->version, &r->version_u))
         r->version_u = 0;
     r->generation = generation.kind == KR_INT ? generation.i : 0;
@@ -320,7 +331,7 @@ static int read_metadata(struct kr_rec *r, kr_gvr gvr, kr_val metadata, struct k
 
 /* Ownership that cannot be read counts as none: such an object is never provably in sync and costs an
  * apply, but one odd object must not stop the list of its type. */
-static void read_owned(struct kr_rec *r, kr_val object, kr_str manager,
+static void read_owned(struct kr_view *r, kr_val object, kr_str manager,
                        struct kr_fieldset_pool *pool)
 {
     kr_val fields = manager.n > 0 ? kr_fieldset_of_manager(object, manager) : KR_V_NONE;
@@ -335,11 +346,11 @@ static void read_owned(struct kr_rec *r, kr_val object, kr_str manager,
 }
 
 int kube_view(const struct kube_projection *p, kr_gvr gvr, kr_val object, kr_str manager,
-              struct kr_fieldset_pool *pool, struct kr_arena *scratch, struct kr_rec *out,
+              struct kr_fieldset_pool *pool, struct kr_arena *scratch, struct kr_view *out,
               struct kr_err *err)
 {
     struct build b = {.a = scratch, .leaf = kr_new_n(scratch, uint64_t, p->leaves_n)};
-    struct kr_rec view = {.leaves_n = (uint16_t)p->leaves_n, .leaf = b.leaf};
+    struct kr_view view = {.plain = p->plain, .leaves_n = (uint16_t)p->leaves_n, .leaf = b.leaf};
 
     KR_TRY(read_metadata(&view, gvr, kr_get(object, KR_S("metadata")), err));
     read_identity(&view, kr_get(object, KR_S("metadata")));
@@ -350,11 +361,11 @@ int kube_view(const struct kube_projection *p, kr_gvr gvr, kr_val object, kr_str
     return 0;
 }
 
-struct kr_rec *kube_freeze(const struct kube_projection *p, const struct kr_rec *view,
+struct kr_rec *kube_freeze(const struct kube_projection *p, const struct kr_view *view,
                            struct kr_arena *scratch)
 {
     struct build b = {.a = scratch};
-    struct kr_rec init = *view;
+    struct kr_view init = *view;
 
     init.root = keep(&b, &p->root, view->root);
     return kr_rec_freeze(&init);
@@ -364,7 +375,7 @@ int kube_project(const struct kube_projection *p, kr_gvr gvr, kr_val object, kr_
                  struct kr_fieldset_pool *pool, struct kr_arena *scratch, struct kr_rec **out,
                  struct kr_err *err)
 {
-    struct kr_rec view;
+    struct kr_view view;
 
     KR_TRY(kube_view(p, gvr, object, manager, pool, scratch, &view, err));
     *out = kube_freeze(p, &view, scratch);
@@ -373,21 +384,19 @@ int kube_project(const struct kube_projection *p, kr_gvr gvr, kr_val object, kr_
 
 /* --- differences ------------------------------------------------------------------------------ */
 
-static bool identity_differs(const struct kr_rec *a, const struct kr_rec *b)
+static bool identity_differs(const struct kr_view *a, const struct kr_view *b)
 {
     return !kr_str_eq(a->part_of, b->part_of) || !kr_str_eq(a->instance_id, b->instance_id) ||
            !kr_str_eq(a->node_id, b->node_id) || a->item != b->item || a->order != b->order;
 }
 
-bool kube_diff(const struct kr_rec *old, const struct kr_rec *now, struct kr_arena *a,
-               struct kr_bits *bits)
+static bool diff(const struct kr_view *x, const struct kr_view *y, bool came_or_went,
+                 struct kr_arena *a, struct kr_bits *bits)
 {
-    static const struct kr_rec absent = {.item = -1};
-    const struct kr_rec *x = old ? old : &absent, *y = now ? now : &absent;
     uint32_t n = x->leaves_n > y->leaves_n ? x->leaves_n : y->leaves_n;
 
     kr_bits_init(bits, a, KUBE_BITS_FIXED + n);
-    if (!old != !now || x->terminating != y->terminating || !kr_str_eq(x->uid, y->uid))
+    if (came_or_went || x->terminating != y->terminating || !kr_str_eq(x->uid, y->uid))
         kr_bits_set(bits, KUBE_BIT_EXISTS);
     if (identity_differs(x, y))
         kr_bits_set(bits, KUBE_BIT_IDENTITY);
@@ -400,4 +409,25 @@ bool kube_diff(const struct kr_rec *old, const struct kr_rec *now, struct kr_are
             kr_bits_set(bits, KUBE_BITS_FIXED + i);
     }
     return kr_bits_any(bits);
+}
+
+bool kube_diff(const struct kr_rec *old, const struct kr_rec *now, struct kr_arena *a,
+               struct kr_bits *bits)
+{
+    struct kr_view x = {.item = -1}, y = {.item = -1};
+
+    if (old)
+        kr_rec_view(old, &x);
+    if (now)
+        kr_rec_view(now, &y);
+    return diff(&x, &y, !old != !now, a, bits);
+}
+
+bool kube_diff_view(const struct kr_rec *old, const struct kr_view *now, struct kr_arena *a,
+                    struct kr_bits *bits)
+{
+    struct kr_view x;
+
+    kr_rec_view(old, &x);
+    return diff(&x, now, false, a, bits);
 }

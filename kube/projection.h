@@ -29,6 +29,9 @@ KR_MUST int kube_projection_add(struct kube_projection *p, const kr_str *names, 
                                 uint32_t *leaf, struct kr_err *err);
 /* Lets go of a path; the projection narrows silently (records built later no longer hold it). */
 void kube_projection_drop(struct kube_projection *p, uint32_t leaf);
+/* Records built from now on have a plain root: for types of which there are few, or whose roots are looked
+ * at for as long as the record is held. */
+void kube_projection_keep_plain(struct kube_projection *p);
 /* Does a path name metadata.managedFields or something in there? If not, records do without. */
 bool kube_projection_names_managed_fields(const struct kube_projection *p);
 uint32_t kube_projection_leaves_n(const struct kube_projection *p); /* highest number + 1 */
@@ -46,9 +49,9 @@ KR_MUST int kube_project(const struct kube_projection *p, kr_gvr gvr, kr_val obj
  * at; its strings and root are those of object, its digests live in scratch, and it holds a reference to
  * its owned set, which the caller drops, or gives to kube_freeze together with the view. */
 KR_MUST int kube_view(const struct kube_projection *p, kr_gvr gvr, kr_val object, kr_str manager,
-                      struct kr_fieldset_pool *pool, struct kr_arena *scratch, struct kr_rec *out,
+                      struct kr_fieldset_pool *pool, struct kr_arena *scratch, struct kr_view *out,
                       struct kr_err *err);
-struct kr_rec *kube_freeze(const struct kube_projection *p, const struct kr_rec *view,
+struct kr_rec *kube_freeze(const struct kube_projection *p, const struct kr_view *view,
                            struct kr_arena *scratch); /* returns a reference */
 
 /* What changed from old to now (either may be NULL: absent), as bits: leaves first, then the three
@@ -61,5 +64,8 @@ enum {
 }; /* at 0, 1, 2; leaf i at i + KUBE_BITS_FIXED */
 bool kube_diff(const struct kr_rec *old, const struct kr_rec *now, struct kr_arena *a,
                struct kr_bits *bits);
+/* The same of an object that was and is there, and is not kept yet. */
+bool kube_diff_view(const struct kr_rec *old, const struct kr_view *now, struct kr_arena *a,
+                    struct kr_bits *bits);
 
 #endif

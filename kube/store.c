@@ -191,9 +191,9 @@ static kr_str key_of(struct kube_store *s, kr_str namespace, kr_str name)
     return kr_fmt(&s->scratch, KR_FMT "/" KR_FMT, KR_ARG(namespace), KR_ARG(name));
 }
 
-static kr_str rec_key(struct kube_store *s, const struct kr_rec *r)
+static kr_str view_key(struct kube_store *s, const struct kr_view *v)
 {
-    return key_of(s, r->ref.namespace, r->ref.name);
+    return key_of(s, v->ref.namespace, v->ref.name);
 }
 
 /* --- reporting -------------------------------------------------------------------------------- */
@@ -225,7 +225,7 @@ static void list_change(struct kube_store *s, struct kube_change *c)
 static void find_taken(struct kube_store *s, struct kube_change *c)
 {
     if (!c->old || !c->now || !c->old->owned || c->old->owned == c->now->owned || s->answering ||
-        s->object.kind != KR_MAP || !kr_str_eq(c->old->uid, c->now->uid))
+        s->object.kind != KR_MAP || !kr_str_eq(kr_rec_uid(c->old), kr_rec_uid(c->now)))
         return;
     if (!kr_fieldset_taken(c->old->owned, c->now->owned, s->object, s->manager, &c->arena,
                            &c->taken_by, &c->taken))
@@ -254,13 +254,13 @@ static void report(struct kube_store *s, struct kr_rec *old, struct kr_rec *now)
 /* --- one object ------------------------------------------------------------------------------- */
 
 /* Whether now shall replace old: between lists the older one never wins, nor an echo. */
-static bool is_newer(const struct kr_rec *now, const struct kr_rec *old)
+static bool is_newer(const struct kr_view *now, const struct kr_rec *old)
 {
     if (!old)
         return true;
     if (now->version_u > 0 && old->version_u > 0)
         return now->version_u > old->version_u;
-    return !kr_str_eq(now->version, old->version) || !kr_str_eq(now->uid, old->uid);
+    return !kr_str_eq(now->version, kr_rec_version(old)) || !kr_str_eq(now->uid, kr_rec_uid(old));
 }
 
 /* Puts r (takes the reference) into m in the place of an older one. */
@@ -303,7 +303,7 @@ static kr_val complete(struct kube_store *s, kr_val object)
 }
 
 /* Begins a call: reads object. The view's owned set is the caller's to drop. */
-static int make_view(struct kube_store *s, kr_val object, struct kr_rec *view, struct kr_err *err)
+static int make_view(struct kube_store *s, kr_val object, struct kr_view *view, struct kr_err *err)
 {
     kr_arena_reset(&s->scratch);
     return kube_view(s->projection, s->gvr, complete(s, object), s->manager, s->pool, &s->scratch,
@@ -312,11 +312,11 @@ static int make_view(struct kube_store *s, kr_val object, struct kr_rec *view, s
 
 /* Nothing of old that anybody can see has changed: then old is the record of the newer version too, for all
  * who hold it, and there are never two of one object. */
-static bool renewed(struct kube_store *s, struct kr_rec *old, const struct kr_rec *now)
+static bool renewed(struct kube_store *s, struct kr_rec *old, const struct kr_view *now)
 {
     struct kr_bits bits;
 
-    return old && !kube_diff(old, now, &s->scratch, &bits) && kr_rec_renew(old, now);
+    return old && !kube_diff_view(old, now, &s->scratch, &bits) && kr_rec_renew(old, now);
 }
 
 /* --- objects that a response said are gone ---------------------------------------------------- */
@@ -383,7 +383,7 @@ static bool is_kept(const struct kube_store *s, kr_val object)
 
 static bool rec_is_kept(const struct kube_store *s, const struct kr_rec *r)
 {
-    kr_str key = s->keep_by == KUBE_KEY_UID ? r->uid : r->instance_id;
+    kr_str key = s->keep_by == KUBE_KEY_UID ? kr_rec_uid(r) : kr_rec_instance_id(r);
 
     return (key.n == 0 && s->keep_by == KUBE_KEY_INSTANCE) || s->keep(s->keep_arg, key, KR_V_NONE);
 }
@@ -523,7 +523,7 @@ static void bury(struct kube_store *s)
     kr_map_each (e, &s->filling) {
         struct kr_rec *r = e->val;
 
-        if (tomb_of(s, kr_map_key(e), r->uid)) {
+        if (tomb_of(s, kr_map_key(e), kr_rec_uid(r))) {
             kr_map_del(&s->filling, kr_map_key(e));
             kr_rec_drop(r);
         }
@@ -566,8 +566,10 @@ void kube_store_list_done_at(struct kube_store *s, kr_str version)
     s->bytes = 0;
     kr_map_each (e, &s->objects) {
         struct kr_rec *was = kr_map_get(&old, kr_map_key(e)), *came = e->val;
+        struct kr_view now;
 
-        if (renewed(s, was, came)) {
+        kr_rec_view(came, &now);
+        if (renewed(s, was, &now)) {
             kr_map_put(&s->objects, kr_rec_key(was), kr_rec_hold(was));
             kr_rec_drop(came);
         } else {
@@ -594,13 +596,14 @@ static void see_version(struct kube_store *s, uint64_t version)
 int kube_store_put(struct kube_store *s, kr_val object, struct kr_err *err)
 {
     struct kr_map *m = s->is_filling ? &s->filling : &s->objects;
-    struct kr_rec view, *old, *r;
+    struct kr_view view;
+    struct kr_rec *old, *r;
     kr_str key;
 
     if (filtered(s, object))
         return 0;
     KR_TRY(make_view(s, object, &view, err));
-    key = rec_key(s, &view);
+    key = view_key(s, &view);
     see_version(s, view.version_u);
     old = kr_map_get(m, key);
     if (!is_newer(&view, old) || (!s->is_filling && renewed(s, old, &view))) {
@@ -611,7 +614,7 @@ int kube_store_put(struct kube_store *s, kr_val object, struct kr_err *err)
     s->object = object;
     if (s->is_filling)
         rec_put(m, kr_rec_hold(r));
-    else if (!tomb_of(s, key, r->uid))
+    else if (!tomb_of(s, key, kr_rec_uid(r)))
         visible_put(s, r);
     s->object = KR_V_NONE;
     kr_rec_drop(r);
@@ -633,13 +636,14 @@ static bool forgotten(struct kube_store *s, kr_val object)
 int kube_store_delete(struct kube_store *s, kr_val object, struct kr_err *err)
 {
     struct kr_map *m = s->is_filling ? &s->filling : &s->objects;
-    struct kr_rec view, *old;
+    struct kr_view view;
+    struct kr_rec *old;
     kr_str key;
 
     if (s->keep && forgotten(s, object))
         return 0;
     KR_TRY(make_view(s, object, &view, err));
-    key = rec_key(s, &view);
+    key = view_key(s, &view);
     see_version(s, view.version_u);
     if (tomb_of(s, key, view.uid))
         tomb_del(s, key);
@@ -659,7 +663,7 @@ int kube_store_delete(struct kube_store *s, kr_val object, struct kr_err *err)
 /* Whether what a response shows may have been deleted before it came. */
 static bool is_past(const struct kube_store *s, kr_str key, const struct kr_rec *r)
 {
-    if (tomb_of(s, key, r->uid))
+    if (tomb_of(s, key, kr_rec_uid(r)))
         return true;
     return !kr_map_get(&s->objects, key) && r->version_u > 0 && r->version_u <= s->seen;
 }
@@ -674,7 +678,8 @@ static void claim_echo(struct kube_store *s, const struct kr_rec *r)
     for (int i = 0; i < ECHO_LOOK && l && l != &s->listed; i++, l = l->prev) {
         struct kube_change *c = KR_OWNER(l, struct kube_change, store_link);
 
-        if (c->now && kr_str_eq(c->now->version, r->version) && kr_str_eq(c->now->uid, r->uid))
+        if (c->now && kr_str_eq(kr_rec_version(c->now), kr_rec_version(r)) &&
+            kr_str_eq(kr_rec_uid(c->now), kr_rec_uid(r)))
             c->own = true;
     }
 }
@@ -682,13 +687,13 @@ static void claim_echo(struct kube_store *s, const struct kr_rec *r)
 /* The record of an answer. Where the watch was faster it is the one that is here, so that nobody holds a
  * second one of the same. Takes over the view's owned set. Returns a reference. */
 static struct kr_rec *answered(struct kube_store *s, uint64_t run, kr_str key,
-                               const struct kr_rec *view)
+                               const struct kr_view *view)
 {
     struct kr_rec *here = run == s->run ? kr_map_get(&s->objects, key) : NULL;
     struct kr_bits bits;
 
-    if (!here || !kr_str_eq(here->version, view->version) ||
-        kube_diff(here, view, &s->scratch, &bits))
+    if (!here || !kr_str_eq(kr_rec_version(here), view->version) ||
+        kube_diff_view(here, view, &s->scratch, &bits))
         return kube_freeze(s->projection, view, &s->scratch);
     kr_fieldset_drop(view->owned);
     return kr_rec_hold(here);
@@ -697,11 +702,12 @@ static struct kr_rec *answered(struct kube_store *s, uint64_t run, kr_str key,
 int kube_store_response(struct kube_store *s, uint64_t run, kr_val object, struct kr_rec **out,
                         struct kr_err *err)
 {
-    struct kr_rec view, *r;
+    struct kr_view view;
+    struct kr_rec *r;
     kr_str key;
 
     KR_TRY(make_view(s, object, &view, err));
-    key = rec_key(s, &view);
+    key = view_key(s, &view);
     r = answered(s, run, key, &view);
     s->answering = true;
     if (run == s->run && !is_kept(s, object)) {
@@ -709,11 +715,11 @@ int kube_store_response(struct kube_store *s, uint64_t run, kr_val object, struc
     } else if (run == s->run) {
         if (s->keep)
             kube_keyset_del(drops(s), kr_str_hash(key));
-        if (!is_past(s, key, r) && is_newer(r, kr_map_get(&s->objects, key)))
+        if (!is_past(s, key, r) && is_newer(&view, kr_map_get(&s->objects, key)))
             visible_put(s, r);
         else
             claim_echo(s, r);
-        if (s->is_filling && is_newer(r, kr_map_get(&s->early, key)))
+        if (s->is_filling && is_newer(&view, kr_map_get(&s->early, key)))
             rec_put(&s->early, kr_rec_hold(r));
     }
     s->answering = false;
@@ -735,10 +741,10 @@ void kube_store_response_gone(struct kube_store *s, uint64_t run, kr_str namespa
     kr_arena_reset(&s->scratch);
     key = key_of(s, namespace, name);
     r = kr_map_get(&s->objects, key);
-    if (r && uid.n > 0 && !kr_str_eq(r->uid, uid))
+    if (r && uid.n > 0 && !kr_str_eq(kr_rec_uid(r), uid))
         return; /* another object has the name by now */
     if (uid.n == 0 && r)
-        uid = kr_strdup(&s->scratch, r->uid);
+        uid = kr_strdup(&s->scratch, kr_rec_uid(r));
     told = !r && !s->is_filling && version > 0 && version <= s->seen;
     if (!told)
         tomb_put(s, key, uid);
@@ -746,6 +752,6 @@ void kube_store_response_gone(struct kube_store *s, uint64_t run, kr_str namespa
     visible_delete(s, key);
     s->answering = false;
     r = kr_map_get(&s->early, key);
-    if (r && (uid.n == 0 || kr_str_eq(r->uid, uid)))
+    if (r && (uid.n == 0 || kr_str_eq(kr_rec_uid(r), uid)))
         kr_rec_drop(kr_map_del(&s->early, key));
 }

@@ -68,9 +68,9 @@ static void add_value(struct reactor_inst *inst, struct kr_arena *a, struct reac
 {
     struct reactor_whys *w = &inst->served->r->whys;
     const struct kr_rec *rec = c->now ? c->now : c->old;
-    bool secret = reactor_why_is_secret(rec->ref.gvr, read->names, read->n);
-    kr_val from = c->old ? kr_at_path(c->old->root, read->names, read->n) : KR_V_NONE;
-    kr_val to = c->now ? kr_at_path(c->now->root, read->names, read->n) : KR_V_NONE;
+    bool secret = reactor_why_is_secret(kr_rec_gvr(rec), read->names, read->n);
+    kr_val from = c->old ? kr_at_path(kr_rec_root(c->old), read->names, read->n) : KR_V_NONE;
+    kr_val to = c->now ? kr_at_path(kr_rec_root(c->now), read->names, read->n) : KR_V_NONE;
 
     e->what = REACTOR_WHY_VALUE;
     e->path = path_text(a, read);
@@ -121,7 +121,7 @@ static bool is_own(const struct reactor_inst *inst, const struct kube_change *c,
 {
     const struct kr_rec *rec = c->now ? c->now : c->old;
 
-    return c->own || kr_map_get(&inst->served->r->flying, kr_ref_key(a, rec->ref)) != NULL;
+    return c->own || kr_map_get(&inst->served->r->flying, kr_ref_key(a, kr_rec_ref(rec))) != NULL;
 }
 
 void reactor__why_change(struct reactor_inst *inst, const struct reactor_use *u,
@@ -136,7 +136,7 @@ void reactor__why_change(struct reactor_inst *inst, const struct reactor_use *u,
         return;
     own = is_own(inst, c, &a);
     e.node = parent ? KR_S("schema") : u->rev->nodes[u->node].id;
-    e.object = parent ? KR_S("") : object_text(&a, inst, rec->ref);
+    e.object = parent ? KR_S("") : object_text(&a, inst, kr_rec_ref(rec));
     if (parent && c->old && c->now && !c->old->terminating && c->now->terminating) {
         e.path = KR_S("metadata.deletionTimestamp");
         e.to = KR_S("set");
@@ -198,7 +198,7 @@ static kr_str reason_of(struct kr_arena *a, const struct reactor_inst *inst,
 {
     switch (act->kind) {
     case GRAPH_A_STATUS:
-        return status_reason(a, rec ? kr_at(rec->root, "status") : KR_V_NONE,
+        return status_reason(a, rec ? kr_at(kr_rec_root(rec), "status") : KR_V_NONE,
                              kr_at(act->body, "status"), path);
     case GRAPH_A_APPLY_PARENT:
         return kr_fmt(a, "finalizer, labels and inventory, as %s", act->manager);
@@ -223,7 +223,7 @@ static kr_str node_of(const struct reactor_inst *inst, const struct graph_action
     if (act->kind == GRAPH_A_APPLY && rev && act->node < rev->nodes_n)
         return rev->nodes[act->node].id;
     if (act->kind == GRAPH_A_DELETE && rec)
-        return rec->node_id;
+        return kr_rec_node_id(rec);
     return KR_S("");
 }
 

@@ -456,7 +456,7 @@ static void read_conditions(struct reactor_metrics *m, struct reactor_inst *inst
 
     if (!rec)
         return;
-    KR_LIST_EACH (c, kr_at(rec->root, "status.conditions")) {
+    KR_LIST_EACH (c, kr_at(kr_rec_root(rec), "status.conditions")) {
         int64_t since_s;
         uint32_t nanos;
 

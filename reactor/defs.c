@@ -51,7 +51,7 @@ void reactor__def_queue(struct reactor_def *def, enum reactor_prio prio)
 
 static bool crd_is_ours(const struct kr_rec *rec)
 {
-    kr_val labels = kr_at(rec ? rec->root : KR_V_NONE, "metadata.labels");
+    kr_val labels = kr_at(rec ? kr_rec_root(rec) : KR_V_NONE, "metadata.labels");
 
     return kr_is_str(kr_get(labels, KR_S(GRAPH_LABEL_OWNED)), KR_S("true"));
 }
@@ -75,7 +75,7 @@ static void def_tell_crd(struct reactor_def *def)
     if (partial && crd_is_ours(rec))
         return; /* the whole of it is on its way */
     reactor__held_look_again(def);
-    graph_def_crd(def->core, rec ? rec->root : KR_V_NONE, known);
+    graph_def_crd(def->core, rec ? kr_rec_root(rec) : KR_V_NONE, known);
     reactor__def_queue(def, REACTOR_P_CHANGE);
 }
 
@@ -116,14 +116,14 @@ void reactor__def_object(struct reactor *r, kr_str name, kr_val rgd)
 void reactor__defs_revision(struct reactor *r, const struct kube_change *c)
 {
     const struct kr_rec *rec = c->now ? c->now : c->old;
-    kr_str name = kr_at_str(rec->root, "spec.snapshot.name");
+    kr_str name = kr_at_str(kr_rec_root(rec), "spec.snapshot.name");
     struct reactor_def *def;
 
     if (name.n == 0)
         return;
     def = reactor__def(r, name);
     reactor__held_look_again(def);
-    graph_def_revision(def->core, rec->root, c->now == NULL);
+    graph_def_revision(def->core, kr_rec_root(rec), c->now == NULL);
     reactor__def_queue(def, REACTOR_P_CHANGE);
 }
 
@@ -133,8 +133,8 @@ static void kind_changed(struct reactor *r, const struct kr_rec *rec)
 
     if (!rec)
         return;
-    group = kr_at_str(rec->root, "spec.group");
-    kind = kr_at_str(rec->root, "spec.names.kind");
+    group = kr_at_str(kr_rec_root(rec), "spec.group");
+    kind = kr_at_str(kr_rec_root(rec), "spec.names.kind");
     kr_map_each (e, &r->defs) {
         struct reactor_def *def = e->val;
 
@@ -146,7 +146,7 @@ static void kind_changed(struct reactor *r, const struct kr_rec *rec)
 /* Is the CRD established, and stays so? */
 static bool is_served(const struct kr_rec *crd)
 {
-    KR_LIST_EACH (c, kr_at(crd->root, "status.conditions")) {
+    KR_LIST_EACH (c, kr_at(kr_rec_root(crd), "status.conditions")) {
         if (kr_is_str(kr_get(*c, KR_S("type")), KR_S("Established")))
             return !crd->terminating && kr_is_str(kr_get(*c, KR_S("status")), KR_S("True"));
     }
@@ -160,17 +160,17 @@ void reactor__defs_crd(struct reactor *r, const struct kube_change *c)
     kr_map_each (e, &r->defs) {
         struct reactor_def *def = e->val;
 
-        if (def->crd_name.s && kr_str_eq(def->crd_name, rec->ref.name))
+        if (def->crd_name.s && kr_str_eq(def->crd_name, kr_rec_name(rec)))
             def_tell_crd(def);
     }
     if (c->store == r->crds->store && (!c->now || is_served(c->now)))
-        reactor__watches_type(r, rec->ref.name, c->now != NULL);
+        reactor__watches_type(r, kr_rec_name(rec), c->now != NULL);
     if (c->store == r->crds->store && c->old && c->now && c->old->generation != c->now->generation)
-        reactor__watches_schema(r, rec->ref.name);
+        reactor__watches_schema(r, kr_rec_name(rec));
     if (c->store == r->crds->store && r->crds->known)
         kind_changed(r, rec);
     if (c->store == r->crds->store && !c->now)
-        reactor__served_crd_gone(r, rec->ref.name);
+        reactor__served_crd_gone(r, kr_rec_name(rec));
 }
 
 /* Does a definition still decide how the instances of its kind are served? */
@@ -191,7 +191,7 @@ static void serve_orphans(struct reactor *r)
         !reactor__watch_known(r->own_crds))
         return;
     while ((rec = kube_store_next(r->own_crds->store, &at)) != NULL) {
-        kr_val rgd = kr_get(kr_at(rec->root, "metadata.labels"), KR_S(GRAPH_LABEL_RGD_NAME));
+        kr_val rgd = kr_get(kr_at(kr_rec_root(rec), "metadata.labels"), KR_S(GRAPH_LABEL_RGD_NAME));
 
         if (rgd.kind == KR_STRING && !def_decides(kr_map_get(&r->defs, kr_text(rgd))))
             reactor__serve_deletions(r, rec);
@@ -221,8 +221,8 @@ static bool has_crd(struct reactor *r, const kr_gvk *gvks, uint32_t n)
     struct kr_rec *rec;
 
     while (r->crds && (rec = kube_store_next(r->crds->store, &at)) != NULL) {
-        kr_str group = kr_at_str(rec->root, "spec.group");
-        kr_str kind = kr_at_str(rec->root, "spec.names.kind");
+        kr_str group = kr_at_str(kr_rec_root(rec), "spec.group");
+        kr_str kind = kr_at_str(kr_rec_root(rec), "spec.names.kind");
 
         for (uint32_t i = 0; i < n; i++) {
             if (kr_str_eq(gvks[i].group, group) && kr_str_eq(gvks[i].kind, kind))

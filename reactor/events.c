@@ -186,18 +186,18 @@ void reactor__events_source(struct reactor_inst *inst, const struct reactor_use 
     if (!(r->opts.events || graph_inst_roll_asked(inst->core)) || !reactor__acts(r) || !u->rev ||
         !rec || graph_inst_counts(inst->core)->steps == 0)
         return;
-    e = event_of(r, kr_fmt(&a, KR_FMT "|rgd " KR_FMT, KR_ARG(kr_ref_key(&a, rec->ref)),
+    e = event_of(r, kr_fmt(&a, KR_FMT "|rgd " KR_FMT, KR_ARG(kr_ref_key(&a, kr_rec_ref(rec))),
                            KR_ARG(u->rev->rgd_name)));
     if (e) {
         if (!e->uid.n) {
-            e->ref = kr_ref_copy(&e->arena, rec->ref);
+            e->ref = kr_ref_copy(&e->arena, kr_rec_ref(rec));
             e->gvk = kr_gvk_copy(&e->arena, u->rev->nodes[u->node].gvk);
-            e->uid = kr_strdup(&e->arena, rec->uid);
+            e->uid = kr_strdup(&e->arena, kr_rec_uid(rec));
             e->reason = KR_S("ChangeFollowed");
             e->component = component_of(&e->arena, inst->served->gvr);
             e->type = "Normal";
         }
-        count_follower(e, inst, kr_str_hash(rec->version));
+        count_follower(e, inst, kr_str_hash(kr_rec_version(rec)));
         kr_free(e->message);
         e->message = kr_cstrdup(kr_fmt(&a, KR_FMT ": %u instance%s read what has changed",
                                        KR_ARG(u->rev->rgd_name), e->followers,

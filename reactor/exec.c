@@ -125,8 +125,8 @@ static kr_str other_owner(struct reactor *r, struct reactor_watch *w,
     struct reactor_op *flying = kr_map_get(&r->flying, key);
     struct kr_rec *rec = w ? kube_store_get(w->store, act->ref.namespace, act->ref.name) : NULL;
 
-    if (rec && rec->part_of.n && !kr_str_eq(rec->part_of, act->part_of))
-        return rec->part_of;
+    if (rec && kr_rec_part_of(rec).n && !kr_str_eq(kr_rec_part_of(rec), act->part_of))
+        return kr_rec_part_of(rec);
     if (flying && flying->part_of.n && !kr_str_eq(flying->part_of, act->part_of))
         return flying->part_of;
     return KR_S("");
@@ -207,7 +207,7 @@ static void tell_inst(struct reactor_op *op, const struct graph_action *act,
 {
     op->why_seq = reactor__why_request(op->inst, act, rec);
     if (act->kind == GRAPH_A_STATUS)
-        reactor__events_status(op->inst, rec ? kr_at(rec->root, "status") : KR_V_NONE,
+        reactor__events_status(op->inst, rec ? kr_at(kr_rec_root(rec), "status") : KR_V_NONE,
                                kr_at(act->body, "status"));
 }
 
@@ -410,7 +410,7 @@ static kr_str version_of(const struct reactor_op *op)
     struct kr_rec *rec =
         w ? kube_store_get(w->store, op->req.ref.namespace, op->req.ref.name) : NULL;
 
-    return rec ? rec->version : KR_S("");
+    return rec ? kr_rec_version(rec) : KR_S("");
 }
 
 /* Does the server lack the type? It says then neither which nor for whom. */
@@ -448,7 +448,7 @@ static void op_deliver(struct reactor_op *op)
 
     if (op->probe)
         res.outcome = probe_outcome(op, &res.message);
-    reactor__count_answer(op, rec && was.n && kr_str_eq(rec->version, was));
+    reactor__count_answer(op, rec && was.n && kr_str_eq(kr_rec_version(rec), was));
     kr_arena_fini(&a);
     if (op->req.rc == KR_E_CANCELED && r->stopping) {
         kr_rec_drop(rec);
@@ -487,6 +487,7 @@ void reactor__exec_turn(struct reactor *r)
 
         op_deliver(op);
         op_free(op);
+        kr_rec_rest();
     }
 }
 

@@ -153,7 +153,7 @@ void reactor__unserve(struct reactor *r, kr_gvr gvr, kr_str problem)
 /* The version in which the server keeps the objects of a CRD. */
 static kr_str stored_version(const struct kr_rec *crd)
 {
-    KR_LIST_EACH (v, kr_at(crd->root, "spec.versions")) {
+    KR_LIST_EACH (v, kr_at(kr_rec_root(crd), "spec.versions")) {
         kr_val storage = kr_get(*v, KR_S("storage"));
 
         if (storage.kind == KR_BOOL && storage.b)
@@ -164,12 +164,12 @@ static kr_str stored_version(const struct kr_rec *crd)
 
 void reactor__serve_deletions(struct reactor *r, const struct kr_rec *crd)
 {
-    kr_gvr gvr = {.group = kr_at_str(crd->root, "spec.group"),
+    kr_gvr gvr = {.group = kr_at_str(kr_rec_root(crd), "spec.group"),
                   .version = stored_version(crd),
-                  .resource = kr_at_str(crd->root, "spec.names.plural")};
+                  .resource = kr_at_str(kr_rec_root(crd), "spec.names.plural")};
     kr_gvk gvk = {.group = gvr.group,
                   .version = gvr.version,
-                  .kind = kr_at_str(crd->root, "spec.names.kind")};
+                  .kind = kr_at_str(kr_rec_root(crd), "spec.names.kind")};
     const struct graph_read *needs;
     struct reactor_served *s;
     struct kr_arena a = {0};
@@ -258,12 +258,12 @@ static void kin_tidy(struct reactor *r, kr_str part_of, struct reactor_kin *kin)
 static bool other_version(const struct reactor_inst *inst, const struct kr_rec *rec)
 {
     const struct graph_rev *rev = inst->served->rev;
-    int32_t rank = rev ? graph_rev_rank_of_label(rev, rec->node_id) : -1;
+    int32_t rank = rev ? graph_rev_rank_of_label(rev, kr_rec_node_id(rec)) : -1;
     const kr_gvr *gvr = rank >= 0 ? &rev->nodes[rank].gvr : NULL;
 
-    return gvr && kr_str_eq(gvr->group, rec->ref.gvr.group) &&
-           kr_str_eq(gvr->resource, rec->ref.gvr.resource) &&
-           !kr_str_eq(gvr->version, rec->ref.gvr.version);
+    return gvr && kr_str_eq(gvr->group, kr_rec_gvr(rec).group) &&
+           kr_str_eq(gvr->resource, kr_rec_gvr(rec).resource) &&
+           !kr_str_eq(gvr->version, kr_rec_gvr(rec).version);
 }
 
 /* Children that came before the instance, or before its revision. */
@@ -310,12 +310,12 @@ struct reactor_inst *reactor__inst_of(struct reactor *r, struct reactor_served *
                                       const struct kr_rec *rec, bool create)
 {
     struct kr_arena a = {0};
-    kr_str key = kr_ref_key(&a, rec->ref);
+    kr_str key = kr_ref_key(&a, kr_rec_ref(rec));
     struct reactor_inst *inst = kr_map_get(&r->insts, key);
 
     if (!inst && create) {
-        inst = inst_new(r, s, rec->ref, key);
-        reactor__bucket_set(inst, rec->uid);
+        inst = inst_new(r, s, kr_rec_ref(rec), key);
+        reactor__bucket_set(inst, kr_rec_uid(rec));
     }
     kr_arena_fini(&a);
     return inst;
@@ -401,6 +401,7 @@ void reactor__inst_step(struct reactor_inst *inst)
                           plan.cost + (uint64_t)plan.n * REACTOR_COST_REQUEST);
     reactor__exec(r, inst, NULL, &plan); /* may free inst */
     kr_arena_reset(&r->step_arena);
+    kr_rec_rest();
 }
 
 /* --- types that an inventory names ------------------------------------------------------------ */
@@ -583,7 +584,7 @@ static void kin_replace(struct reactor_kin *kin, const struct kr_rec *old, struc
     const struct kr_rec *rec = now ? now : old;
 
     for (uint32_t i = 0; i < kin->n; i++) {
-        if (!kr_ref_eq(kin->recs[i]->ref, rec->ref))
+        if (!kr_ref_eq(kr_rec_ref(kin->recs[i]), kr_rec_ref(rec)))
             continue;
         kr_rec_drop(kin->recs[i]);
         if (now)
@@ -606,7 +607,7 @@ static void kin_tell(struct reactor *r, struct reactor_inst *inst, const struct 
 {
     struct reactor_served *s = inst->served;
     const struct kr_rec *rec = now ? now : old;
-    int32_t rank = s->rev ? graph_rev_rank_of_label(s->rev, rec->node_id) : -1;
+    int32_t rank = s->rev ? graph_rev_rank_of_label(s->rev, kr_rec_node_id(rec)) : -1;
     struct kr_arena a = {0};
     struct kr_bits bits;
     bool all = !old || !now || rank < 0 || !s->node_uses[rank] ||
@@ -620,7 +621,7 @@ static void kin_tell(struct reactor *r, struct reactor_inst *inst, const struct 
     if (rank >= 0 && s->node_uses && s->node_uses[rank])
         reactor__why_change(inst, s->node_uses[rank], c, all ? NULL : &bits);
     if (c->taken.n && now)
-        graph_inst_taken(inst->core, now->ref, c->taken, c->taken_by);
+        graph_inst_taken(inst->core, kr_rec_ref(now), c->taken, c->taken_by);
     graph_inst_child(inst->core, old, now, all ? NULL : &bits);
     reactor__inst_queue(inst, REACTOR_P_CHANGE);
     r->stats.changes_routed++;
@@ -643,26 +644,26 @@ static void kin_apply(struct reactor *r, kr_str part_of, const struct kube_chang
 
 void reactor__kin_change(struct reactor *r, const struct kube_change *c)
 {
-    bool moved = c->old && c->now && !kr_str_eq(c->old->part_of, c->now->part_of);
+    bool moved = c->old && c->now && !kr_str_eq(kr_rec_part_of(c->old), kr_rec_part_of(c->now));
 
     if (moved) {
-        kin_apply(r, c->old->part_of, c, c->old, NULL);
-        kin_apply(r, c->now->part_of, c, NULL, c->now);
+        kin_apply(r, kr_rec_part_of(c->old), c, c->old, NULL);
+        kin_apply(r, kr_rec_part_of(c->now), c, NULL, c->now);
         return;
     }
-    kin_apply(r, c->now ? c->now->part_of : c->old->part_of, c, c->old, c->now);
+    kin_apply(r, c->now ? kr_rec_part_of(c->now) : kr_rec_part_of(c->old), c, c->old, c->now);
 }
 
 void reactor__kin_drop(struct reactor *r, struct kr_rec *rec)
 {
-    struct reactor_kin *kin = kr_map_get(&r->kins, rec->part_of);
+    struct reactor_kin *kin = kr_map_get(&r->kins, kr_rec_part_of(rec));
 
     if (!kin)
         return;
     kin_replace(kin, rec, NULL);
     if (kin->inst && !other_version(kin->inst, rec))
         graph_inst_child(kin->inst->core, rec, NULL, NULL);
-    kin_tidy(r, rec->part_of, kin);
+    kin_tidy(r, kr_rec_part_of(rec), kin);
 }
 
 void reactor__kin_forget(struct reactor *r, struct kube_store *store)

@@ -130,8 +130,8 @@ static void tell_revisions(struct reactor *r, struct reactor_def *def)
     struct kr_rec *rec;
 
     while ((rec = kube_store_next(r->revisions->store, &at)) != NULL) {
-        if (kr_str_eq(kr_at_str(rec->root, "spec.snapshot.name"), def->key))
-            graph_def_revision(def->core, rec->root, false);
+        if (kr_str_eq(kr_at_str(kr_rec_root(rec), "spec.snapshot.name"), def->key))
+            graph_def_revision(def->core, kr_rec_root(rec), false);
     }
 }
 
@@ -148,7 +148,7 @@ static void def_renew(struct reactor_def *def)
         tell_revisions(r, def);
     reactor__def_object(r, name,
                         r->opts.sidecar ? file_definition(r, name)
-                        : rec           ? rec->root
+                        : rec           ? kr_rec_root(rec)
                                         : KR_V_NONE);
     kr_arena_fini(&a);
 }

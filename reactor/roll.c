@@ -114,11 +114,13 @@ void reactor__roll_parent(struct reactor_inst *inst, const struct kr_rec *old,
     kr_str was, is = KR_S("");
 
     if (now)
-        is = graph_roll_ignored(kr_at(now->root, "metadata.annotations"), &a);
+        is = graph_roll_ignored(kr_at(kr_rec_root(now), "metadata.annotations"), &a);
     if (is.n) {
-        was = old ? graph_roll_ignored(kr_at(old->root, "metadata.annotations"), &a) : KR_S("");
+        was = old ? graph_roll_ignored(kr_at(kr_rec_root(old), "metadata.annotations"), &a)
+                  : KR_S("");
         if (!kr_str_eq(was, is))
-            reactor__events_ignored(inst->served->r, now->ref, inst->served->gvk, now->uid, is);
+            reactor__events_ignored(inst->served->r, kr_rec_ref(now), inst->served->gvk,
+                                    kr_rec_uid(now), is);
     }
     kr_arena_fini(&a);
 }

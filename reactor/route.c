@@ -19,11 +19,11 @@ static void route_parent(struct reactor *r, struct reactor_watch *w, const struc
         return;
     u = KR_OWNER(l, struct reactor_use, link);
     inst = reactor__inst_of(r, u->served, c->now ? c->now : c->old,
-                            c->now && reactor__bucket_served(r, c->now->uid));
+                            c->now && reactor__bucket_served(r, kr_rec_uid(c->now)));
     if (!inst)
         return;
     if (c->now)
-        reactor__bucket_set(inst, c->now->uid);
+        reactor__bucket_set(inst, kr_rec_uid(c->now));
     fresh = c->old == NULL;
     reactor__count_parent(u->served, fresh    ? REACTOR_C_ADD
                                      : c->now ? REACTOR_C_UPDATE
@@ -39,7 +39,8 @@ static void route_parent(struct reactor *r, struct reactor_watch *w, const struc
 /* The object is a child of an instance of ours: a change of it may stem from our own write. */
 static void tell_writer(struct reactor *r, struct reactor_inst *reader, const struct kr_rec *rec)
 {
-    const struct reactor_kin *kin = rec->part_of.n ? kr_map_get(&r->kins, rec->part_of) : NULL;
+    const struct reactor_kin *kin =
+        kr_rec_part_of(rec).n ? kr_map_get(&r->kins, kr_rec_part_of(rec)) : NULL;
 
     if (kin && kin->inst)
         graph_inst_echo(reader->core, kin->inst->core);
@@ -49,7 +50,8 @@ static void route_external(struct reactor *r, struct reactor_watch *w, const str
 {
     const struct kr_rec *rec = c->now ? c->now : c->old;
     struct kr_arena a = {0};
-    kr_str key = kr_fmt(&a, KR_FMT "/" KR_FMT, KR_ARG(rec->ref.namespace), KR_ARG(rec->ref.name));
+    kr_str key =
+        kr_fmt(&a, KR_FMT "/" KR_FMT, KR_ARG(kr_rec_namespace(rec)), KR_ARG(kr_rec_name(rec)));
     struct reactor_ext *ext = kr_map_get(&w->exts, key);
 
     if (ext && w->known) {
@@ -109,7 +111,7 @@ static void route_rgd(struct reactor *r, const struct kube_change *c)
 {
     const struct kr_rec *rec = c->now ? c->now : c->old;
 
-    reactor__def_object(r, rec->ref.name, c->now ? c->now->root : KR_V_NONE);
+    reactor__def_object(r, kr_rec_name(rec), c->now ? kr_rec_root(c->now) : KR_V_NONE);
 }
 
 static void route_change(struct reactor *r, struct kube_change *c)
@@ -173,6 +175,7 @@ bool reactor__route_turn(struct reactor *r)
 
         route_change(r, c);
         kube_change_free(c);
+        kr_rec_rest();
         any = true;
     }
     return any;

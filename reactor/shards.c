@@ -194,16 +194,17 @@ static kr_str claims_text(struct kr_arena *a, uint64_t claims)
 static void see(struct reactor_shards *s, uint32_t i, const struct kr_rec *rec)
 {
     struct slot *t = &s->slots[i];
-    kr_val spec = kr_get(rec->root, KR_S("spec")), meta = kr_get(rec->root, KR_S("metadata"));
+    kr_val spec = kr_get(kr_rec_root(rec), KR_S("spec")),
+           meta = kr_get(kr_rec_root(rec), KR_S("metadata"));
     kr_val notes = kr_get(meta, KR_S("annotations"));
     kr_val seconds = kr_get(spec, KR_S("leaseDurationSeconds"));
     kr_val transitions = kr_get(spec, KR_S("leaseTransitions"));
 
-    if (t->exists && kr_str_eq(rec->version, kr_buf_view(&t->version)))
+    if (t->exists && kr_str_eq(kr_rec_version(rec), kr_buf_view(&t->version)))
         return;
     t->exists = true;
     set_text(&t->holder, kr_text(kr_get(spec, KR_S("holderIdentity"))));
-    set_text(&t->version, rec->version);
+    set_text(&t->version, kr_rec_version(rec));
     t->version_u = rec->version_u;
     t->claims = t->holder.n ? read_claims(kr_text(kr_get(notes, KR_S(ANNO_BUCKETS)))) : 0;
     t->leaving = kr_text(kr_get(notes, KR_S(ANNO_LEAVING))).n > 0;
@@ -239,7 +240,7 @@ static void take_changes(struct reactor_shards *s)
         const struct kr_rec *rec = c->now ? c->now : c->old;
         uint32_t i;
 
-        if (rec && slot_of(rec->ref.name, &i)) {
+        if (rec && slot_of(kr_rec_name(rec), &i)) {
             if (c->now)
                 see(s, i, rec);
             else
@@ -836,6 +837,7 @@ static void follow(struct reactor_shards *s)
     struct kube_watch_opts wo = {.namespace = s->opts.namespace, .label_selector = KR_S(LABEL)};
 
     s->store = kube_store_new(&so);
+    kube_projection_keep_plain(kube_store_projection(s->store));
     keep(s->store, "spec", "holderIdentity", NULL);
     keep(s->store, "spec", "leaseDurationSeconds", NULL);
     keep(s->store, "spec", "leaseTransitions", NULL);

@@ -198,6 +198,7 @@ bool reactor_turn(struct reactor *r)
         reactor__kept_release(r);
     reactor__watches_turn(r);
     reactor__events_turn(r);
+    kr_rec_rest();
     return (!r->stopping && !is_full(r) && reactor__queue_due(&r->queue)) ||
            !kr_link_empty(&r->changes.head) || !kr_link_empty(&r->ops_done) ||
            !kr_link_empty(&r->watch_todo);

@@ -75,9 +75,11 @@ static void role_projection(struct reactor_watch *w)
     case REACTOR_W_RGDS:
     case REACTOR_W_REVISIONS:
     case REACTOR_W_OWN_CRDS:
-        keep_path(p, NULL, 0); /* the whole object */
+        kube_projection_keep_plain(p); /* definitions look at them for as long as they hold them */
+        keep_path(p, NULL, 0);         /* the whole object */
         return;
     case REACTOR_W_CRDS:
+        kube_projection_keep_plain(p);
         for (size_t i = 0; i < KR_N(crd_paths); i++)
             keep_path(p, crd_paths[i].names, crd_paths[i].n);
         return;

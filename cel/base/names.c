@@ -14,21 +14,35 @@ static struct {
     uint32_t n;
 } names;
 
-kr_str kr_name(kr_str s)
+bool kr_name_number(kr_str s, uint32_t *number)
 {
     uint32_t at = (uint32_t)kr_str_hash(s) & (SLOTS - 1);
 
     if (s.n == 0 || s.n > KR_NAME_MAX)
-        return (kr_str){0};
+        return false;
     if (!names.slots)
         names.slots = kr_alloc(sizeof(kr_str) * SLOTS);
-    for (; names.slots[at].s; at = (at + 1) & (SLOTS - 1)) {
-        if (kr_str_eq(names.slots[at], s))
-            return names.slots[at];
-    }
+    while (names.slots[at].s && !kr_str_eq(names.slots[at], s))
+        at = (at + 1) & (SLOTS - 1);
+    *number = at;
+    if (names.slots[at].s)
+        return true;
     if (names.n == KR_NAMES_MAX)
-        return (kr_str){0};
+        return false;
     names.n++;
     names.slots[at] = kr_strdup(&names.arena, s);
-    return names.slots[at];
+    return true;
+}
+
+kr_str kr_name_of(uint32_t number)
+{
+    KR_ASSERT(number < SLOTS && names.slots);
+    return names.slots[number];
+}
+
+kr_str kr_name(kr_str s)
+{
+    uint32_t number;
+
+    return kr_name_number(s, &number) ? kr_name_of(number) : (kr_str){0};
 }

@@ -16,5 +16,8 @@ enum {
 
 /* The one copy of s, which stays valid for ever; .s is NULL where s is too long or there are too many. */
 kr_str kr_name(kr_str s);
+/* The same, as a number that kr_name_of knows for ever; false where there is no such copy. */
+bool kr_name_number(kr_str s, uint32_t *number);
+kr_str kr_name_of(uint32_t number);
 
 #endif

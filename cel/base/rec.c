@@ -1,35 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rec.c - frozen records: one allocation each.
  *
- *   [ struct frozen | leaf digests | items and pairs of root | bytes of all strings ]
+ *   [ struct kr_rec | leaf digests | shares | root | version and room | uid | namespace / name ]
  *
  * Thousands of them are kept for as long as the program runs, so there is no slack and nothing
- * beside it but the interned field set, and the names that all of them have: keys, type, namespace, kind.
- * A text that stands in the record and in root (name, uid, version) stands there once.
+ * beside it but the interned field set, and what many of them have. A text that stands in the record and in
+ * root (name, uid, version) stands there once.
  *
- * Objects of one type are alike: a map or list that was met before (conditions, labels, ports) is shared by
- * all records that have it, counted, and goes with the last of them. Met before means that its digest is
- * still in a small table of those met lately, so what only one object has costs no share. The names of the
- * ApplySet and of the instance, which all children of an instance have, are shared from the first on.
+ * Objects of one type are alike: a map, list or longer text that was met before in another object (conditions,
+ * labels, ports) is shared by all records that have it, counted, and goes with the last of them. Met before
+ * means that its digest is still in a small table of those met lately, so what only one object has costs no
+ * share. The names of the type, and of the ApplySet and the instance, which all children of an instance
+ * have, are shared from the first on.
+ *
+ * Roots that were unfolded stand in one arena until the next rest; a small table finds them again.
  */
 #include "cel/base/rec.h"
 
+#include "cel/base/flat.h"
 #include "cel/base/names.h"
 #include "cel/base/pack.h"
 
 #include "cel/base/banned.h"
 
-struct frozen {
-    uint32_t bytes;    /* of the allocation */
-    uint16_t shares_n; /* at its end */
-    uint16_t version_room;
-    struct kr_rec rec;
-};
-
 /* A value that several records have; its memory stands behind it. */
 struct share {
     struct share *next; /* in its bucket */
-    uint32_t refs, bytes;
+    uint32_t refs;
     uint64_t digest;
     kr_val v;
 };
@@ -38,18 +35,29 @@ enum {
     SHARE_BUCKETS = 1024, /* at first; as many as there are shares */
     SHARE_LATELY = 4096,  /* digests */
     SHARE_DEPTH = 2,      /* below the root and its members */
-    SHARE_CHOICES = 64,   /* maps and lists of one record that may be shared; the others are not */
-    OWNER_MAX = 256, /* bytes of the names of ApplySet and instance; longer ones are not shared */
+    SHARE_TEXT_MIN = 24,  /* bytes of a text that is worth a share */
+    SHARE_CHOICES = 64,   /* values of one record that may be shared; the others are not */
+    SEEN_ROOTS = 256,     /* unfolded ones that are found again; a power of two */
+    ROW_MAX = 1 << 30,    /* no object is as large: the API server takes 3 MB */
+    ROW_KEPT = 64 * 1024, /* of the buffer, from one record to the next */
 };
 
 /* One for the process, as the names are; not for threads. */
 static struct {
     struct share **buckets;
-    uint32_t buckets_n, n; /* a power of two; shares */
-    uint64_t lately[SHARE_LATELY];
+    uint32_t buckets_n, n;         /* a power of two; shares */
+    uint64_t lately[SHARE_LATELY]; /* a digest, but for its highest bits: whose */
 } shares;
-
-_Static_assert(sizeof(struct frozen) % 8 == 0, "what follows is aligned");
+static struct {
+    struct kr_arena arena;
+    uint64_t rests; /* so far */
+    struct {
+        const struct kr_rec *of;
+        uint64_t rests; /* when it was unfolded */
+        kr_val root;
+    } seen[SEEN_ROOTS];
+} roots;
+static struct kr_buf row = KR_BUF(ROW_MAX);
 
 /* --- shares ----------------------------------------------------------------------------------- */
 
@@ -90,16 +98,15 @@ static void share_drop(struct share *sh)
     kr_free(sh);
 }
 
-/* The shares of a record stand at the end of its memory. */
-static struct share **shares_of(struct frozen *f)
+/* The values of a shared list stand behind its share. */
+static struct share *share_of_items(const kr_val *items)
 {
-    return (struct share **)(void *)((char *)f + f->bytes) - f->shares_n;
+    return (struct share *)(uintptr_t)items - 1;
 }
 
-static void shares_drop(struct frozen *f)
+static struct share **shares_of(const struct kr_rec *r)
 {
-    for (uint32_t i = 0; i < f->shares_n; i++)
-        share_drop(shares_of(f)[i]);
+    return (struct share **)(uintptr_t)(r->leaf + r->leaves_n);
 }
 
 /* The same to the last bit: kr_equal takes 1 for 1.0. */
@@ -120,6 +127,114 @@ static bool same(kr_val x, kr_val y)
     return x.kind == KR_LIST || x.kind == KR_MAP || x.u == y.u;
 }
 
+/* --- copies of values ------------------------------------------------------------------------- */
+
+/* As kr_pack_count_val and kr_pack_val, but keys are names. */
+static void count_copy(struct kr_pack *p, kr_val v)
+{
+    if (v.kind != KR_MAP && v.kind != KR_LIST) {
+        kr_pack_count_val(p, v);
+        return;
+    }
+    kr_pack_count_structs(p, (v.kind == KR_MAP ? sizeof(struct kr_pair) : sizeof(kr_val)) * v.n);
+    KR_LIST_EACH (item, v)
+        count_copy(p, *item);
+    KR_MAP_EACH (pair, v) {
+        if (!kr_name(kr_text(pair->key)).s)
+            kr_pack_count_val(p, pair->key);
+        count_copy(p, pair->val);
+    }
+}
+
+static kr_val copy(struct kr_pack *p, kr_val v);
+
+static kr_val copy_map(struct kr_pack *p, kr_val v)
+{
+    struct kr_pair *pairs = kr_pack_structs(p, sizeof(struct kr_pair) * v.n);
+
+    for (uint32_t i = 0; i < v.n; i++) {
+        kr_str name = kr_name(kr_text(v.map[i].key));
+
+        pairs[i].key = name.s ? v.map[i].key : kr_pack_val(p, v.map[i].key);
+        if (name.s)
+            pairs[i].key.s = name.s;
+        pairs[i].val = copy(p, v.map[i].val);
+    }
+    return kr_map_sorted(pairs, v.n);
+}
+
+static kr_val copy(struct kr_pack *p, kr_val v)
+{
+    kr_val *items;
+
+    if (v.kind == KR_MAP)
+        return copy_map(p, v);
+    if (v.kind != KR_LIST)
+        return kr_pack_val(p, v);
+    items = kr_pack_structs(p, sizeof(kr_val) * v.n);
+    for (uint32_t i = 0; i < v.n; i++)
+        items[i] = copy(p, v.list[i]);
+    return kr_list(items, v.n);
+}
+
+/* --- shares of values ------------------------------------------------------------------------- */
+
+/* Makes a share of v, with one reference; nothing in it is shared again. */
+static struct share *share_new(kr_val v, uint64_t digest)
+{
+    struct kr_pack p = {0};
+    struct share *sh;
+
+    count_copy(&p, v);
+    sh = kr_alloc(sizeof(*sh) + kr_pack_bytes(&p));
+    kr_pack_begin(&p, sh + 1);
+    *sh = (struct share){.next = *bucket_of(digest), .refs = 1, .digest = digest, .v = copy(&p, v)};
+    *bucket_of(digest) = sh;
+    shares.n++;
+    return sh;
+}
+
+static struct share *share_find(kr_val v, uint64_t digest)
+{
+    if (shares.n >= shares.buckets_n)
+        buckets_grow();
+    for (struct share *sh = *bucket_of(digest); sh; sh = sh->next) {
+        if (sh->digest == digest && same(sh->v, v)) {
+            sh->refs++;
+            return sh;
+        }
+    }
+    return NULL;
+}
+
+/* A reference to the share of v; whose: a hash of the object. NULL: no other object was seen to have v. */
+static struct share *share_if_common(kr_val v, uint64_t whose)
+{
+    uint64_t digest = kr_digest(v), *lately = &shares.lately[digest % SHARE_LATELY];
+    uint64_t met = (digest << 16) | (whose & 0xffff), was = *lately;
+    struct share *sh = share_find(v, digest);
+
+    if (sh)
+        return sh;
+    *lately = met;
+    return was >> 16 == met >> 16 && was != met ? share_new(v, digest) : NULL;
+}
+
+/* The items of a share of these texts, which is made if there is none. */
+static const kr_val *share_texts(const kr_str *texts, uint32_t n)
+{
+    kr_val items[4] = {0}, v = kr_list(items, n);
+    struct share *sh;
+    uint64_t digest;
+
+    KR_ASSERT(n <= KR_N(items));
+    for (uint32_t i = 0; i < n; i++)
+        items[i] = kr_string(texts[i]);
+    digest = kr_digest(v);
+    sh = share_find(v, digest);
+    return (sh ? sh : share_new(v, digest))->v.list;
+}
+
 /* --- life ------------------------------------------------------------------------------------- */
 
 struct kr_rec *kr_rec_hold(struct kr_rec *r)
@@ -129,6 +244,19 @@ struct kr_rec *kr_rec_hold(struct kr_rec *r)
     return r;
 }
 
+static uint32_t seen_at(const struct kr_rec *r)
+{
+    return (uint32_t)((uintptr_t)r / 16 * 0x9e3779b1u >> 8) & (SEEN_ROOTS - 1);
+}
+
+static void seen_forget(const struct kr_rec *r)
+{
+    uint32_t at = seen_at(r);
+
+    if (roots.seen[at].of == r)
+        roots.seen[at].of = NULL;
+}
+
 void kr_rec_drop(struct kr_rec *r)
 {
     if (!r)
@@ -136,298 +264,227 @@ void kr_rec_drop(struct kr_rec *r)
     KR_ASSERT(r->refs > 0);
     if (--r->refs > 0)
         return;
+    seen_forget(r);
     kr_fieldset_drop(r->owned);
-    shares_drop(KR_OWNER(r, struct frozen, rec));
-    kr_free(KR_OWNER(r, struct frozen, rec));
+    for (uint32_t i = 0; i < r->shares_n; i++)
+        share_drop(shares_of(r)[i]);
+    share_drop(share_of_items(r->type));
+    if (r->owner)
+        share_drop(share_of_items(r->owner));
+    kr_free(r);
 }
 
 /* --- freezing --------------------------------------------------------------------------------- */
 
-/* The strings that stand in the record itself, but namespace and name: first those that are names, last
- * those that the owner share has. */
-enum { NAMES_N = 4, VERSION_AT = 5, OWNER_AT = 6, STRINGS_N = 8 };
-
-static void strings_of(struct kr_rec *r, kr_str *out[])
-{
-    kr_str *strings[STRINGS_N] = {
-        &r->ref.gvr.group, &r->ref.gvr.version, &r->ref.gvr.resource, &r->node_id,
-        &r->uid,           &r->version,         &r->part_of,          &r->instance_id};
-
-    memcpy(out, strings, sizeof(strings));
-}
-
-/* On the way from init to the record. */
+/* On the way from view to record. */
 struct freeze {
-    struct kr_pack pack;
-    const struct kr_rec *init;
-    struct kr_rec *out;  /* NULL while counting */
-    struct share *owner; /* "part_of" and behind it "instance_id"; NULL: own copies */
-    struct share *choice[SHARE_CHOICES]; /* made while counting; NULL: a copy of its own */
-    uint32_t at;                         /* choices so far */
+    uint64_t whose;
+    struct share *choice[SHARE_CHOICES];
+    uint32_t n;
 };
 
-/* The text of the record that v's is too: the same bytes, not only equal ones. */
-static const kr_str *shared_text(const struct freeze *f, kr_val v)
+/* For kr_flat_write. */
+static int32_t choose(void *arg, kr_val v, uint32_t depth)
 {
-    const struct kr_rec *from = f->init, *to = f->out ? f->out : f->init;
+    struct freeze *f = arg;
+    bool is_text = v.kind == KR_STRING && v.n >= SHARE_TEXT_MIN;
+    bool may =
+        depth >= SHARE_DEPTH && (v.kind == KR_LIST || v.kind == KR_MAP || is_text) && v.n > 0;
+    struct share *sh = may && f->n < SHARE_CHOICES ? share_if_common(v, f->whose) : NULL;
 
-    if (v.s == from->ref.name.s && v.n == from->ref.name.n)
-        return &to->ref.name;
-    if (v.n && v.s == from->ref.namespace.s && v.n == from->ref.namespace.n)
-        return &to->ref.namespace;
-    if (v.s == from->uid.s && v.n == from->uid.n)
-        return &to->uid;
-    return v.s == from->version.s && v.n == from->version.n ? &to->version : NULL;
+    if (!sh)
+        return -1;
+    f->choice[f->n] = sh;
+    return (int32_t)f->n++;
 }
 
-/* name: the text is one that many records have. */
-static kr_val freeze_text(struct freeze *f, kr_val v, bool name)
+/* The texts that root may have too. */
+static void own_texts(struct kr_flat *flat, kr_str name, kr_str namespace, kr_str uid,
+                      kr_str version)
 {
-    const kr_str *shared = shared_text(f, v);
-    kr_str s = shared ? *shared : name ? kr_name(kr_text(v)) : (kr_str){0};
+    const kr_str own[] = {name, namespace, uid, version};
 
-    if (!s.s && f->out)
-        s = kr_pack_str(&f->pack, kr_text(v));
-    else if (!s.s)
-        kr_pack_count_str(&f->pack, kr_text(v));
-    v.s = s.s;
-    return v;
+    memcpy(flat->own, own, sizeof own);
+    flat->own_n = KR_N(own);
 }
 
-static kr_val freeze_val(struct freeze *f, kr_val v, uint32_t depth);
-
-static kr_val freeze_list(struct freeze *f, kr_val v, uint32_t depth)
+/* Leaves the row of the root in `row`, and what it leans on in f. */
+static void write_row(struct freeze *f, const struct kr_view *view)
 {
-    kr_val *items = f->out ? kr_pack_structs(&f->pack, sizeof(kr_val) * v.n) : NULL;
+    struct kr_flat flat = {.share = choose, .arg = f};
 
-    if (!f->out)
-        kr_pack_count_structs(&f->pack, sizeof(kr_val) * v.n);
-    for (uint32_t i = 0; i < v.n; i++) {
-        kr_val item = freeze_val(f, v.list[i], depth + 1);
-
-        if (items)
-            items[i] = item;
-    }
-    return kr_list(items, v.n);
+    own_texts(&flat, view->ref.name, view->ref.namespace, view->uid, view->version);
+    kr_buf_reset(&row);
+    kr_flat_write(&flat, view->root, &row);
+    KR_ASSERT(!row.full);
 }
 
-static kr_val freeze_map(struct freeze *f, kr_val v, uint32_t depth)
+static void put_text(char **at, kr_str s)
 {
-    struct kr_pair *pairs = f->out ? kr_pack_structs(&f->pack, sizeof(struct kr_pair) * v.n) : NULL;
-
-    if (!f->out)
-        kr_pack_count_structs(&f->pack, sizeof(struct kr_pair) * v.n);
-    for (uint32_t i = 0; i < v.n; i++) {
-        kr_val key =
-            v.map[i].key.kind == KR_STRING ? freeze_text(f, v.map[i].key, true) : v.map[i].key;
-        kr_val val = freeze_val(f, v.map[i].val, depth + 1);
-
-        if (pairs)
-            pairs[i] = (struct kr_pair){key, val};
-    }
-    return kr_map_sorted(pairs, v.n);
+    if (s.n)
+        memcpy(*at, s.s, s.n);
+    *at += s.n;
 }
 
-static struct share *share_of(kr_val v, bool first);
-
-/* Is v shared? The choices are made while counting, and come again in the same order. */
-static struct share *choose(struct freeze *f, kr_val v, uint32_t depth)
+static void put_texts(struct kr_rec *r, const struct kr_view *view)
 {
-    bool may = depth >= SHARE_DEPTH && (v.kind == KR_LIST || v.kind == KR_MAP) && v.n > 0;
+    char *at = (char *)(uintptr_t)kr_rec__texts(r);
 
-    if (!may || f->at == SHARE_CHOICES)
-        return NULL;
-    if (!f->out)
-        f->choice[f->at] = share_of(v, false);
-    return f->choice[f->at++];
+    put_text(&at, view->version);
+    at += r->version_room - view->version.n;
+    put_text(&at, view->uid);
+    put_text(&at, view->ref.namespace);
+    put_text(&at, KR_S("/"));
+    put_text(&at, view->ref.name);
 }
 
-/* Counts v (f->out is NULL) or copies it. Texts directly below the root are apiVersion and kind. */
-static kr_val freeze_val(struct freeze *f, kr_val v, uint32_t depth)
+/* The record with all but its root, for which there are root_n bytes. */
+static struct kr_rec *rec_new(const struct kr_view *view, const struct freeze *f, size_t root_n)
 {
-    struct share *sh = choose(f, v, depth);
+    const kr_str type[] = {view->ref.gvr.group, view->ref.gvr.version, view->ref.gvr.resource,
+                           view->node_id};
+    const kr_str owner[] = {view->part_of, view->instance_id};
+    struct kr_rec head = {.refs = 1,
+                          .terminating = view->terminating,
+                          .plain = view->plain,
+                          .leaves_n = view->leaves_n,
+                          .item = view->item,
+                          .order = view->order,
+                          .version_u = view->version_u,
+                          .generation = view->generation,
+                          .owned = view->owned,
+                          .owned_digest = view->owned_digest,
+                          .root_n = (uint32_t)root_n,
+                          .shares_n = (uint16_t)f->n,
+                          .namespace_n = (uint16_t)view->ref.namespace.n,
+                          .name_n = (uint16_t)view->ref.name.n,
+                          .uid_n = (uint16_t)view->uid.n,
+                          .version_n = (uint16_t)view->version.n};
+    struct kr_rec *r;
 
-    KR_ASSERT(v.kind <= KR_MAP);
-    if (sh)
-        return sh->v;
-    switch (v.kind) {
-    case KR_STRING:
-        return freeze_text(f, v, depth == 1);
-    case KR_LIST:
-        return freeze_list(f, v, depth);
-    case KR_MAP:
-        return freeze_map(f, v, depth);
-    default:
-        return v;
-    }
+    KR_ASSERT(view->ref.namespace.n <= KR_REC_TEXT_MAX && view->ref.name.n <= KR_REC_TEXT_MAX &&
+              view->uid.n <= KR_REC_TEXT_MAX && view->version.n <= KR_REC_TEXT_MAX);
+    head.version_room = view->version.n ? (uint16_t)(view->version.n + KR_REC_VERSION_ROOM) : 0;
+    r = kr_alloc(kr_rec_bytes(&head));
+    *r = head;
+    r->type = share_texts(type, KR_N(type));
+    if (view->part_of.n || view->instance_id.n)
+        r->owner = share_texts(owner, KR_N(owner));
+    if (view->leaves_n)
+        memcpy(r->leaf, view->leaf, sizeof(r->leaf[0]) * view->leaves_n);
+    if (f->n)
+        memcpy(shares_of(r), f->choice, sizeof(f->choice[0]) * f->n);
+    put_texts(r, view);
+    return r;
 }
 
-/* Makes a share of v, with one reference; nothing in it is shared again. */
-static struct share *share_new(kr_val v, uint64_t digest)
+static char *root_at(const struct kr_rec *r)
 {
-    static const struct kr_rec none;
-    struct kr_rec out = {0};
-    struct freeze f = {.init = &none, .at = SHARE_CHOICES};
-    struct share *sh;
-
-    freeze_val(&f, v, SHARE_DEPTH);
-    sh = kr_alloc(sizeof(*sh) + kr_pack_bytes(&f.pack));
-    kr_pack_begin(&f.pack, sh + 1);
-    f.out = &out;
-    *sh = (struct share){.next = *bucket_of(digest),
-                         .refs = 1,
-                         .bytes = (uint32_t)(sizeof(*sh) + kr_pack_bytes(&f.pack)),
-                         .digest = digest,
-                         .v = freeze_val(&f, v, SHARE_DEPTH)};
-    *bucket_of(digest) = sh;
-    shares.n++;
-    return sh;
+    return (char *)(shares_of(r) + r->shares_n);
 }
 
-/* A reference to the share of v, if there is one or v was met before, or it shall be one from the first time
- * on; else NULL. */
-static struct share *share_of(kr_val v, bool first)
+/* A root of values: itself, and behind it what it consists of. */
+static struct kr_rec *freeze_plain(const struct kr_view *view)
 {
-    uint64_t digest = kr_digest(v), *lately = &shares.lately[digest % SHARE_LATELY];
+    const struct freeze none = {0};
+    struct kr_pack p = {0};
+    struct kr_rec *r;
 
-    if (shares.n >= shares.buckets_n)
-        buckets_grow();
-    for (struct share *sh = *bucket_of(digest); sh; sh = sh->next) {
-        if (sh->digest == digest && same(sh->v, v)) {
-            sh->refs++;
-            return sh;
-        }
-    }
-    if (first || *lately == digest)
-        return share_new(v, digest);
-    *lately = digest;
-    return NULL;
+    count_copy(&p, view->root);
+    r = rec_new(view, &none, sizeof(kr_val) + kr_pack_bytes(&p));
+    kr_pack_begin(&p, root_at(r) + sizeof(kr_val));
+    *(kr_val *)(void *)root_at(r) = copy(&p, view->root);
+    return r;
 }
 
-static struct share *owner_of(const struct kr_rec *r)
+struct kr_rec *kr_rec_freeze(const struct kr_view *view)
 {
-    char text[OWNER_MAX];
+    struct freeze f = {.whose = kr_str_hash(view->ref.name)};
+    struct kr_rec *r;
 
-    if (r->part_of.n == 0 || r->part_of.n + r->instance_id.n > OWNER_MAX)
-        return NULL;
-    memcpy(text, r->part_of.s, r->part_of.n);
-    if (r->instance_id.n)
-        memcpy(text + r->part_of.n, r->instance_id.s, r->instance_id.n);
-    return share_of(kr_string((kr_str){text, r->part_of.n + r->instance_id.n}), true);
+    if (view->plain)
+        return freeze_plain(view);
+    write_row(&f, view);
+    r = rec_new(view, &f, row.n);
+    memcpy(root_at(r), row.s, row.n);
+    if (row.cap > ROW_KEPT)
+        kr_buf_fini(&row);
+    return r;
 }
 
-/* Puts the chosen shares where shares_of finds them. */
-static void shares_keep(struct frozen *to, const struct freeze *f)
+bool kr_rec_renew(struct kr_rec *r, const struct kr_view *now)
 {
-    uint32_t n = 0;
-
-    if (f->owner)
-        shares_of(to)[n++] = f->owner;
-    for (uint32_t i = 0; i < f->at; i++) {
-        if (f->choice[i])
-            shares_of(to)[n++] = f->choice[i];
-    }
-}
-
-static uint32_t chosen_n(const struct freeze *f)
-{
-    uint32_t n = f->owner != NULL;
-
-    for (uint32_t i = 0; i < f->at; i++)
-        n += f->choice[i] != NULL;
-    return n;
-}
-
-static void count_strings(struct freeze *f, kr_str *strings[], kr_ref ref)
-{
-    for (uint32_t i = 0; i < (f->owner ? OWNER_AT : STRINGS_N); i++) {
-        kr_str name = i < NAMES_N ? kr_name(*strings[i]) : (kr_str){0};
-
-        if (name.s)
-            *strings[i] = name;
-        else
-            kr_pack_count_str(&f->pack, *strings[i]);
-    }
-    kr_pack_count_bytes(&f->pack, KR_REC_VERSION_ROOM + ref.namespace.n + 1 + ref.name.n);
-}
-
-/* One text, of which kr_rec_key is the whole. */
-static void pack_key(struct freeze *f, kr_ref *ref)
-{
-    char *at = kr_pack_room(&f->pack, ref->namespace.n + 1 + ref->name.n);
-
-    if (ref->namespace.n)
-        memcpy(at, ref->namespace.s, ref->namespace.n);
-    ref->namespace.s = at;
-    at += ref->namespace.n;
-    *at++ = '/';
-    if (ref->name.n)
-        memcpy(at, ref->name.s, ref->name.n);
-    ref->name.s = at;
-}
-
-static void pack_strings(struct freeze *f, kr_str *strings[], struct kr_rec *r)
-{
-    pack_key(f, &r->ref);
-    for (uint32_t i = 0; i < (f->owner ? OWNER_AT : STRINGS_N); i++) {
-        if (i >= NAMES_N || !kr_name(*strings[i]).s)
-            *strings[i] = kr_pack_str(&f->pack, *strings[i]);
-        if (i == VERSION_AT)
-            kr_pack_room(&f->pack, KR_REC_VERSION_ROOM);
-    }
-    if (!f->owner)
-        return;
-    r->part_of.s = f->owner->v.s;
-    r->instance_id.s = f->owner->v.s + r->part_of.n;
-}
-
-struct kr_rec *kr_rec_freeze(const struct kr_rec *init)
-{
-    struct kr_rec work = *init;
-    struct freeze f = {.init = init, .owner = owner_of(init)};
-    kr_str *strings[STRINGS_N];
-    size_t leaves_bytes = sizeof(uint64_t) * init->leaves_n, bytes;
-    struct frozen *frozen;
-    uint64_t *leaf;
-
-    strings_of(&work, strings);
-    kr_pack_count_structs(&f.pack, leaves_bytes);
-    freeze_val(&f, init->root, 0);
-    count_strings(&f, strings, init->ref);
-
-    bytes = (sizeof(*frozen) + kr_pack_bytes(&f.pack) + 7) & ~(size_t)7;
-    bytes += sizeof(struct share *) * chosen_n(&f);
-    frozen = kr_alloc(bytes);
-    frozen->bytes = (uint32_t)bytes;
-    frozen->shares_n = (uint16_t)chosen_n(&f);
-    frozen->version_room = init->version.n ? (uint16_t)(init->version.n + KR_REC_VERSION_ROOM) : 0;
-    shares_keep(frozen, &f);
-    kr_pack_begin(&f.pack, frozen + 1);
-    leaf = kr_pack_structs(&f.pack, leaves_bytes);
-    if (leaves_bytes > 0)
-        memcpy(leaf, init->leaf, leaves_bytes);
-    pack_strings(&f, strings, &work);
-    f.out = &work;
-    f.at = 0;
-    work.root = freeze_val(&f, init->root, 0);
-    work.leaf = leaf;
-    work.refs = 1;
-    frozen->rec = work;
-    return &frozen->rec;
-}
-
-bool kr_rec_renew(struct kr_rec *r, const struct kr_rec *now)
-{
-    if (now->version.n > KR_OWNER(r, struct frozen, rec)->version_room)
+    if (now->version.n > r->version_room)
         return false;
-    memcpy((char *)(uintptr_t)r->version.s, now->version.s, now->version.n);
-    r->version.n = now->version.n;
+    memcpy((char *)(uintptr_t)kr_rec__texts(r), now->version.s, now->version.n);
+    r->version_n = (uint16_t)now->version.n;
     r->version_u = now->version_u;
     r->generation = now->generation;
     return true;
 }
 
+/* --- looking ---------------------------------------------------------------------------------- */
+
+void kr_rec_view(const struct kr_rec *r, struct kr_view *out)
+{
+    *out = (struct kr_view){.terminating = r->terminating,
+                            .plain = r->plain,
+                            .leaves_n = r->leaves_n,
+                            .ref = kr_rec_ref(r),
+                            .uid = kr_rec_uid(r),
+                            .version = kr_rec_version(r),
+                            .version_u = r->version_u,
+                            .generation = r->generation,
+                            .part_of = kr_rec_part_of(r),
+                            .instance_id = kr_rec_instance_id(r),
+                            .node_id = kr_rec_node_id(r),
+                            .item = r->item,
+                            .order = r->order,
+                            .owned = r->owned,
+                            .owned_digest = r->owned_digest,
+                            .leaf = r->leaf};
+}
+
+static kr_val shared(void *arg, uint32_t number)
+{
+    const struct kr_rec *r = arg;
+
+    KR_ASSERT(number < r->shares_n);
+    return shares_of(r)[number]->v;
+}
+
+static kr_val unfold(const struct kr_rec *r)
+{
+    struct kr_flat flat = {.shared = shared, .arg = (void *)(uintptr_t)r};
+
+    own_texts(&flat, kr_rec_name(r), kr_rec_namespace(r), kr_rec_uid(r), kr_rec_version(r));
+    return kr_flat_read(&flat, (kr_str){root_at(r), r->root_n}, &roots.arena);
+}
+
+kr_val kr_rec_root(const struct kr_rec *r)
+{
+    uint32_t at = seen_at(r);
+
+    if (r->plain)
+        return *(const kr_val *)(const void *)root_at(r);
+    if (roots.seen[at].of != r || roots.seen[at].rests != roots.rests) {
+        roots.seen[at].root = unfold(r);
+        roots.seen[at].of = r;
+        roots.seen[at].rests = roots.rests;
+    }
+    return roots.seen[at].root;
+}
+
+void kr_rec_rest(void)
+{
+    if (!roots.arena.used_bytes)
+        return;
+    kr_arena_reset(&roots.arena);
+    roots.rests++;
+}
+
 size_t kr_rec_bytes(const struct kr_rec *r)
 {
-    return KR_OWNER(r, const struct frozen, rec)->bytes;
+    return sizeof(*r) + sizeof(r->leaf[0]) * r->leaves_n + sizeof(struct share *) * r->shares_n +
+           r->root_n + r->version_room + r->uid_n + r->namespace_n + 1 + r->name_n;
 }

@@ -56,9 +56,9 @@ static void check_labels(struct kr_arena *a, kr_val line)
                               .order = 1,
                               .spec = &spec};
     struct graph_rev rev = {.nodes_n = 1, .nodes = &node};
-    struct kr_rec parent = {.uid = kr_at_str(object, "metadata.uid"), .root = object};
+    struct kr_view parent = {.uid = kr_at_str(object, "metadata.uid"), .root = object};
     struct graph_env env = {.version = KR_S("v0.9.3")};
-    struct graph_inst inst = {.rev = &rev, .parent = &parent, .part_of = KR_S("x")};
+    struct graph_inst inst = {.rev = &rev, .parent = kr_rec_freeze(&parent), .part_of = KR_S("x")};
     struct inst_step s = {.inst = &inst, .env = &env, .a = a};
     kr_val labels;
 
@@ -73,6 +73,7 @@ static void check_labels(struct kr_arena *a, kr_val line)
     labels = kr_with_key(a, labels, KR_S(GRAPH_LABEL_PART_OF), KR_V_NONE);
     EXPECT_TEXT(kr_cstr(a, kr_json_str(a, labels)),
                 kr_cstr(a, kr_json_str(a, kr_at(line, "labels"))));
+    kr_rec_drop(inst.parent);
 }
 
 TEST(applyset, agrees_with_the_vectors)

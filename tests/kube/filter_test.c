@@ -84,7 +84,7 @@ static const char *changes(struct fixture *f)
 
         if (!c->synced)
             kr_buf_fmt(&b, "%c" KR_FMT " ", c->now ? '+' : '-',
-                       KR_ARG((c->now ? c->now : c->old)->ref.name));
+                       KR_ARG(kr_rec_name((c->now ? c->now : c->old))));
         kube_change_free(c);
     }
     out = kr_cstr(&f->a, kr_buf_view(&b));
@@ -173,7 +173,7 @@ TEST(filter, an_object_that_changes_hands_goes_or_comes)
 
 static void on_gone(void *arg, struct kr_rec *rec)
 {
-    kr_buf_fmt(arg, KR_FMT " ", KR_ARG(rec->ref.name));
+    kr_buf_fmt(arg, KR_FMT " ", KR_ARG(kr_rec_name(rec)));
 }
 
 TEST(filter, sifting_is_silent_and_an_answer_for_another_is_not_stored)

@@ -68,12 +68,12 @@ TEST(kube_project, keeps_the_leaves_and_drops_the_rest)
         "{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\"," HEAD
         ",\"generation\":3,\"labels\":{\"app\":\"x\",\"b\":\"y\"},\"annotations\":{\"z\":\"1\"}},"
         "\"spec\":{\"replicas\":1},\"status\":{\"replicas\":2,\"observed\":1}}");
-    EXPECT_TEXT(text(&f, r->root),
+    EXPECT_TEXT(text(&f, kr_rec_root(r)),
                 "{\"apiVersion\":\"apps/"
                 "v1\",\"kind\":\"Deployment\",\"metadata\":{\"labels\":{\"app\":\"x\"}},"
                 "\"status\":{\"replicas\":2}}");
-    assert_true(kr_str_is(r->ref.name, "web") && kr_str_is(r->ref.namespace, "default"));
-    assert_true(kr_str_is(r->uid, "u1") && kr_str_is(r->version, "7"));
+    assert_true(kr_str_is(kr_rec_name(r), "web") && kr_str_is(kr_rec_namespace(r), "default"));
+    assert_true(kr_str_is(kr_rec_uid(r), "u1") && kr_str_is(kr_rec_version(r), "7"));
     assert_int_equal(r->leaves_n, 2);
     assert_true(r->leaf[replicas] == kr_digest(kr_int(2)));
     assert_true(r->leaf[labels] == kr_digest(KR_V_STR("x")));
@@ -96,12 +96,12 @@ TEST(kube_project, a_leaf_below_a_leaf_has_a_digest_of_its_own)
     r = project(&f,
                 "{" HEAD
                 ",\"managedFields\":[{\"manager\":\"x\"}]},\"spec\":{\"n\":1,\"m\":2},\"x\":[]}");
-    EXPECT_TEXT(text(&f, r->root),
+    EXPECT_TEXT(text(&f, kr_rec_root(r)),
                 "{\"metadata\":{\"name\":\"web\",\"namespace\":\"default\","
                 "\"resourceVersion\":\"7\",\"uid\":\"u1\"},\"spec\":{\"m\":2,\"n\":1},\"x\":[]}");
     assert_true(r->leaf[spec] == kr_digest(test_json(&f.a, "{\"m\":2,\"n\":1}")));
     assert_true(r->leaf[n] == kr_digest(kr_int(1)));
-    assert_true(r->leaf[all] == kr_digest(r->root));
+    assert_true(r->leaf[all] == kr_digest(kr_rec_root(r)));
     kr_rec_drop(r);
     fixture_fini(&f);
 }
@@ -117,8 +117,8 @@ TEST(kube_project, a_path_that_meets_a_scalar_sees_the_scalar_change)
     a = project(&f, "{" HEAD "},\"a\":{\"b\":1}}");
     b = project(&f, "{" HEAD "},\"a\":{\"b\":[2]}}");
     c = project(&f, "{" HEAD "},\"a\":{}}");
-    EXPECT_TEXT(text(&f, kr_get(a->root, KR_S("a"))), "{\"b\":1}");
-    EXPECT_TEXT(text(&f, kr_get(b->root, KR_S("a"))), "{\"b\":[2]}");
+    EXPECT_TEXT(text(&f, kr_get(kr_rec_root(a), KR_S("a"))), "{\"b\":1}");
+    EXPECT_TEXT(text(&f, kr_get(kr_rec_root(b), KR_S("a"))), "{\"b\":[2]}");
     assert_true(a->leaf[leaf] != 0 && a->leaf[leaf] != b->leaf[leaf] && c->leaf[leaf] == 0);
     assert_true(a->leaf[leaf] != kr_digest(kr_int(1)));
     kr_rec_drop(a);
@@ -159,7 +159,7 @@ TEST(kube_projection, a_dropped_path_is_kept_no_longer)
     assert_int_equal(add(&f, "spec.b", &b), 1);
     kube_projection_drop(f.p, a);
     r = project(&f, "{" HEAD "},\"spec\":{\"a\":1,\"b\":2}}");
-    EXPECT_TEXT(text(&f, kr_get(r->root, KR_S("spec"))), "{\"b\":2}");
+    EXPECT_TEXT(text(&f, kr_get(kr_rec_root(r), KR_S("spec"))), "{\"b\":2}");
     assert_true(r->leaf[a] == 0 && r->leaf[b] != 0);
     kr_rec_drop(r);
     fixture_fini(&f);

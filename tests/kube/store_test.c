@@ -52,7 +52,7 @@ static const char *changes(struct fixture *f)
                        !c->old   ? '+'
                        : !c->now ? '-'
                                  : '~',
-                       KR_ARG((c->now ? c->now : c->old)->ref.name));
+                       KR_ARG(kr_rec_name((c->now ? c->now : c->old))));
         kube_change_free(c);
     }
     out = kr_cstr(&f->a, kr_buf_view(&b));
@@ -99,7 +99,7 @@ static void response(struct fixture *f, uint64_t run, const char *name, const ch
     struct kr_rec *r = NULL;
 
     EXPECT_OK(kube_store_response(f->s, run, object(f, name, version, v), &r, &f->err), &f->err);
-    assert_true(kr_str_eq(r->version, kr_str_c(version)));
+    assert_true(kr_str_eq(kr_rec_version(r), kr_str_c(version)));
     kr_rec_drop(r);
 }
 
@@ -120,7 +120,8 @@ static const char *content(struct fixture *f)
     uint64_t at = 0;
 
     for (struct kr_rec *r; (r = kube_store_next(f->s, &at)) != NULL;)
-        kr_buf_fmt(&b, "%.*s=%d ", KR_ARG(r->ref.name), (int)kr_get(r->root, KR_S("v")).i);
+        kr_buf_fmt(&b, "%.*s=%d ", KR_ARG(kr_rec_name(r)),
+                   (int)kr_get(kr_rec_root(r), KR_S("v")).i);
     out = kr_cstr(&f->a, kr_buf_view(&b));
     kr_buf_fini(&b);
     return out;
@@ -156,7 +157,7 @@ TEST(kube_store, an_object_without_a_visible_difference_keeps_its_record)
     held = kr_rec_hold(kube_store_get(f.s, KR_S("n"), KR_S("a")));
     put(&f, "a", "8", 1);
     assert_ptr_equal(kube_store_get(f.s, KR_S("n"), KR_S("a")), held);
-    assert_true(kr_str_is(held->version, "8") && held->version_u == 8);
+    assert_true(kr_str_is(kr_rec_version(held), "8") && held->version_u == 8);
     put(&f, "a", "8", 2); /* an echo */
     put(&f, "a", "7", 3); /* from the past */
     assert_ptr_equal(kube_store_get(f.s, KR_S("n"), KR_S("a")), held);
@@ -207,8 +208,8 @@ TEST(kube_store, items_of_a_list_get_kind_and_version_of_the_type)
     fixture_init(&f);
     list(&f, "9");
     r = kube_store_get(f.s, KR_S("n"), KR_S("a"));
-    assert_true(kr_is_str(kr_get(r->root, KR_S("kind")), KR_S("ConfigMap")));
-    assert_true(kr_is_str(kr_get(r->root, KR_S("apiVersion")), KR_S("v1")));
+    assert_true(kr_is_str(kr_get(kr_rec_root(r), KR_S("kind")), KR_S("ConfigMap")));
+    assert_true(kr_is_str(kr_get(kr_rec_root(r), KR_S("apiVersion")), KR_S("v1")));
     assert_null(kube_store_get(f.s, KR_S(""), KR_S("a")));
     fixture_fini(&f);
 }
@@ -256,7 +257,7 @@ TEST(kube_store, events_report_only_what_somebody_reads)
     list(&f, "9");
     put(&f, "a", "10", 1);
     EXPECT_TEXT(changes(&f), "");
-    assert_true(kr_str_is(kube_store_get(f.s, KR_S("n"), KR_S("a"))->version, "10"));
+    assert_true(kr_str_is(kr_rec_version(kube_store_get(f.s, KR_S("n"), KR_S("a"))), "10"));
     put(&f, "a", "11", 2);
     put(&f, "c", "12", 1);
     del(&f, "b", "13");
@@ -468,7 +469,7 @@ TEST(kube_store, changes_outlive_the_store)
     kube_store_free(f.s);
     c = KR_OWNER(f.changes.head.next, struct kube_change, link);
     assert_null(c->store);
-    assert_int_equal(kr_get(c->now->root, KR_S("v")).i, 2);
+    assert_int_equal(kr_get(kr_rec_root(c->now), KR_S("v")).i, 2);
     assert_true(kr_bits_has(&c->bits, KUBE_BITS_FIXED + f.leaf));
     f.s = NULL;
     fixture_fini(&f);
@@ -552,8 +553,9 @@ TEST(kube_store, any_order_of_echoes_ends_with_the_newest)
                 put(&f, "a", version, v);
             else
                 response(&f, kube_store_run(f.s), "a", version, v);
-            assert_int_equal(kr_get(kube_store_get(f.s, KR_S("n"), KR_S("a"))->root, KR_S("v")).i,
-                             event > reply ? event : reply);
+            assert_int_equal(
+                kr_get(kr_rec_root(kube_store_get(f.s, KR_S("n"), KR_S("a"))), KR_S("v")).i,
+                event > reply ? event : reply);
         }
         assert_int_equal((int)strlen(changes(&f)), 20 * 3); /* each version is reported once */
         fixture_fini(&f);

@@ -183,7 +183,7 @@ static const char *changes(struct fixture *f)
                        !c->old   ? '+'
                        : !c->now ? '-'
                                  : '~',
-                       KR_ARG((c->now ? c->now : c->old)->ref.name));
+                       KR_ARG(kr_rec_name((c->now ? c->now : c->old))));
         kube_change_free(c);
     }
     out = kr_cstr(&f->a, kr_buf_view(&b));
@@ -333,7 +333,7 @@ TEST(kube_watch, managed_fields_are_kept_when_an_expression_names_them)
         }
         rec = kube_store_get(f.store, KR_S("n"), KR_S("a"));
         assert_non_null(rec);
-        assert_int_equal(kr_at(rec->root, "metadata.managedFields").kind,
+        assert_int_equal(kr_at(kr_rec_root(rec), "metadata.managedFields").kind,
                          named ? KR_LIST : KR_NONE);
         fixture_fini(&f);
     }
@@ -1231,10 +1231,11 @@ static void check_changes(struct fixture *f, uint64_t seen[NAMES_N])
             const struct kr_rec *r = c->now ? c->now : c->old;
             uint64_t i;
 
-            assert_true(kr_str_u64(kr_str_sub(r->ref.name, 1, r->ref.name.n), &i) && i < NAMES_N);
+            assert_true(kr_str_u64(kr_str_sub(kr_rec_name(r), 1, kr_rec_name(r).n), &i) &&
+                        i < NAMES_N);
             assert_true(seen[i] == (c->old ? c->old->leaf[0] : 0));
             assert_false(c->old && c->now && c->old->leaf[0] == c->now->leaf[0] &&
-                         kr_str_eq(c->old->uid, c->now->uid));
+                         kr_str_eq(kr_rec_uid(c->old), kr_rec_uid(c->now)));
             seen[i] = c->now ? c->now->leaf[0] : 0;
         }
         kube_change_free(c);

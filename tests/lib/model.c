@@ -245,7 +245,7 @@ static struct kr_rec *record(struct model *m, struct model_object *o)
            owned = o->owned[is_parent(m, o) ? BY_PARENT : BY_CHILD];
     kr_val generation = kr_at(o->live, "metadata.generation");
     uint32_t n = reads_of(m, o, &a, &reads);
-    struct kr_rec init = {
+    struct kr_view init = {
         .ref = o->ref,
         .terminating = kr_at(o->live, "metadata.deletionTimestamp").kind != KR_NONE,
         .uid = kr_at_str(o->live, "metadata.uid"),
@@ -720,7 +720,7 @@ static void set_bit_if(struct kr_bits *bits, uint32_t bit, bool on)
 static bool same_read(const struct kr_rec *old, const struct kr_rec *now,
                       const struct graph_read *read)
 {
-    kr_val x = old ? old->root : KR_V_NONE, y = now ? now->root : KR_V_NONE;
+    kr_val x = old ? kr_rec_root(old) : KR_V_NONE, y = now ? kr_rec_root(now) : KR_V_NONE;
 
     for (uint32_t i = 0; i < read->n && x.kind == KR_MAP && y.kind == KR_MAP; i++) {
         x = kr_get(x, read->names[i]);
@@ -736,9 +736,10 @@ static bool diff(struct kr_arena *a, const struct kr_rec *old, const struct kr_r
     kr_bits_init(bits, a, GRAPH_BITS_FIXED + n);
     set_bit_if(bits, GRAPH_BIT_EXISTS,
                !old != !now || (old && (old->terminating != now->terminating ||
-                                        !kr_str_eq(old->uid, now->uid))));
+                                        !kr_str_eq(kr_rec_uid(old), kr_rec_uid(now)))));
     set_bit_if(bits, GRAPH_BIT_IDENTITY,
-               !old || !now || !kr_str_eq(old->part_of, now->part_of) || old->order != now->order);
+               !old || !now || !kr_str_eq(kr_rec_part_of(old), kr_rec_part_of(now)) ||
+                   old->order != now->order);
     set_bit_if(bits, GRAPH_BIT_OWNED,
                !old || !now || old->owned != now->owned || old->owned_digest != now->owned_digest);
     for (uint32_t i = 0; i < n; i++)
@@ -748,14 +749,14 @@ static bool diff(struct kr_arena *a, const struct kr_rec *old, const struct kr_r
 
 static bool is_ours(const struct model *m, const struct kr_rec *rec)
 {
-    return rec && kr_str_eq(rec->part_of, graph_inst_part_of(m->inst));
+    return rec && kr_str_eq(kr_rec_part_of(rec), graph_inst_part_of(m->inst));
 }
 
 static void tell_child(struct model *m, struct kr_rec *old, struct kr_rec *now)
 {
     KR_AUTO(kr_arena) a = {0};
     struct kr_bits bits;
-    int32_t rank = m->rev ? graph_rev_rank_of_label(m->rev, (now ? now : old)->node_id) : -1;
+    int32_t rank = m->rev ? graph_rev_rank_of_label(m->rev, kr_rec_node_id((now ? now : old))) : -1;
 
     if (rank < 0) {
         graph_inst_child(m->inst, old, now, NULL);
@@ -1022,6 +1023,7 @@ static void step(struct model *m)
     m->wake_ms = plan.wake_ms;
     print_plan(m, &plan);
     execute(m, &plan);
+    kr_rec_rest();
 }
 
 bool model_turn(struct model *m)
