@@ -26,16 +26,17 @@ void reactor__why_init(struct reactor *r)
     r->opts.why_key = NULL; /* was borrowed for this call */
 }
 
-/* "deployments.apps shop"; the namespace only where it is not the instance's. */
-static kr_str object_text(struct kr_arena *a, const struct reactor_inst *inst, kr_ref ref)
+/* What it is: "deployments.apps", "shop"; the namespace only where it is not the instance's. */
+static void name_object(struct reactor_why_entry *e, struct kr_arena *a,
+                        const struct reactor_inst *inst, kr_ref ref)
 {
     kr_str own = graph_inst_ref(inst->core).namespace;
     bool elsewhere = ref.namespace.n && !kr_str_eq(ref.namespace, own);
 
-    return kr_fmt(a, KR_FMT "%s" KR_FMT " " KR_FMT "%s" KR_FMT, KR_ARG(ref.gvr.resource),
-                  ref.gvr.group.n ? "." : "", KR_ARG(ref.gvr.group),
-                  KR_ARG(elsewhere ? ref.namespace : KR_S("")), elsewhere ? "/" : "",
-                  KR_ARG(ref.name));
+    e->type = kr_fmt(a, KR_FMT "%s" KR_FMT, KR_ARG(ref.gvr.resource), ref.gvr.group.n ? "." : "",
+                     KR_ARG(ref.gvr.group));
+    e->object = kr_fmt(a, KR_FMT "%s" KR_FMT, KR_ARG(elsewhere ? ref.namespace : KR_S("")),
+                       elsewhere ? "/" : "", KR_ARG(ref.name));
 }
 
 static void add(struct reactor_inst *inst, struct reactor_why_entry *e)
@@ -136,7 +137,8 @@ void reactor__why_change(struct reactor_inst *inst, const struct reactor_use *u,
         return;
     own = is_own(inst, c, &a);
     e.node = parent ? KR_S("schema") : u->rev->nodes[u->node].id;
-    e.object = parent ? KR_S("") : object_text(&a, inst, kr_rec_ref(rec));
+    if (!parent)
+        name_object(&e, &a, inst, kr_rec_ref(rec));
     if (parent && c->old && c->now && !c->old->terminating && c->now->terminating) {
         e.path = KR_S("metadata.deletionTimestamp");
         e.to = KR_S("set");
@@ -237,7 +239,7 @@ uint32_t reactor__why_request(struct reactor_inst *inst, const struct graph_acti
 
     e.at_ms = r->clock->ops->wall_ms(r->clock);
     e.node = node_of(inst, act, rec);
-    e.object = object_text(&a, inst, act->ref);
+    name_object(&e, &a, inst, act->ref);
     e.verb = kr_str_c(graph_action_word(act->kind));
     e.path = act->why;
     e.to = reason_of(&a, inst, act, rec, &e.path);

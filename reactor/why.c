@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* why.c - the blocks of entries behind `kroc why`, and their two pages.
  *
- * An entry is a fixed head and up to five short strings behind it:
+ * An entry is a fixed head and its strings behind it, each a length and bytes, or WORD and the number of a
+ * word:
  *
- *   | head: time, kind, numbers, lengths | node | object | verb or from | path | to or text |
+ *   | head: time, kind, numbers | node | type | object | verb | path | from | to or text |
  *
  * A request's cause is not stored: it is the last change before it of what its path names. So an
  * entry refers to no other, and the oldest can go at any time. The expression that read the path is
@@ -15,27 +16,43 @@
 
 #include "cel/base/digest.h"
 #include "cel/base/json.h"
+#include "cel/base/map.h"
 #include "cel/base/time.h"
 
 #include "cel/base/banned.h"
 
-enum { STRINGS = 6, BLOCK_MIN = 256, DIGEST_SHOWN = 8 /* bytes of a digest that are shown */ };
-
-struct head {
-    int64_t at_ms;
-    uint64_t version;
-    uint32_t seq, took_ms;
-    int32_t revision;
-    uint16_t bytes, code, times;
-    uint8_t kind, what, absent, answered;
-    uint8_t len[STRINGS];
+enum {
+    STRINGS = 7,
+    BLOCK_MIN = 256,
+    DIGEST_SHOWN = 8, /* bytes of a digest that are shown */
+    WORD = 255,       /* no length, but the mark of a word */
+    WORD_BYTES = 3,   /* WORD and two bytes of its number */
 };
 
-_Static_assert(sizeof(struct head) + STRINGS * (size_t)REACTOR_WHY_TEXT_MAX <
+/* The words, for the process and as long as it; not for threads. */
+static struct {
+    struct kr_map numbers; /* text -> number + 1; borrows texts */
+    kr_str texts[REACTOR_WHY_WORDS_MAX];
+} vocabulary = {.numbers = {.borrows = true}};
+
+/* Copied, never pointed at: it stands at any address. */
+struct __attribute__((packed)) head {
+    uint64_t at_ms : 48, times : 16; /* since the epoch: for 8,000 years */
+    uint64_t version : 48, code : 16;
+    uint32_t took_ms : 24, kind : 2, what : 3, absent : 1, answered : 1;
+    int32_t revision;
+    uint16_t seq, bytes; /* seq: the low half, the log has the whole of the last one */
+};
+enum { TOOK_MAX = (1 << 24) - 1 };
+#define VERSION_MAX ((1ull << 48) - 1) /* no etcd comes there; a larger one is unknown */
+
+_Static_assert(sizeof(struct head) == 28, "a fleet has tens of thousands");
+_Static_assert(sizeof(struct head) + STRINGS * (size_t)(REACTOR_WHY_TEXT_MAX + 1) <
                    REACTOR_WHY_INST_BYTES,
                "the largest entry fits into a block");
-_Static_assert(REACTOR_WHY_TEXT_MAX <= UINT8_MAX && REACTOR_WHY_INST_BYTES <= UINT16_MAX,
+_Static_assert((int)REACTOR_WHY_TEXT_MAX < (int)WORD && REACTOR_WHY_INST_BYTES <= UINT16_MAX,
                "lengths fit");
+_Static_assert(REACTOR_WHY_WORDS_MAX <= UINT16_MAX, "the number of a word fits");
 
 /* --- values ----------------------------------------------------------------------------------- */
 
@@ -111,27 +128,70 @@ static struct head head_at(const struct reactor_why *log, uint32_t at)
     return h;
 }
 
+/* The number of a word; false: it is one of too many. */
+static bool word_number(kr_str s, uint32_t *number)
+{
+    uintptr_t known = (uintptr_t)kr_map_get(&vocabulary.numbers, s);
+
+    if (!known && vocabulary.numbers.n < REACTOR_WHY_WORDS_MAX) {
+        kr_str kept = {kr_cstrdup(s), s.n};
+
+        vocabulary.texts[vocabulary.numbers.n] = kept;
+        known = vocabulary.numbers.n + 1;
+        kr_map_put(&vocabulary.numbers, kept, (void *)known); // NOLINT(performance-no-int-to-ptr)
+    }
+    *number = (uint32_t)known - 1;
+    return known > 0;
+}
+
+/* Reads the string at s; returns what is behind it. */
+static const uint8_t *take(const uint8_t *s, kr_str *out)
+{
+    if (s[0] != WORD) {
+        *out = (kr_str){(const char *)s + 1, s[0]};
+        return s + 1 + s[0];
+    }
+    *out = vocabulary.texts[s[1] | s[2] << 8];
+    return s + WORD_BYTES;
+}
+
+/* Writes s; is_word: it is one of few. Returns where the next one goes. */
+static uint8_t *give(uint8_t *at, kr_str s, bool is_word)
+{
+    uint32_t number;
+
+    if (is_word && s.n >= WORD_BYTES && word_number(s, &number)) {
+        at[0] = WORD;
+        at[1] = (uint8_t)number;
+        at[2] = (uint8_t)(number >> 8);
+        return at + WORD_BYTES;
+    }
+    at[0] = (uint8_t)s.n;
+    if (s.n)
+        memcpy(at + 1, s.s, s.n);
+    return at + 1 + s.n;
+}
+
 static void entry_of(const struct reactor_why *log, uint32_t at, struct reactor_why_entry *e)
 {
     struct head h = head_at(log, at);
-    const char *s = (const char *)log->block + at + sizeof h;
-    kr_str *const strings[STRINGS] = {&e->node, &e->object, &e->verb, &e->path, &e->from, &e->to};
+    const uint8_t *s = log->block + at + sizeof h;
+    kr_str *const strings[STRINGS] = {&e->node, &e->type, &e->object, &e->verb,
+                                      &e->path, &e->from, &e->to};
 
-    *e = (struct reactor_why_entry){.at_ms = h.at_ms,
+    *e = (struct reactor_why_entry){.at_ms = (int64_t)h.at_ms,
                                     .kind = h.kind,
                                     .what = h.what,
                                     .absent = h.absent,
                                     .times = h.times,
                                     .revision = h.revision,
-                                    .seq = h.seq,
+                                    .seq = log->seq - (uint16_t)(log->seq - h.seq),
                                     .code = h.code,
                                     .answered = h.answered,
                                     .took_ms = h.took_ms,
                                     .version = h.version};
-    for (int i = 0; i < STRINGS; i++) {
-        *strings[i] = (kr_str){s, h.len[i]};
-        s += h.len[i];
-    }
+    for (int i = 0; i < STRINGS; i++)
+        s = take(s, strings[i]);
     if (e->kind == REACTOR_WHY_ANSWER)
         e->text = e->to;
 }
@@ -233,41 +293,42 @@ static kr_str cut(kr_str s)
     return (kr_str){s.s, n};
 }
 
+/* The strings of an entry; returns their end. */
+static uint8_t *give_strings(uint8_t *at, const struct reactor_why_entry *e)
+{
+    bool request = e->kind == REACTOR_WHY_REQUEST;
+
+    at = give(at, cut(e->node), true);
+    at = give(at, cut(e->type), true);
+    at = give(at, cut(e->object), false);
+    at = give(at, cut(e->verb), true);
+    at = give(at, cut(e->path), true);
+    at = give(at, cut(e->from), false);
+    return give(at, cut(e->kind == REACTOR_WHY_ANSWER ? e->text : e->to), request);
+}
+
 static void append(struct reactor_whys *w, struct reactor_why *log,
                    const struct reactor_why_entry *e)
 {
-    const kr_str strings[STRINGS] = {
-        cut(e->node), cut(e->object), cut(e->verb),
-        cut(e->path), cut(e->from),   cut(e->kind == REACTOR_WHY_ANSWER ? e->text : e->to)};
-    struct head h = {.at_ms = e->at_ms,
-                     .version = e->version,
-                     .seq = e->seq,
-                     .took_ms = e->took_ms,
+    uint8_t text[STRINGS * (REACTOR_WHY_TEXT_MAX + 1)];
+    size_t n = (size_t)(give_strings(text, e) - text);
+    struct head h = {.at_ms = e->at_ms > 0 ? (uint64_t)e->at_ms : 0,
+                     .version = e->version <= VERSION_MAX ? e->version : 0,
+                     .seq = (uint16_t)e->seq,
+                     .took_ms = e->took_ms < TOOK_MAX ? e->took_ms : TOOK_MAX,
                      .revision = e->revision,
                      .code = e->code,
                      .times = e->times ? e->times : 1,
-                     .kind = (uint8_t)e->kind,
-                     .what = (uint8_t)e->what,
+                     .kind = e->kind,
+                     .what = e->what,
                      .absent = e->absent,
-                     .answered = e->answered};
-    uint32_t bytes = sizeof h;
-    uint8_t *at;
+                     .answered = e->answered,
+                     .bytes = (uint16_t)(sizeof h + n)};
 
-    for (int i = 0; i < STRINGS; i++) {
-        h.len[i] = (uint8_t)strings[i].n;
-        bytes += h.len[i];
-    }
-    h.bytes = (uint16_t)bytes;
-    make_room(w, log, bytes);
-    at = log->block + log->n;
-    memcpy(at, &h, sizeof h);
-    at += sizeof h;
-    for (int i = 0; i < STRINGS; i++) {
-        if (strings[i].n)
-            memcpy(at, strings[i].s, strings[i].n);
-        at += strings[i].n;
-    }
-    log->n = (uint16_t)(log->n + bytes);
+    make_room(w, log, h.bytes);
+    memcpy(log->block + log->n, &h, sizeof h);
+    memcpy(log->block + log->n + sizeof h, text, n);
+    log->n = (uint16_t)(log->n + h.bytes);
 }
 
 /* The start of the last entry, or UINT32_MAX. */
@@ -293,8 +354,8 @@ static bool join(struct reactor_whys *w, struct reactor_why *log, const struct r
         return false;
     entry_of(log, at, &was);
     if (was.kind != REACTOR_WHY_CHANGE || was.what != e->what ||
-        !kr_str_eq(was.node, cut(e->node)) || !kr_str_eq(was.object, cut(e->object)) ||
-        !kr_str_eq(was.path, cut(e->path)))
+        !kr_str_eq(was.node, cut(e->node)) || !kr_str_eq(was.type, cut(e->type)) ||
+        !kr_str_eq(was.object, cut(e->object)) || !kr_str_eq(was.path, cut(e->path)))
         return false;
     if (was.from.n)
         memcpy(from, was.from.s, was.from.n);
@@ -330,14 +391,14 @@ void reactor_why_answer(struct reactor_whys *w, struct reactor_why *log,
 
     for (struct head h; at < log->n; at += h.bytes) {
         h = head_at(log, at);
-        if (h.kind != REACTOR_WHY_REQUEST || h.seq != e->seq)
+        if (h.kind != REACTOR_WHY_REQUEST || h.seq != (uint16_t)e->seq)
             continue;
         entry_of(log, at, &request);
         node_n = request.node.n;
         memcpy(node, request.node.s, node_n); /* the block may move below */
         h.code = e->code;
-        h.took_ms = e->took_ms;
-        h.version = e->version;
+        h.took_ms = e->took_ms < TOOK_MAX ? e->took_ms : TOOK_MAX;
+        h.version = e->version <= VERSION_MAX ? e->version : 0;
         h.answered = true;
         memcpy(log->block + at, &h, sizeof h);
         break;
@@ -453,7 +514,7 @@ static void text_change(const struct reactor_why_entry *e, struct kr_buf *out)
     if (e->path.n)
         kr_buf_fmt(out, "%s" KR_FMT, e->path.s[0] == '[' ? "" : ".", KR_ARG(e->path));
     if (e->object.n)
-        kr_buf_fmt(out, " (" KR_FMT ")", KR_ARG(e->object));
+        kr_buf_fmt(out, " (" KR_FMT " " KR_FMT ")", KR_ARG(e->type), KR_ARG(e->object));
     kr_buf_fmt(out, " %s", what_text(e->what));
     if (e->what == REACTOR_WHY_VALUE)
         kr_buf_fmt(out, ": " KR_FMT " -> " KR_FMT, KR_ARG(e->from.n ? e->from : KR_S("(none)")),
@@ -501,8 +562,9 @@ static void text_because(const struct reactor_why_page *p, const struct reactor_
 static void text_request(const struct reactor_why_page *p, const struct reactor_why_entry *e,
                          uint32_t at, struct kr_buf *out)
 {
-    kr_buf_fmt(out, "%-9.*s " KR_FMT "%s" KR_FMT "%s", KR_ARG(e->verb), KR_ARG(e->node),
-               e->node.n ? " (" : "", KR_ARG(e->object), e->node.n ? ")" : "");
+    kr_buf_fmt(out, "%-9.*s " KR_FMT "%s" KR_FMT "%s" KR_FMT "%s", KR_ARG(e->verb), KR_ARG(e->node),
+               e->node.n ? " (" : "", KR_ARG(e->type), e->type.n ? " " : "", KR_ARG(e->object),
+               e->node.n ? ")" : "");
     text_because(p, e, at, out);
     text_line(out, "answer");
     if (!e->answered)
@@ -566,6 +628,12 @@ static void put(struct kr_mapb *b, const char *key, kr_str v)
         kr_mapb_put(b, kr_str_c(key), kr_string(v));
 }
 
+static void put_object(struct kr_arena *a, struct kr_mapb *b, const struct reactor_why_entry *e)
+{
+    if (e->object.n)
+        put(b, "object", kr_fmt(a, KR_FMT " " KR_FMT, KR_ARG(e->type), KR_ARG(e->object)));
+}
+
 static kr_val json_change(struct kr_arena *a, const struct reactor_why_entry *e)
 {
     static const char *const words[] = {
@@ -580,7 +648,7 @@ static kr_val json_change(struct kr_arena *a, const struct reactor_why_entry *e)
     put(&b, "type", KR_S("change"));
     put(&b, "what", kr_str_c(words[e->what]));
     put(&b, "node", e->node);
-    put(&b, "object", e->object);
+    put_object(a, &b, e);
     put(&b, "path", e->path);
     put(&b, "from", e->from);
     put(&b, "to", e->to);
@@ -618,7 +686,7 @@ static kr_val json_request(const struct reactor_why_page *p, struct kr_arena *a,
     put(&b, "type", KR_S("request"));
     put(&b, "verb", e->verb);
     put(&b, "node", e->node);
-    put(&b, "object", e->object);
+    put_object(a, &b, e);
     put(&b, "read", e->path);
     put(&b, "reason", e->to.n ? e->to : e->absent ? KR_S("it was not there") : KR_S(""));
     if (e->path.n ? cause_of(p, at, e->path, &cause) : own_cause(p, at, e, &cause))

@@ -10,8 +10,11 @@
  * The block is made with the first entry and grows to REACTOR_WHY_INST_BYTES; then the oldest
  * entries go. All blocks together stay below REACTOR_WHY_ALL_BYTES: over it, the instance that has
  * been silent for the longest time keeps its last REACTOR_WHY_KEPT_BYTES, and only when all have no
- * more than that, which is beyond 10,000 instances, does it forget everything. Nothing is written for
+ * more than that, which is beyond 15,000 instances, does it forget everything. Nothing is written for
  * an instance that the program only found as it should be, so a restart costs no memory.
+ *
+ * Most texts of an entry are few in all: names of nodes, types, verbs, paths, reasons. These are words, kept
+ * once for the process, and an entry has their numbers.
  *
  * Values are shown when they are small. A Secret's never are, nor what is called like a password:
  * instead a digest with a random key of the process, which tells only whether two are equal.
@@ -24,10 +27,11 @@
 
 enum {
     REACTOR_WHY_INST_BYTES = 2048,           /* of one instance */
-    REACTOR_WHY_KEPT_BYTES = 512,            /* of one, when all together are too much */
-    REACTOR_WHY_ALL_BYTES = 6 * 1024 * 1024, /* of all */
+    REACTOR_WHY_KEPT_BYTES = 256,            /* of one, when all together are too much */
+    REACTOR_WHY_ALL_BYTES = 4 * 1024 * 1024, /* of all */
     REACTOR_WHY_VALUE_MAX = 40,              /* bytes of a value as text; else its digest */
     REACTOR_WHY_TEXT_MAX = 160,              /* bytes of a name, path or message; longer is cut */
+    REACTOR_WHY_WORDS_MAX = 1024, /* texts that are kept once; those that come later are not */
     REACTOR_WHY_KEY_BYTES = 32,
     REACTOR_WHY_READERS_MAX = 4,       /* expressions named for one request */
     REACTOR_WHY_PAGE_MAX = 256 * 1024, /* bytes of one answer */
@@ -80,7 +84,8 @@ struct reactor_why_entry {
     uint32_t took_ms;
     uint64_t version; /* request: of the object as answered; 0: unknown */
     kr_str node;      /* its id; "schema" for the instance as it is read; empty: the instance */
-    kr_str object;    /* "deployments.apps shop" */
+    kr_str type;      /* of the object: "deployments.apps" */
+    kr_str object;    /* "shop", or "namespace/shop" */
     kr_str verb;      /* request: "apply" */
     kr_str path;      /* change: what of the node; request: what was read, with the node */
     kr_str from, to;  /* change: values as shown; empty: absent */

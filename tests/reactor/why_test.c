@@ -130,7 +130,7 @@ TEST(why, all_instances_together_stay_below_the_limit_and_the_silent_one_forgets
     struct reactor_why *logs[N] = {0};
 
     reactor_whys_init(&whys, key);
-    whys.bytes_max = 16 * 1024;
+    whys.bytes_max = N * REACTOR_WHY_KEPT_BYTES * 4 / 5;
     for (int round = 0; round < 50; round++) {
         for (int i = 0; i < N; i++) {
             struct reactor_why_entry e = request("node", "some.other.path");
@@ -179,6 +179,59 @@ TEST(why, no_entry_of_a_silent_instance_costs_memory)
 {
     assert_int_equal(entries_n(NULL), 0);
     reactor_why_free(&whys, NULL);
+}
+
+/* Whatever is in an entry comes back, whether its texts are words or too many for that; from then on there
+ * is no room for words. */
+TEST(why, an_entry_is_read_as_it_was_written)
+{
+    struct reactor_why *log = NULL;
+    struct reactor_why_entry e = request("web", "cfg.metadata.resourceVersion"), got;
+    char path[32];
+
+    reactor_whys_init(&whys, key);
+    e.at_ms = 1790000000123;
+    e.type = KR_S("deployments.apps");
+    e.object = KR_S("shop/web");
+    e.to = KR_S("a reason");
+    e.revision = 70000;
+    e.absent = true;
+    for (int i = 0; i < REACTOR_WHY_WORDS_MAX + 70000; i += 40) { /* seq beyond 16 bits too */
+        snprintf(path, sizeof path, "schema.spec.path%d", i);
+        e.path = kr_str_c(path);
+        if (log)
+            log->seq += 39;
+        reactor_why_add(&whys, &log, &e);
+        reactor_why_answer(
+            &whys, log,
+            &(struct reactor_why_entry){
+                .seq = log->seq, .code = 201, .took_ms = 70000, .version = 5000000000});
+        got = entry(log, entries_n(log) - 1);
+        assert_int_equal(got.at_ms, 1790000000123);
+        assert_int_equal(got.seq, log->seq);
+        assert_int_equal(got.took_ms, 70000);
+        assert_int_equal(got.version, 5000000000);
+        assert_true(got.code == 201 && got.revision == 70000 && got.absent && got.answered);
+        assert_true(kr_str_is(got.node, "web") && kr_str_is(got.type, "deployments.apps"));
+        assert_true(kr_str_is(got.object, "shop/web") && kr_str_is(got.verb, "apply"));
+        assert_true(kr_str_eq(got.path, e.path) && kr_str_is(got.to, "a reason"));
+    }
+    reactor_why_free(&whys, log);
+}
+
+/* The texts that all instances have stand once. */
+TEST(why, a_request_takes_a_few_bytes_more_than_its_numbers)
+{
+    struct reactor_why *log = NULL;
+    struct reactor_why_entry e = request("web", "schema.metadata.name");
+
+    reactor_whys_init(&whys, key);
+    e.type = KR_S("deployments.apps");
+    e.object = KR_S("i00001");
+    for (int i = 0; i < 4; i++)
+        reactor_why_add(&whys, &log, &e);
+    assert_in_range(log->n, 4 * 28, 4 * 52);
+    reactor_why_free(&whys, log);
 }
 
 /* --- values ----------------------------------------------------------------------------------- */
@@ -451,6 +504,8 @@ int main(void)
         T(why, the_silent_keep_their_last_entries_while_there_is_room_for_that),
         T(why, the_silent_keep_their_last_entries_while_there_is_room_for_that),
         T(why, no_entry_of_a_silent_instance_costs_memory),
+        T(why, a_request_takes_a_few_bytes_more_than_its_numbers),
+        T(why, an_entry_is_read_as_it_was_written),
         T(why, values_are_shown_only_when_small_and_no_secret),
         T(why, secrets_are_known_by_their_kind_and_by_their_names),
         T(why, an_edit_is_named_with_object_path_expression_request_and_answer),
