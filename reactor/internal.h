@@ -126,7 +126,6 @@ struct reactor_sub {          /* an instance's node wants an external object, or
     struct reactor_inst *inst;
     struct reactor_ext *ext;
     struct reactor_use *use; /* NULL: of a former revision, until the core lets go of it */
-    kr_ref ref;              /* owned strings: see sub_free. name: of the object, or the selector */
     uint32_t node;           /* rank in the revision of use */
     uint32_t was;            /* its rank before revisions moved it, under which the core lets go of
                                 it and asks for it anew; UINT32_MAX: it was not moved */

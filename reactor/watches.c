@@ -369,6 +369,7 @@ static void tell_sub(struct reactor_sub *sub)
 {
     struct reactor_watch *w = sub->ext->watch;
     bool known = reactor__watch_known(w);
+    kr_str name = sub->ext->key, namespace = kr_str_cut(&name, '/');
     struct kr_arena a = {0};
 
     if (!sub->use)
@@ -377,8 +378,8 @@ static void tell_sub(struct reactor_sub *sub)
     if (known && w->role == REACTOR_W_SELECTED)
         tell_list(sub);
     else if (known)
-        graph_inst_external(sub->inst->core, sub->node,
-                            kube_store_get(w->store, sub->ref.namespace, sub->ref.name), NULL);
+        graph_inst_external(sub->inst->core, sub->node, kube_store_get(w->store, namespace, name),
+                            NULL);
     reactor__inst_queue(sub->inst, REACTOR_P_CHANGE);
     kr_arena_fini(&a);
 }
@@ -621,9 +622,6 @@ void reactor__ext_subscribe(struct reactor *r, struct reactor_inst *inst,
     sub->inst = inst;
     sub->node = act->node;
     sub->was = UINT32_MAX;
-    sub->ref.namespace = kr_str_c(kr_cstrdup(ref.namespace));
-    sub->ref.name = kr_str_c(kr_cstrdup(ref.name));
-    sub->ref.gvr = w->gvr;
     sub->ext = ext_find(w, ref);
     sub->use = ext_use(w, inst->served, act->node);
     sub->use->subs_n++;
@@ -655,8 +653,6 @@ void reactor__sub_free(struct reactor_sub *sub)
     }
     reactor__use_leave(sub->use);
     reactor__watch_release(watch);
-    kr_free((char *)(uintptr_t)sub->ref.namespace.s);
-    kr_free((char *)(uintptr_t)sub->ref.name.s);
     kr_free(sub);
 }
 
@@ -671,7 +667,7 @@ void reactor__subs_carry(struct reactor_inst *inst, const struct graph_rev *old)
 
         sub->use = NULL;
         if (rank >= 0 && rev->nodes[rank].kind == old->nodes[sub->node].kind &&
-            kr_gvr_eq(rev->nodes[rank].gvr, sub->ref.gvr)) {
+            kr_gvr_eq(rev->nodes[rank].gvr, sub->ext->watch->gvr)) {
             if (sub->was == UINT32_MAX && sub->node != (uint32_t)rank)
                 sub->was = sub->node;
             sub->node = (uint32_t)rank;
@@ -702,18 +698,20 @@ void reactor__ext_unsubscribe(struct reactor *r, struct reactor_inst *inst,
     bool single = act->ref.name.n > 0;
     struct reactor_sub *found = NULL;
     kr_ref ref = target_of(act);
+    struct kr_arena a = {0};
+    kr_str key = ext_key(&a, ref);
 
     (void)r;
     for (struct kr_link *l = inst->subs.next; l != &inst->subs; l = l->next) {
         struct reactor_sub *sub = KR_OWNER(l, struct reactor_sub, inst_link);
 
         if (single == (sub->ext->watch->role == REACTOR_W_SELECTED) ||
-            !kr_str_eq(sub->ref.name, ref.name) || !kr_str_eq(sub->ref.namespace, ref.namespace) ||
-            !kr_gvr_eq(sub->ref.gvr, ref.gvr))
+            !kr_str_eq(sub->ext->key, key) || !kr_gvr_eq(sub->ext->watch->gvr, ref.gvr))
             continue;
         if (!found || unwatch_fits(sub, act->node) > unwatch_fits(found, act->node))
             found = sub;
     }
+    kr_arena_fini(&a);
     if (found)
         reactor__sub_free(found);
 }
