@@ -321,13 +321,16 @@ struct reactor_inst *reactor__inst_of(struct reactor *r, struct reactor_served *
     return inst;
 }
 
-static void types_release(struct reactor_inst *inst)
+static void types_free(struct reactor_types *t)
 {
-    for (uint32_t i = 0; i < inst->types_n; i++)
-        reactor__watch_release(inst->types[i]);
-    kr_free(inst->types);
-    inst->types = NULL;
-    inst->types_n = 0;
+    if (!t)
+        return;
+    for (uint32_t i = 0; i < t->n; i++)
+        reactor__watch_release(t->watches[i]);
+    kr_free(t->watches);
+    kr_link_remove(&t->link);
+    kr_arena_fini(&t->arena);
+    kr_free(t);
 }
 
 void reactor__inst_free(struct reactor_inst *inst)
@@ -342,10 +345,8 @@ void reactor__inst_free(struct reactor_inst *inst)
     subs_drop(inst);
     reactor__ops_orphan(&inst->ops);
     reactor__held_drop(&inst->held);
-    types_release(inst);
+    types_free(inst->types);
     reactor__roll_forget(inst);
-    kr_link_remove(&inst->types_link);
-    kr_arena_fini(&inst->types_arena);
     if (kin && kin->inst == inst) {
         kin->inst = NULL;
         kin_tidy(r, part_of, kin);
@@ -435,12 +436,13 @@ static bool kind_is_unread(struct reactor *r, kr_str text)
 }
 
 /* Why kinds are not known yet; empty: no reason but that discovery was not asked. */
-static kr_str discovery_trouble(struct reactor *r, struct reactor_inst *inst, struct kr_arena *a)
+static kr_str discovery_trouble(struct reactor *r, const struct reactor_types *t,
+                                struct kr_arena *a)
 {
     if (kube_discovery_rc(r->discovery) < 0)
         return kr_err_str(kube_discovery_error(r->discovery));
-    KR_LIST_EACH (v, inst->types_wanted) {
-        if (r->discovery_seq > inst->types_seq && !find_kind(r, kr_text(*v)) &&
+    KR_LIST_EACH (v, t->wanted) {
+        if (r->discovery_seq > t->seq && !find_kind(r, kr_text(*v)) &&
             kind_is_unread(r, kr_text(*v)))
             return kr_fmt(a, "the server does not tell whether it has " KR_FMT,
                           KR_ARG(kr_text(*v)));
@@ -450,34 +452,35 @@ static kr_str discovery_trouble(struct reactor *r, struct reactor_inst *inst, st
 
 /* The kinds of a "Kind.group" list as watches. false: discovery must be refreshed first, for a kind that
  * the server does not have can have no live objects, but one that we only do not know of can. */
-static bool types_resolve(struct reactor *r, struct reactor_inst *inst)
+static bool types_resolve(struct reactor *r, struct reactor_types *t)
 {
-    bool fresh = kube_discovery_ready(r->discovery) && r->discovery_seq > inst->types_seq;
+    bool fresh = kube_discovery_ready(r->discovery) && r->discovery_seq > t->seq;
 
-    KR_LIST_EACH (v, inst->types_wanted) {
+    KR_LIST_EACH (v, t->wanted) {
         if (kube_discovery_ready(r->discovery) && find_kind(r, kr_text(*v)))
             continue;
         if (!fresh || kind_is_unread(r, kr_text(*v)))
             return false;
     }
-    inst->types = kr_alloc((inst->types_wanted.n + 1) * sizeof(struct reactor_watch *));
-    KR_LIST_EACH (v, inst->types_wanted) {
+    t->watches = kr_alloc((t->wanted.n + 1) * sizeof(struct reactor_watch *));
+    KR_LIST_EACH (v, t->wanted) {
         const struct kube_kind *k = find_kind(r, kr_text(*v));
 
         if (k)
-            inst->types[inst->types_n++] =
+            t->watches[t->n++] =
                 reactor__watch(r, REACTOR_W_CHILDREN, version_of_kind(r, k), KR_S(""), KR_S(""));
     }
     return true;
 }
 
-static void types_tell(struct reactor_inst *inst)
+static void types_tell(struct reactor_types *t)
 {
+    struct reactor_inst *inst = t->inst;
     struct kr_arena a = {0};
 
-    for (uint32_t i = 0; i < inst->types_n; i++) {
-        if (!reactor__watch_known(inst->types[i]) && !inst->types[i]->lacking) {
-            kr_str why = reactor__watch_why(inst->types[i], &a);
+    for (uint32_t i = 0; i < t->n; i++) {
+        if (!reactor__watch_known(t->watches[i]) && !t->watches[i]->lacking) {
+            kr_str why = reactor__watch_why(t->watches[i], &a);
 
             if (why.n) {
                 graph_inst_types_known(inst->core, false, why);
@@ -487,9 +490,9 @@ static void types_tell(struct reactor_inst *inst)
             return;
         }
     }
-    kr_link_remove(&inst->types_link);
-    inst->types_wanted = KR_V_NONE; /* followed: their names are needed no more */
-    kr_arena_fini(&inst->types_arena);
+    kr_link_remove(&t->link);
+    t->wanted = KR_V_NONE; /* followed: their names are needed no more */
+    kr_arena_fini(&t->arena);
     graph_inst_types_known(inst->core, true, KR_S(""));
     reactor__inst_queue(inst, REACTOR_P_USER);
     kr_arena_fini(&a);
@@ -523,36 +526,31 @@ static void on_discovery_timer(struct kube_timer *timer)
 void reactor__inst_types(struct reactor_inst *inst, kr_val wanted)
 {
     struct reactor *r = inst->served->r;
-    struct reactor_watch **old = inst->types;
-    uint32_t old_n = inst->types_n;
+    struct reactor_types *old = inst->types, *t = KR_ALLOC(struct reactor_types);
 
-    kr_arena_reset(&inst->types_arena);
-    inst->types_wanted = kr_copy(&inst->types_arena, wanted);
-    inst->types = NULL;
-    inst->types_n = 0;
-    inst->types_seq = r->discovery_seq;
+    t->inst = inst;
+    t->wanted = kr_copy(&t->arena, wanted);
+    t->seq = r->discovery_seq;
+    inst->types = t;
     r->discovery_timer.fn = on_discovery_timer;
-    if (kr_link_empty(&inst->types_link))
-        kr_link_push(&r->types_waiting, &inst->types_link);
-    if (!types_resolve(r, inst))
+    kr_link_push(&r->types_waiting, &t->link);
+    if (!types_resolve(r, t))
         discover(r);
-    for (uint32_t i = 0; i < old_n; i++)
-        reactor__watch_release(old[i]); /* after the new ones came: what is followed stays so */
-    kr_free(old);
+    types_free(old); /* after the new ones came: what is followed stays so */
     r->types_dirty = true;
 }
 
 /* Tells why, and asks again later; or asks for the first time. */
-static void types_trouble(struct reactor *r, struct reactor_inst *inst)
+static void types_trouble(struct reactor *r, const struct reactor_types *t)
 {
     struct kr_arena a = {0};
-    kr_str why = discovery_trouble(r, inst, &a);
+    kr_str why = discovery_trouble(r, t, &a);
 
     if (why.n == 0) {
         discover(r);
     } else {
-        graph_inst_types_known(inst->core, false, why);
-        reactor__inst_queue(inst, REACTOR_P_CHANGE);
+        graph_inst_types_known(t->inst->core, false, why);
+        reactor__inst_queue(t->inst, REACTOR_P_CHANGE);
         if (r->discovery_timer.heap_at == 0 && !r->stopping)
             r->clock->ops->timer_start(r->clock, &r->discovery_timer, REACTOR_DISCOVERY_RETRY_MS);
     }
@@ -565,13 +563,13 @@ void reactor__types_check(struct reactor *r)
 
     kr_link_take(&list, &r->types_waiting);
     while ((l = kr_link_pop(&list)) != NULL) {
-        struct reactor_inst *inst = KR_OWNER(l, struct reactor_inst, types_link);
+        struct reactor_types *t = KR_OWNER(l, struct reactor_types, link);
 
         kr_link_push(&r->types_waiting, l);
-        if (inst->types || types_resolve(r, inst)) {
-            types_tell(inst);
+        if (t->watches || types_resolve(r, t)) {
+            types_tell(t);
         } else if (!r->discovering) {
-            types_trouble(r, inst);
+            types_trouble(r, t);
         }
     }
 }

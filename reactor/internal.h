@@ -190,6 +190,17 @@ struct reactor_served {
     bool ready; /* parents and all children types are listed, or known to be in trouble */
 };
 
+/* What an instance's inventory names that its revision does not. */
+struct reactor_types {
+    struct reactor_inst *inst;
+    struct reactor_watch **watches; /* NULL: not resolved yet */
+    uint32_t n;
+    kr_val wanted; /* list of "Kind.group"; lives in arena */
+    uint64_t seq;  /* discovery_seq when they were asked for */
+    struct kr_arena arena;
+    struct kr_link link; /* in r->types_waiting */
+};
+
 struct reactor_inst {
     struct kr_link link; /* in served->insts */
     struct reactor_served *served;
@@ -197,20 +208,15 @@ struct reactor_inst {
     uint64_t id;
     struct reactor_item item;
     struct kube_timer timer;
-    struct kr_link subs;          /* struct reactor_sub.inst_link */
-    struct kr_link ops;           /* struct reactor_op.owner_link */
-    struct reactor_watch **types; /* asked for by TYPES */
-    uint32_t types_n;
-    kr_val types_wanted; /* list of "Kind.group"; lives in types_arena */
-    uint64_t types_seq;  /* discovery_seq when they were asked for */
-    struct kr_arena types_arena;
-    struct kr_link types_link; /* in r->types_waiting */
-    struct reactor_why *why;   /* NULL: nothing happened yet */
-    struct kr_link roll_link;  /* in served->roll_line */
-    bool rolls;                /* counted in served->rolling_n */
-    bool known;                /* no longer counted in served->unknown_n */
-    struct kr_link held;       /* lead.c's */
-    uint8_t bucket;            /* with --shards */
+    struct kr_link subs;         /* struct reactor_sub.inst_link */
+    struct kr_link ops;          /* struct reactor_op.owner_link */
+    struct reactor_types *types; /* asked for by TYPES; NULL: none, as with most */
+    struct reactor_why *why;     /* NULL: nothing happened yet */
+    struct kr_link roll_link;    /* in served->roll_line */
+    bool rolls;                  /* counted in served->rolling_n */
+    bool known;                  /* no longer counted in served->unknown_n */
+    struct kr_link held;         /* lead.c's */
+    uint8_t bucket;              /* with --shards */
 };
 
 /* Children by ApplySet id. */
