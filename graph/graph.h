@@ -361,12 +361,13 @@ bool graph_inst_roll_waits(const struct graph_inst *inst);
 bool graph_inst_roll_asked(const struct graph_inst *inst);
 /* env.roll or env.rolling is another now: a step looks whether that changes something. */
 void graph_inst_roll_look(struct graph_inst *inst);
-/* Counts of evaluations so far, by kind, for tests and metrics. */
+/* Counts of evaluations so far, by kind, for tests and metrics; their differences count, for they begin anew
+ * at 2^32. */
 struct graph_counts {
     /* groups of expressions evaluated: of a collection one an item, forEach apart */
-    uint64_t steps, templates, conditions, ready, status, dims, authors;
-    uint64_t expressions;                       /* one by one */
-    uint64_t failed, skipped, not_ready, items; /* outcomes; items: of collections */
+    uint32_t steps, templates, conditions, ready, status, dims, authors;
+    uint32_t expressions;                       /* one by one */
+    uint32_t failed, skipped, not_ready, items; /* outcomes; items: of collections */
 };
 const struct graph_counts *graph_inst_counts(const struct graph_inst *inst);
 /* Bytes held by the instance, records not counted. */

@@ -368,7 +368,7 @@ void reactor__inst_queue(struct reactor_inst *inst, enum reactor_prio prio)
         inst_enqueue(inst, prio);
 }
 
-static uint64_t evaluations(const struct graph_counts *c)
+static uint32_t evaluations(const struct graph_counts *c)
 {
     return c->templates + c->conditions + c->ready + c->status + c->dims;
 }
