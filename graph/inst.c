@@ -25,6 +25,25 @@ bool inst__text(char **text, kr_str s)
     return true;
 }
 
+bool inst__tell(struct inst_node *node, enum inst_text which, kr_str s)
+{
+    bool any = false;
+
+    if (!node->texts && s.n == 0)
+        return false;
+    if (!node->texts)
+        node->texts = kr_alloc(sizeof(node->texts[0]) * TEXTS_N);
+    if (!inst__text(&node->texts[which], s))
+        return false;
+    for (int i = 0; i < TEXTS_N; i++)
+        any |= node->texts[i] != NULL;
+    if (any)
+        return true;
+    kr_free(node->texts);
+    node->texts = NULL;
+    return true;
+}
+
 uint64_t inst__str_digest(kr_str s)
 {
     return kr_digest(kr_string(s));
@@ -121,7 +140,8 @@ bool inst__unanswered(const struct graph_inst *inst, uint32_t rank)
 {
     const struct inst_node *node = &inst->nodes[rank];
 
-    return node->watched && !node->answered && !node->unknown && node->state == INST_RESOLVED;
+    return inst__told(node, TEXT_WATCHED) && !node->answered && !inst__told(node, TEXT_UNKNOWN) &&
+           node->state == INST_RESOLVED;
 }
 
 bool inst__in_flight(const struct graph_inst *inst)
@@ -156,10 +176,8 @@ static void node_fini(struct inst_node *node, enum graph_node_kind kind)
         kr_free(node->items);
     if (kind == GRAPH_EXTERNAL_COLLECTION)
         inst__found_clear(&node->found);
-    kr_free(node->text);
-    kr_free(node->ready_text);
-    kr_free(node->unknown);
-    kr_free(node->watched);
+    for (int i = 0; i < TEXTS_N; i++)
+        inst__tell(node, (enum inst_text)i, KR_S(""));
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -293,8 +311,9 @@ size_t graph_inst_bytes(const struct graph_inst *inst)
     for (uint32_t i = 0; i < inst->nodes_n; i++) {
         const struct inst_node *node = &inst->nodes[i];
 
-        n += inst__str(node->text).n + inst__str(node->ready_text).n + inst__str(node->unknown).n +
-             inst__str(node->watched).n;
+        for (int k = 0; k < TEXTS_N; k++)
+            n += inst__str(inst__told(node, (enum inst_text)k)).n;
+        n += node->texts ? sizeof(node->texts[0]) * TEXTS_N : 0;
         if (inst__node(inst, i)->kind == GRAPH_COLLECTION)
             n += (sizeof(node->items[0]) + sizeof(node->keys[0])) * node->items_n;
         if (inst__node(inst, i)->kind == GRAPH_EXTERNAL_COLLECTION)
@@ -314,8 +333,10 @@ static void unwatch_add(struct graph_inst *inst, uint32_t rank)
 
     inst->unwatch = kr_realloc(inst->unwatch, sizeof(*u) * (inst->unwatch_n + 1));
     u = &inst->unwatch[inst->unwatch_n++];
-    *u = (struct inst_unwatch){
-        .rank = rank, .rev = graph_rev_hold(inst->rev), .watched = KR_MOVE(node->watched)};
+    *u = (struct inst_unwatch){.rank = rank,
+                               .rev = graph_rev_hold(inst->rev),
+                               .watched = kr_cstrdup(inst__str(inst__told(node, TEXT_WATCHED)))};
+    inst__tell(node, TEXT_WATCHED, KR_S(""));
     node->answered = false;
 }
 
@@ -329,7 +350,7 @@ static bool node_carry(struct graph_inst *inst, uint32_t from, const struct grap
     if (rank < 0 || rev->nodes[rank].kind != old->kind ||
         !kr_gvr_eq(rev->nodes[rank].gvr, old->gvr))
         return false;
-    if (inst->nodes[from].watched && (uint32_t)rank != from)
+    if (inst__told(&inst->nodes[from], TEXT_WATCHED) && (uint32_t)rank != from)
         unwatch_add(inst, from);
     to += rank;
     *to = inst->nodes[from];
@@ -341,7 +362,7 @@ static bool node_carry(struct graph_inst *inst, uint32_t from, const struct grap
     to->hold = HOLD_NONE;
     to->known = to->answered = false; /* the records were made of what the old revision reads */
     to->duplicate = to->by_dep = to->evaluated = false;
-    inst__text(&to->text, KR_S(""));
+    inst__tell(to, TEXT_WHY, KR_S(""));
     to->cause_rank = UINT32_MAX;
     return true;
 }
@@ -357,7 +378,7 @@ static void set_nodes(struct graph_inst *inst, struct graph_rev *rev)
     for (uint32_t i = 0; i < inst->nodes_n; i++) {
         if (rev && node_carry(inst, i, rev, nodes))
             continue;
-        if (inst->nodes[i].watched)
+        if (inst__told(&inst->nodes[i], TEXT_WATCHED))
             unwatch_add(inst, i);
         for (uint32_t k = 0; k < inst->nodes[i].items_n; k++)
             inst__item_drop(inst, i, &inst->nodes[i].items[k]);

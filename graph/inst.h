@@ -102,6 +102,15 @@ struct inst_found {
     uint32_t n, cap;
 };
 
+/* What is told of a node. */
+enum inst_text {
+    TEXT_WHY,     /* why pending or failed */
+    TEXT_READY,   /* why not ready */
+    TEXT_UNKNOWN, /* why the type is not listed */
+    TEXT_WATCHED, /* external: "namespace/name" or "namespace/selector" followed */
+    TEXTS_N
+};
+
 struct inst_node {
     uint8_t state;  /* enum inst_state */
     uint8_t ready;  /* enum inst_ready */
@@ -119,10 +128,7 @@ struct inst_node {
         uint64_t *keys; /* collection: by item; 0: none. Behind the items, in one allocation */
         struct inst_found found; /* external collection: items_n is 0 */
     };
-    char *text;       /* why pending or failed */
-    char *ready_text; /* why not ready */
-    char *unknown;    /* why the type is not listed */
-    char *watched;    /* external: "namespace/name" or "namespace/selector" followed; NULL: none */
+    char **texts; /* by enum inst_text, owned; NULL: most nodes have none of them */
     uint32_t cause_rank, cause_read; /* whose leaf made it dirty last; UINT32_MAX: something else */
 };
 
@@ -284,6 +290,12 @@ static inline const struct graph_node *inst__node(const struct graph_inst *inst,
 }
 bool inst__text(char **text, kr_str s); /* replaces the owned text (empty: NULL); did it change? */
 kr_str inst__str(const char *text);
+static inline const char *inst__told(const struct inst_node *node, enum inst_text which)
+{
+    return node->texts ? node->texts[which] : NULL; /* NULL: none */
+}
+/* As inst__text, of a node. */
+bool inst__tell(struct inst_node *node, enum inst_text which, kr_str s);
 uint64_t inst__ref_digest(kr_ref ref);
 uint64_t inst__str_digest(kr_str s);
 uint64_t inst__token(struct graph_inst *inst);

@@ -380,7 +380,8 @@ void graph_inst_external(struct graph_inst *inst, uint32_t rank, struct kr_rec *
     if (inst__node(inst, rank)->kind != GRAPH_EXTERNAL)
         return;
     node = &inst->nodes[rank];
-    if (!node->watched || (rec && node->one.ref != inst__ref_digest(kr_rec_ref(rec))))
+    if (!inst__told(node, TEXT_WATCHED) ||
+        (rec && node->one.ref != inst__ref_digest(kr_rec_ref(rec))))
         return; /* of a reference that is no longer wanted, or of a former revision */
     inst__root_external(inst);
     if (!node->answered) {
@@ -473,7 +474,7 @@ static void found_seen(struct graph_inst *inst, uint32_t rank, kr_ref ref, struc
 static struct inst_node *found_node(struct graph_inst *inst, uint32_t rank)
 {
     if (rank >= inst->nodes_n || inst__node(inst, rank)->kind != GRAPH_EXTERNAL_COLLECTION ||
-        !inst->nodes[rank].watched)
+        !inst__told(&inst->nodes[rank], TEXT_WATCHED))
         return NULL; /* of a selector that is no longer wanted, or of a former revision */
     return &inst->nodes[rank];
 }
@@ -531,8 +532,8 @@ void graph_inst_known(struct graph_inst *inst, uint32_t rank, bool known, kr_str
     if (rank >= inst->nodes_n)
         return;
     node = &inst->nodes[rank];
-    had_trouble = node->unknown != NULL;
-    told = inst__text(&node->unknown, known ? KR_S("") : why);
+    had_trouble = inst__told(node, TEXT_UNKNOWN) != NULL;
+    told = inst__tell(node, TEXT_UNKNOWN, known ? KR_S("") : why);
     if (!told && node->known == known)
         return;
     for (uint32_t k = 0; known && had_trouble && k < node->items_n; k++)

@@ -93,10 +93,10 @@ static void sum_found(struct inst_step *s, struct summary *sum, uint32_t rank)
     kr_str id = s->inst->rev->nodes[rank].id;
     kr_str why = inst__why_not_ready(s->inst, s->a, rank);
 
-    if (node->unknown && !node->answered)
+    if (inst__told(node, TEXT_UNKNOWN) && !node->answered)
         sum_error(sum, &sum->broken,
                   kr_fmt(s->a, "failed to list external collection " KR_FMT ": %s", KR_ARG(id),
-                         node->unknown),
+                         inst__told(node, TEXT_UNKNOWN)),
                   false);
     else if (!node->answered)
         texts_add(&sum->flight,
@@ -116,16 +116,19 @@ static void sum_external(struct inst_step *s, struct summary *sum, uint32_t rank
     const struct inst_node *node = &s->inst->nodes[rank];
     kr_str id = s->inst->rev->nodes[rank].id;
 
-    if (node->unknown && !node->one.seen)
-        sum_error(sum, &sum->broken,
-                  kr_fmt(s->a, "node \"" KR_FMT "\": %s", KR_ARG(id), node->unknown), false);
+    if (inst__told(node, TEXT_UNKNOWN) && !node->one.seen)
+        sum_error(
+            sum, &sum->broken,
+            kr_fmt(s->a, "node \"" KR_FMT "\": %s", KR_ARG(id), inst__told(node, TEXT_UNKNOWN)),
+            false);
     else if (!node->one.seen)
         texts_add(
             &sum->results,
             kr_fmt(s->a, "waiting for external reference \"" KR_FMT "\": not found", KR_ARG(id)));
     else if (node->ready == INST_BROKEN)
         sum_error(sum, &sum->broken,
-                  kr_fmt(s->a, "node \"" KR_FMT "\": %s", KR_ARG(id), node->ready_text), false);
+                  kr_fmt(s->a, "node \"" KR_FMT "\": %s", KR_ARG(id), inst__told(node, TEXT_READY)),
+                  false);
     else if (node->ready != INST_READY)
         texts_add(&sum->results,
                   kr_fmt(s->a, "waiting for external reference \"" KR_FMT "\": " KR_FMT, KR_ARG(id),
@@ -175,7 +178,7 @@ static void sum_collection(struct inst_step *s, struct summary *sum, uint32_t ra
     else
         sum_error(sum, &sum->broken,
                   kr_fmt(s->a, "node \"" KR_FMT "\": failed to list collection items: " KR_FMT,
-                         KR_ARG(id), KR_ARG(inst__str(node->unknown))),
+                         KR_ARG(id), KR_ARG(inst__str(inst__told(node, TEXT_UNKNOWN)))),
                   false);
     if (failed || !node->known)
         return;
@@ -200,7 +203,7 @@ static void sum_resource(struct inst_step *s, struct summary *sum, uint32_t rank
     if (!node->known)
         sum_error(sum, &sum->broken,
                   kr_fmt(s->a, "node \"" KR_FMT "\": " KR_FMT, KR_ARG(id),
-                         KR_ARG(inst__str(node->unknown))),
+                         KR_ARG(inst__str(inst__told(node, TEXT_UNKNOWN)))),
                   false);
     else if (item->error)
         sum_error(sum, &sum->results, inst__str(item->error), item->retrying);
@@ -229,11 +232,11 @@ static void sum_node(struct inst_step *s, struct summary *sum, uint32_t rank)
                   kr_fmt(s->a, "waiting for the inputs of node \"" KR_FMT "\"", KR_ARG(spec->id)));
         return;
     case INST_FAILED:
-        sum_error(sum, &sum->broken, inst__str(node->text), false);
+        sum_error(sum, &sum->broken, inst__str(inst__told(node, TEXT_WHY)), false);
         return;
     case INST_PENDING:
-        text =
-            kr_fmt(s->a, "gvr \"" KR_FMT "\": %s", KR_ARG(gvr_text(s->a, spec->gvr)), node->text);
+        text = kr_fmt(s->a, "gvr \"" KR_FMT "\": %s", KR_ARG(gvr_text(s->a, spec->gvr)),
+                      inst__told(node, TEXT_WHY));
         if (!node->by_dep)
             texts_add(&sum->pending, text);
         else if (sum->by_dep.n == 0)

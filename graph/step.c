@@ -264,7 +264,8 @@ static void prune(struct inst_step *s)
 static bool waits_for_lists(const struct graph_inst *inst)
 {
     for (uint32_t i = 0; i < inst->nodes_n; i++) {
-        if (!inst__is_external(inst, i) && !inst->nodes[i].known && !inst->nodes[i].unknown)
+        if (!inst__is_external(inst, i) && !inst->nodes[i].known &&
+            !inst__told(&inst->nodes[i], TEXT_UNKNOWN))
             return true;
     }
     return false;
@@ -392,7 +393,8 @@ kr_str graph_inst_waits(const struct graph_inst *inst, struct kr_arena *a)
     for (uint32_t i = 0; i < inst->nodes_n; i++) {
         const struct inst_node *node = &inst->nodes[i];
         const char *error = item_error(node);
-        bool waits = node->state == INST_PENDING || node->state == INST_FAILED || node->unknown ||
+        bool waits = node->state == INST_PENDING || node->state == INST_FAILED ||
+                     inst__told(node, TEXT_UNKNOWN) ||
                      (node->state == INST_RESOLVED && (node->ready != INST_READY || error));
 
         if (!waits)
@@ -400,8 +402,11 @@ kr_str graph_inst_waits(const struct graph_inst *inst, struct kr_arena *a)
         if (b.n)
             kr_buf_fmt(&b, "; ");
         kr_buf_str(&b, inst->rev->nodes[i].id);
-        if (node->text || error || node->unknown)
-            kr_buf_fmt(&b, ": %s", node->text ? node->text : error ? error : node->unknown);
+        if (inst__told(node, TEXT_WHY) || error || inst__told(node, TEXT_UNKNOWN))
+            kr_buf_fmt(&b, ": %s",
+                       inst__told(node, TEXT_WHY) ? inst__told(node, TEXT_WHY)
+                       : error                    ? error
+                                                  : inst__told(node, TEXT_UNKNOWN));
         else
             kr_buf_fmt(&b, ": " KR_FMT, KR_ARG(inst__why_not_ready(inst, a, i)));
     }

@@ -198,10 +198,10 @@ static void drop_external(struct inst_step *s, uint32_t rank)
 {
     struct inst_node *node = &s->inst->nodes[rank];
 
-    if (!node->watched)
+    if (!inst__told(node, TEXT_WATCHED))
         return;
-    unwatch(s, rank, node->watched, node_of(s, rank));
-    inst__text(&node->watched, KR_S(""));
+    unwatch(s, rank, inst__told(node, TEXT_WATCHED), node_of(s, rank));
+    inst__tell(node, TEXT_WATCHED, KR_S(""));
     node->answered = false;
     if (node_of(s, rank)->kind == GRAPH_EXTERNAL_COLLECTION)
         inst__found_clear(&node->found);
@@ -219,7 +219,7 @@ static void set_state(struct inst_step *s, uint32_t rank, enum inst_state state,
 
     if (node->state != state)
         inst->status_dirty = true;
-    inst->status_dirty |= inst__text(&node->text, text);
+    inst->status_dirty |= inst__tell(node, TEXT_WHY, text);
     node->state = state;
     inst__set_slot(s, rank);
     if (inst__visible(inst, rank) != was_visible)
@@ -247,8 +247,8 @@ static void set_skipped(struct inst_step *s, uint32_t rank)
 
 kr_str inst__why_not_ready(const struct graph_inst *inst, struct kr_arena *a, uint32_t rank)
 {
-    if (inst->nodes[rank].ready_text)
-        return inst__str(inst->nodes[rank].ready_text);
+    if (inst__told(&inst->nodes[rank], TEXT_READY))
+        return inst__str(inst__told(&inst->nodes[rank], TEXT_READY));
     /* Same words as kro: pkg/runtime/node.go, node_readiness.go. */
     return kr_fmt(a, "node \"" KR_FMT "\": %s", KR_ARG(inst->rev->nodes[rank].id),
                   inst->rev->nodes[rank].kind == GRAPH_COLLECTION
@@ -512,12 +512,12 @@ static void follow(struct inst_step *s, uint32_t rank, kr_ref ref)
     kr_str name = kr_fmt(s->a, KR_FMT "/" KR_FMT, KR_ARG(ref.namespace), KR_ARG(ref.name));
     struct graph_action *action;
 
-    if (kr_str_eq(name, inst__str(node->watched)))
+    if (kr_str_eq(name, inst__str(inst__told(node, TEXT_WATCHED))))
         return;
     if (node->one.ref != inst__ref_digest(ref))
         drop_external(s, rank);
     node->one.ref = inst__ref_digest(ref);
-    inst__text(&node->watched, name);
+    inst__tell(node, TEXT_WATCHED, name);
     action = graph_plan_add(s->plan, GRAPH_A_WATCH);
     action->node = rank;
     action->gvk = node_of(s, rank)->gvk;
@@ -544,10 +544,10 @@ static void follow_selector(struct inst_step *s, uint32_t rank, kr_str namespace
     kr_str name = kr_fmt(s->a, KR_FMT "/" KR_FMT, KR_ARG(namespace), KR_ARG(selector));
     struct graph_action *action;
 
-    if (kr_str_eq(name, inst__str(node->watched)))
+    if (kr_str_eq(name, inst__str(inst__told(node, TEXT_WATCHED))))
         return;
     drop_external(s, rank);
-    inst__text(&node->watched, name);
+    inst__tell(node, TEXT_WATCHED, name);
     action = graph_plan_add(s->plan, GRAPH_A_WATCH);
     action->node = rank;
     action->gvk = node_of(s, rank)->gvk;
@@ -667,7 +667,7 @@ static void run_ready(struct inst_step *s, uint32_t rank)
         ready = rc == 0 ? INST_READY : rc < 0 ? INST_BROKEN : INST_WAITING;
     }
     inst->counts.not_ready += ready != INST_READY;
-    if (!inst__text(&node->ready_text, ready == INST_READY ? KR_S("") : kr_err_str(&err)) &&
+    if (!inst__tell(node, TEXT_READY, ready == INST_READY ? KR_S("") : kr_err_str(&err)) &&
         node->ready == ready)
         return;
     node->ready = ready;
