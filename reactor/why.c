@@ -228,10 +228,16 @@ static void drop_oldest(struct reactor_why *log, uint32_t bytes, uint32_t cap)
     log->cut = true;
 }
 
+/* A block that shrinks moves, so that the next one that grows finds all of its place free and not a half. */
 static void resize(struct reactor_whys *w, struct reactor_why *log, uint32_t cap)
 {
     if (cap != log->cap) {
-        log->block = kr_realloc(log->block, cap);
+        uint8_t *was = log->block;
+
+        log->block = kr_realloc(NULL, cap);
+        if (log->n)
+            memcpy(log->block, was, log->n);
+        kr_free(was);
         w->bytes += cap;
         w->bytes -= log->cap;
         log->cap = (uint16_t)cap;

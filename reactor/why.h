@@ -10,7 +10,7 @@
  * The block is made with the first entry and grows to REACTOR_WHY_INST_BYTES; then the oldest
  * entries go. All blocks together stay below REACTOR_WHY_ALL_BYTES: over it, the instance that has
  * been silent for the longest time keeps its last REACTOR_WHY_KEPT_BYTES, and only when all have no
- * more than that, which is beyond 15,000 instances, does it forget everything. Nothing is written for
+ * more than that, which is beyond 12,000 instances, does it forget everything. Nothing is written for
  * an instance that the program only found as it should be, so a restart costs no memory.
  *
  * Most texts of an entry are few in all: names of nodes, types, verbs, paths, reasons. These are words, kept
@@ -28,7 +28,7 @@
 enum {
     REACTOR_WHY_INST_BYTES = 2048,           /* of one instance */
     REACTOR_WHY_KEPT_BYTES = 256,            /* of one, when all together are too much */
-    REACTOR_WHY_ALL_BYTES = 4 * 1024 * 1024, /* of all */
+    REACTOR_WHY_ALL_BYTES = 3 * 1024 * 1024, /* of all */
     REACTOR_WHY_VALUE_MAX = 40,              /* bytes of a value as text; else its digest */
     REACTOR_WHY_TEXT_MAX = 160,              /* bytes of a name, path or message; longer is cut */
     REACTOR_WHY_WORDS_MAX = 1024, /* texts that are kept once; those that come later are not */
