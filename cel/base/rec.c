@@ -37,7 +37,7 @@ enum {
     SHARE_DEPTH = 2,      /* below the root and its members */
     SHARE_TEXT_MIN = 24,  /* bytes of a text that is worth a share */
     SHARE_CHOICES = 64,   /* values of one record that may be shared; the others are not */
-    SEEN_ROOTS = 256,     /* unfolded ones that are found again; a power of two */
+    SEEN_ROOTS = 1024,    /* unfolded ones that are found again; a power of two */
     ROW_MAX = 1 << 30,    /* no object is as large: the API server takes 3 MB */
     ROW_KEPT = 64 * 1024, /* of the buffer, from one record to the next */
 };
