@@ -335,7 +335,7 @@ int sandbox__undecodable(struct sandbox_call *c, kr_val v, kr_str why)
         KR_ARG(c->t.type->kind), KR_ARG(c->t.version->name), KR_ARG(c->t.type->kind), KR_ARG(why));
 }
 
-static kr_str component_of_kind(kr_val components, kr_gvk gvk)
+kr_str sandbox__component(kr_val components, kr_gvk gvk)
 {
     KR_MAP_EACH (p, components) {
         kr_val of = kr_item(kr_get(p->val, KR_S("x-kubernetes-group-version-kind")), 0);
@@ -363,7 +363,7 @@ int sandbox__typed(struct sandbox_call *c, kr_val v)
     if (m.text)
         return sandbox__undecodable(c, v, kr_str_c(m.text));
     components = kr_at(kube_builtin_openapi(c->a, builtin ? gvk : lease), "components.schemas");
-    component = builtin ? component_of_kind(components, gvk)
+    component = builtin ? sandbox__component(components, gvk)
                         : KR_S("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
     return sandbox__undecodable(c, v,
                                 is_strategic(c) ? conversion_words(c, components, component, &m)

@@ -132,16 +132,8 @@ static int patched_strategically(struct sandbox_call *c, kr_val old, kr_val patc
     kr_gvk gvk = {c->t.type->group, c->t.version->name, c->t.type->kind};
     kr_val schemas = kr_at(kube_builtin_openapi(c->a, gvk), "components.schemas");
     struct kr_err err = KR_ERR_NONE;
-    kr_str component = KR_S("");
+    kr_str component = sandbox__component(schemas, gvk);
 
-    KR_MAP_EACH (p, schemas) {
-        kr_val of = kr_item(kr_get(p->val, KR_S("x-kubernetes-group-version-kind")), 0);
-
-        if (kr_is_str(kr_get(of, KR_S("kind")), gvk.kind) &&
-            kr_str_eq(kr_at_str(of, "group"), gvk.group) &&
-            kr_str_eq(kr_at_str(of, "version"), gvk.version))
-            component = kr_text(p->key);
-    }
     if (sandbox_patch_strategic(c->a, schemas, component, old, patch, out, &err) == 0)
         return 0;
     return sandbox__fail(c, 400, "BadRequest", "%s", err.text);

@@ -23,6 +23,8 @@ bool sandbox__same_managed(kr_val x, kr_val y);
 int sandbox__typed(struct sandbox_call *c, kr_val v);
 /* The refusal of an object that cannot be decoded, or of a patch that made such a one. decode.c */
 int sandbox__undecodable(struct sandbox_call *c, kr_val v, kr_str why);
+/* The component of OpenAPI that is the kind; empty: none. decode.c */
+kr_str sandbox__component(kr_val components, kr_gvk gvk);
 /* Unknown fields dropped (warned of or refused, as fieldValidation says), defaults by schema. */
 int sandbox__decoded(struct sandbox_call *c, kr_val *next, bool apply);
 /* The same, and validation. */
