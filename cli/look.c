@@ -33,6 +33,7 @@ struct look {
     struct cli_cluster *cluster;
     struct kr_buf out;
     const char *kubeconfig, *context, *namespace, *output;
+    kr_str kind, name; /* what was asked for; empty: all. Live in argv */
     bool watch, colour, no_colour;
     kr_val rgds;
     uint32_t bad_n;
@@ -309,38 +310,40 @@ static void keep_named(struct rows *rows, kr_str name)
     rows->n = n;
 }
 
-/* Definitions and instances, of one kind when word is given. */
-static int collect(struct look *l, kr_str word, struct rows *rows, struct kr_err *err)
+/* Definitions and instances, of one kind and name where they were asked for. */
+static int collect(struct look *l, struct rows *rows, struct kr_err *err)
 {
-    bool found = false;
+    bool rgds = kr_str_is(l->kind, "rgd");
+    bool found = rgds;
 
-    if (word.n == 0)
+    if (l->kind.n == 0 || rgds)
         add_rows(l, rows, l->rgds, KR_S("rgd"));
     KR_LIST_EACH (rgd, l->rgds) {
         kr_val items;
 
-        if (word.n > 0 && !is_named(l, *rgd, word))
+        if (l->kind.n > 0 && (rgds || !is_named(l, *rgd, l->kind)))
             continue;
         found = true;
         KR_TRY(read_instances(l, *rgd, &items, err));
         add_rows(l, rows, items, kind_of(*rgd));
     }
-    if (!found && word.n > 0)
+    if (!found && l->kind.n > 0)
         return kr_fail(err, KR_E_INPUT, "no definition generates \"" KR_FMT "\"; kubectl get rgd",
-                       KR_ARG(word));
+                       KR_ARG(l->kind));
+    if (l->name.n == 0)
+        return 0;
+    keep_named(rows, l->name);
+    if (rows->n == 0)
+        return kr_fail(err, KR_E_INPUT, "there is no " KR_FMT " \"" KR_FMT "\"", KR_ARG(l->kind),
+                       KR_ARG(l->name));
     return 0;
 }
 
-static int show_get(struct look *l, const struct cli_list *words, struct kr_err *err)
+static int show_get(struct look *l, struct kr_err *err)
 {
     struct rows rows = {0};
-    int rc = collect(l, kr_str_c(words->n > 0 ? words->at[0] : NULL), &rows, err);
+    int rc = collect(l, &rows, err);
 
-    if (rc == 0 && words->n > 1) {
-        keep_named(&rows, kr_str_c(words->at[1]));
-        if (rows.n == 0)
-            rc = kr_fail(err, KR_E_INPUT, "there is no %s \"%s\"", words->at[0], words->at[1]);
-    }
     if (rc == 0)
         print_table(l, &rows);
     if (rc == 0 && rows.n == 0 && strcmp(l->output, "json") != 0)
@@ -349,10 +352,10 @@ static int show_get(struct look *l, const struct cli_list *words, struct kr_err 
     return rc;
 }
 
-static int show_stuck(struct look *l, const struct cli_list *words, struct kr_err *err)
+static int show_stuck(struct look *l, struct kr_err *err)
 {
     struct rows rows = {0};
-    int rc = collect(l, KR_S(""), &rows, err);
+    int rc = collect(l, &rows, err);
     uint32_t all_n = rows.n;
 
     drop_good(&rows);
@@ -479,26 +482,21 @@ static int print_tree(struct look *l, kr_val rgd, const struct row *r, struct kr
     return 0;
 }
 
-static int show_tree(struct look *l, const struct cli_list *words, struct kr_err *err)
+static int show_tree(struct look *l, struct kr_err *err)
 {
-    kr_str name = kr_str_c(words->n ? words->at[0] : NULL), kind = {0};
     uint32_t shown = 0;
 
-    if (words->n != 1)
-        return kr_fail(err, KR_E_INPUT, "usage: kroc tree [KIND/]NAME");
-    if (kr_str_chr(name, '/') >= 0)
-        kind = kr_str_cut(&name, '/');
     KR_TRY(cli_cluster_discover(l->cluster, err));
     KR_LIST_EACH (rgd, l->rgds) {
         struct rows rows = {0};
         kr_val items;
         int rc;
 
-        if (kind.n > 0 && !is_named(l, *rgd, kind))
+        if (l->kind.n > 0 && !is_named(l, *rgd, l->kind))
             continue;
         KR_TRY(read_instances(l, *rgd, &items, err));
         add_rows(l, &rows, items, kind_of(*rgd));
-        keep_named(&rows, name);
+        keep_named(&rows, l->name);
         rc = 0;
         for (uint32_t i = 0; i < rows.n && rc == 0; i++, shown++)
             rc = print_tree(l, *rgd, &rows.at[i], err);
@@ -506,39 +504,63 @@ static int show_tree(struct look *l, const struct cli_list *words, struct kr_err
         KR_TRY(rc);
     }
     if (shown == 0)
-        return kr_fail(err, KR_E_INPUT, "there is no instance \"%s\"", words->at[0]);
+        return kr_fail(err, KR_E_INPUT, "there is no instance \"" KR_FMT "%s" KR_FMT "\"",
+                       KR_ARG(l->kind), l->kind.n ? "/" : "", KR_ARG(l->name));
     return 0;
 }
 
 /* --- the commands ----------------------------------------------------------------------------- */
 
-typedef int show_fn(struct look *l, const struct cli_list *words, struct kr_err *err);
+struct look_command {
+    const char *usage;
+    int (*show)(struct look *l, struct kr_err *err);
+    bool one; /* of an instance: a name is needed, a kind is not, and there is no JSON */
+};
 
-static int show_once(struct look *l, show_fn *show, const struct cli_list *words,
-                     struct kr_err *err)
+/* KIND, KIND NAME, KIND/NAME, or where one instance is meant NAME. */
+static int read_words(struct look *l, const struct look_command *c, const struct cli_list *words,
+                      struct kr_err *err)
+{
+    kr_str first = kr_str_c(words->n > 0 ? words->at[0] : NULL);
+    bool slash = kr_str_chr(first, '/') >= 0;
+
+    if (words->n > (slash || c->one ? 1 : 2) || (c->one && words->n == 0))
+        return kr_fail(err, KR_E_INPUT, "usage: %s", c->usage);
+    if (c->one && !slash) {
+        l->name = first;
+        return 0;
+    }
+    l->kind = kr_str_cut(&first, '/');
+    l->name = words->n > 1 ? kr_str_c(words->at[1]) : first;
+    if (words->n > 0 && (l->kind.n == 0 || ((slash || words->n > 1) && l->name.n == 0)))
+        return kr_fail(err, KR_E_INPUT, "\"%s\" names nothing; usage: %s", words->at[0], c->usage);
+    return 0;
+}
+
+static int show_once(struct look *l, const struct look_command *c, struct kr_err *err)
 {
     kr_arena_reset(&l->a);
     kr_buf_reset(&l->out);
     l->bad_n = 0;
     KR_TRY(read_definitions(l, err));
-    KR_TRY(show(l, words, err));
+    KR_TRY(c->show(l, err));
     if (l->watch && isatty(STDOUT_FILENO))
         printf("\033[H\033[2J");
     return cli_print(&l->out) == CLI_OK ? 0 : kr_fail(err, KR_E_IO, "cannot write to stdout");
 }
 
-static int look_run(struct look *l, show_fn *show, const struct cli_list *words, struct kr_err *err)
+static int look_run(struct look *l, const struct look_command *c, struct kr_err *err)
 {
     KR_TRY(cli_cluster_open(l->kubeconfig, l->context, &l->cluster, err));
-    KR_TRY(show_once(l, show, words, err));
+    KR_TRY(show_once(l, c, err));
     while (l->watch) {
         sleep(WATCH_S);
-        KR_TRY(show_once(l, show, words, err));
+        KR_TRY(show_once(l, c, err));
     }
     return 0;
 }
 
-static int look_main(const char *usage, show_fn *show, int argc, char *const *argv)
+static int look_main(const struct look_command *c, int argc, char *const *argv)
 {
     static const char *const outputs[] = {"text", "json", NULL};
     static struct cli_list words;
@@ -554,12 +576,6 @@ static int look_main(const char *usage, show_fn *show, int argc, char *const *ar
          .flag = &l.watch,
          .help = "show it again every two seconds"},
         {.name = "no-colour", .flag = &l.no_colour, .help = "no colour on a terminal"},
-        {.name = "output",
-         .letter = 'o',
-         .value = &l.output,
-         .choices = outputs,
-         .arg = "FORM",
-         .help = "text or json"},
         {.name = "kubeconfig",
          .value = &l.kubeconfig,
          .arg = "FILE",
@@ -568,18 +584,25 @@ static int look_main(const char *usage, show_fn *show, int argc, char *const *ar
          .value = &l.context,
          .arg = "NAME",
          .help = "context of the kubeconfig"},
+        /* tree has no other form, and so not the option */
+        {.name = c->one ? NULL : "output",
+         .letter = 'o',
+         .value = &l.output,
+         .choices = outputs,
+         .arg = "FORM",
+         .help = "text or json"},
         {0}};
     struct kr_err err = KR_ERR_NONE;
     int rc;
 
     words.n = 0;
-    rc = cli_parse(options, argc, argv, &words, usage, &err);
+    rc = cli_parse(options, argc, argv, &words, c->usage, &err);
     if (rc == CLI_HELP)
         return CLI_OK;
-    if (rc < 0)
+    if (rc < 0 || read_words(&l, c, &words, &err) < 0)
         return cli_fail_err(CLI_USAGE, &err);
     l.colour = isatty(STDOUT_FILENO) && !l.no_colour && !getenv("NO_COLOR");
-    rc = look_run(&l, show, &words, &err);
+    rc = look_run(&l, c, &err);
     cli_cluster_free(l.cluster);
     kr_buf_fini(&l.out);
     kr_arena_fini(&l.a);
@@ -590,15 +613,21 @@ static int look_main(const char *usage, show_fn *show, int argc, char *const *ar
 
 int cli_get(int argc, char *const *argv)
 {
-    return look_main("kroc get [KIND [NAME]]", show_get, argc, argv);
+    static const struct look_command get = {"kroc get [KIND [NAME]]", show_get, false};
+
+    return look_main(&get, argc, argv);
 }
 
 int cli_tree(int argc, char *const *argv)
 {
-    return look_main("kroc tree [KIND/]NAME", show_tree, argc, argv);
+    static const struct look_command tree = {"kroc tree [KIND/]NAME", show_tree, true};
+
+    return look_main(&tree, argc, argv);
 }
 
 int cli_stuck(int argc, char *const *argv)
 {
-    return look_main("kroc stuck", show_stuck, argc, argv);
+    static const struct look_command stuck = {"kroc stuck [KIND [NAME]]", show_stuck, false};
+
+    return look_main(&stuck, argc, argv);
 }

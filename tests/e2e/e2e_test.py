@@ -2221,14 +2221,22 @@ class Look(Group):
             self.assertEqual(len(only.splitlines()), 2, only)
         rows = json.loads(self.look("get", "-o", "json"))
         self.assertIn({"kind": "WebApp", "namespace": ns, "name": "shop", "state": "ACTIVE", "reason": ""}, rows)
+        self.assertEqual(self.look("get", "webapp/shop", "-n", ns), only)
+        self.assertEqual(len(self.look("get", "rgd").splitlines()), 2)
         self.look("get", "nothing", code=1)
         self.look("get", "webapp", "nobody", code=1)
+        for words in (("webapp", "shop", "more"), ("webapp/shop", "more"), ("webapp/",), ("/shop",), ("",)):
+            self.assertIn("usage: kroc get [KIND [NAME]]", self.look("get", *words, code=2))
 
     def test_stuck(self):
         waits = self.half()
         text = self.look("stuck", code=1)
         self.assertIn(f"{waits}/shop", text)
         self.assertNotIn(" ACTIVE ", text)
+        ns, _ = self.shop()
+        self.assertEqual(self.look("stuck", "webapp/shop", "-n", ns), "all 1 definitions and instances are as they should be\n")
+        self.assertIn(f"{waits}/shop", self.look("stuck", "webapp/shop", "-n", waits, code=1))
+        self.assertIn("usage: kroc stuck", self.look("stuck", "a", "b", "c", code=2))
         self.cluster.apply(settings(waits))
         self.until_active(waits)
         self.assertIn("as they should be", self.look("stuck", "-n", waits))
@@ -2242,6 +2250,8 @@ class Look(Group):
         for node, kind, name in (("page", "ConfigMap", "shop-page"), ("deployment", "Deployment", "shop"), ("service", "Service", "shop")):
             self.assertTrue([x for x in lines if re.match(rf".-- {node} +{kind} {ns}/{name}\b", x)], lines)
         self.look("tree", "webapp/nobody", code=1)
+        self.assertIn("usage: kroc tree", self.look("tree", code=2))
+        self.assertIn("unknown option -o", self.look("tree", "webapp/shop", "-o", "json", code=2))
 
     def test_top(self):
         self.shop()
