@@ -33,6 +33,7 @@ struct seen { /* the Lease as last seen, by watch or answer */
     int64_t transitions;
     uint64_t lease_ms; /* how long it lasts */
     uint64_t at_ms;    /* when this version was first seen */
+    uint64_t ghost_ms; /* it is gone, but so long its holder may not have noticed */
 };
 
 struct kube_lease {
@@ -54,6 +55,7 @@ struct kube_lease {
     struct kr_err err;      /* of the last write; code 0: none */
     bool leading;           /* as last told */
     bool answered;          /* req has ended and is not looked at yet */
+    bool look;              /* a write was refused for its version: read before the next one */
     bool close;             /* wanted */
     bool watch_closed;
     void (*closed)(void *arg);
@@ -70,8 +72,15 @@ static void set_text(struct kr_buf *b, kr_str s)
     kr_buf_str(b, s);
 }
 
+static bool ours(const struct kube_lease *l)
+{
+    return l->seen.exists && kr_str_eq(kr_buf_view(&l->seen.holder), l->opts.identity);
+}
+
 static void see_gone(struct kube_lease *l)
 {
+    if (l->seen.exists)
+        l->seen.ghost_ms = l->seen.holder.n && !ours(l) ? l->seen.at_ms + l->seen.lease_ms : 0;
     l->seen.exists = false;
     set_text(&l->seen.holder, KR_S(""));
     set_text(&l->seen.version, KR_S(""));
@@ -92,25 +101,23 @@ static void see(struct kube_lease *l, kr_val object)
     if (s->exists && version_u && version_u < s->version_u)
         return; /* the answer to a write of ours was faster */
     s->exists = true;
+    l->look = false;
     set_text(&s->holder, kr_text(kr_get(spec, KR_S("holderIdentity"))));
     set_text(&s->version, version);
     s->version_u = version_u;
     s->transitions = transitions.kind == KR_INT ? transitions.i : 0;
-    s->lease_ms = seconds.kind == KR_INT && seconds.i > 0 && seconds.i < 3600
+    s->lease_ms = seconds.kind == KR_INT && seconds.i > 0 && seconds.i <= INT32_MAX
                       ? (uint64_t)seconds.i * 1000
                       : l->opts.lease_ms;
     s->at_ms = kube_now_ms(l->clock);
 }
 
-static bool ours(const struct kube_lease *l)
+/* When it may be taken. */
+static uint64_t free_ms(const struct kube_lease *l)
 {
-    return l->seen.exists && kr_str_eq(kr_buf_view(&l->seen.holder), l->opts.identity);
-}
-
-static bool may_take(const struct kube_lease *l)
-{
-    return !l->seen.exists || l->seen.holder.n == 0 || ours(l) ||
-           kube_now_ms(l->clock) >= l->seen.at_ms + l->seen.lease_ms;
+    if (!l->seen.exists)
+        return l->seen.ghost_ms;
+    return l->seen.holder.n == 0 || ours(l) ? 0 : l->seen.at_ms + l->seen.lease_ms;
 }
 
 static void take_changes(struct kube_lease *l)
@@ -178,22 +185,29 @@ static void on_done(struct kube_req *req)
     KR_OWNER(req, struct kube_lease, req)->answered = true; /* the turn goes on */
 }
 
-static void send(struct kube_lease *l, bool release, uint64_t timeout_ms)
+static void set_write(struct kube_lease *l, bool release)
 {
     struct kr_arena a = {0};
-    int rc;
+    int rc = kube_req_set_body(&l->req, body_of(l, &a, release), NULL);
 
+    KR_ASSERT(rc == 0); /* a few hundred bytes */
+    l->req.verb = l->seen.exists ? KUBE_MERGE_PATCH : KUBE_CREATE;
+    kr_arena_fini(&a);
+}
+
+static void send(struct kube_lease *l, bool release, uint64_t timeout_ms)
+{
     l->req.ref = (kr_ref){{KR_S("coordination.k8s.io"), KR_S("v1"), KR_S("leases")},
                           l->opts.namespace,
-                          l->seen.exists ? l->opts.name : KR_S("")};
-    l->req.verb = l->seen.exists ? KUBE_MERGE_PATCH : KUBE_CREATE;
+                          l->look || l->seen.exists ? l->opts.name : KR_S("")};
     l->req.on_done = on_done;
     l->req.timeout_ms = (uint32_t)timeout_ms;
-    rc = kube_req_set_body(&l->req, body_of(l, &a, release), NULL);
-    KR_ASSERT(rc == 0); /* a few hundred bytes */
+    if (l->look)
+        l->req.verb = KUBE_GET;
+    else
+        set_write(l, release);
     l->sent_ms = kube_now_ms(l->clock);
     kube_req_start(l->opts.client, &l->req);
-    kr_arena_fini(&a);
 }
 
 /* --- the machine ------------------------------------------------------------------------------ */
@@ -229,12 +243,45 @@ static uint64_t jittered(struct kube_lease *l)
     return l->opts.retry_ms + l->clock->ops->random(l->clock) % (l->opts.retry_ms / 5 + 1);
 }
 
+/* The Lease was read: what the server says holds, also where it is older than what was seen. */
+static void take_look(struct kube_lease *l)
+{
+    bool gone = l->req.rc == KR_E_API && l->req.reason == KUBE_R_NOT_FOUND;
+    bool known = l->req.rc == 0 || gone;
+
+    if (gone) {
+        see_gone(l);
+    } else if (known) {
+        l->seen.version_u = 0;
+        see(l, l->req.object);
+    } else if (l->req.rc != KR_E_CANCELED) {
+        l->err = l->req.err;
+    }
+    if (known)
+        l->look = false;
+    l->not_before_ms = kube_now_ms(l->clock) + (known ? 0 : l->opts.retry_ms / 4);
+    kr_sm_to(&l->sm, l->sm.cur == L_TAKE ? L_FOLLOW : L_LEAD);
+}
+
+/* Was what was seen not what is there? */
+static bool says_stale(const struct kube_req *req)
+{
+    return req->reason == KUBE_R_CONFLICT || req->reason == KUBE_R_NOT_FOUND;
+}
+
 static void take_answer(struct kube_lease *l)
 {
     uint64_t now = kube_now_ms(l->clock);
     bool ok = l->req.rc == 0;
 
     l->answered = false;
+    if (l->req.verb == KUBE_GET) {
+        if (l->sm.cur == L_TAKE || l->sm.cur == L_RENEW)
+            take_look(l);
+        return;
+    }
+    if (l->req.verb == KUBE_MERGE_PATCH && l->req.rc == KR_E_API && says_stale(&l->req))
+        l->look = true;
     if (ok) {
         l->err.code = 0;
         see(l, l->req.object);
@@ -274,15 +321,15 @@ static void on_watch_closed(struct kube_watch *w, void *arg)
 
 static void step_follow(struct kube_lease *l)
 {
-    uint64_t now = kube_now_ms(l->clock), at = l->seen.at_ms + l->seen.lease_ms;
+    uint64_t now = kube_now_ms(l->clock);
 
     if (l->close) {
         kr_sm_to(&l->sm, L_CLOSING);
         lease_step(l);
     } else if (!kube_store_synced(l->store) || kube_req_busy(&l->req)) {
         return; /* the watch tells */
-    } else if (!may_take(l)) {
-        wake_at(l, at);
+    } else if (now < free_ms(l)) {
+        wake_at(l, free_ms(l));
     } else if (now < l->not_before_ms) {
         wake_at(l, l->not_before_ms);
     } else {
@@ -300,6 +347,7 @@ static void step_lead(struct kube_lease *l)
         due = l->not_before_ms;
     if (l->close) {
         kr_sm_to(&l->sm, L_RELEASE);
+        l->look = false;
         send(l, true, l->opts.retry_ms);
     } else if (now < due) {
         wake_at(l, due < deadline(l) ? due : deadline(l));

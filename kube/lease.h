@@ -9,7 +9,11 @@
  * expired is judged by the own monotonic clock, from the moment when its last change was seen, never
  * by the times written in it: clocks of machines differ. A holder renews every retry_ms, and gives
  * up when it could not for renew_ms, which ends before anybody else may take the Lease. Every
- * write carries the resourceVersion that was seen, so of two candidates one gets 409.
+ * write carries the resourceVersion that was seen, so of two candidates one gets 409. Where no change
+ * follows such a refusal, what was seen is of no use (an etcd that was restored to an older state sends
+ * nothing on a stream of the future): the Lease is read, and what is read holds, however old it is.
+ *
+ * A Lease that is gone is free when it would have expired: its holder may not have noticed.
  *
  * On close the holder lets go: it writes an empty holder, and a candidate takes over at once.
  *

@@ -333,6 +333,22 @@ TEST(lease, a_lease_that_somebody_deletes_or_steals_is_no_longer_ours)
     close_fixture(&f);
 }
 
+TEST(lease, a_lease_that_is_deleted_is_not_free_before_its_holder_must_know)
+{
+    struct fixture f;
+
+    open_fixture(&f);
+    start(&f, 0);
+    until_leads(&f, 0, 2000);
+    start(&f, 1);
+    advance(&f, 5000);
+    fault_add(f.c[0].line, &(struct fault_rule){.kind = FAULT_HANG});
+    fakeapi_break_watches(f.api, KR_E_IO);
+    assert_int_equal(fakeapi_delete(f.api, PATH), 200);
+    assert_in_range(until_leads(&f, 1, LEASE_MS + 2000), RENEW_MS - RETRY_MS, LEASE_MS + 500);
+    close_fixture(&f);
+}
+
 TEST(lease, a_foreign_edit_of_something_else_costs_nothing)
 {
     struct fixture f;
@@ -350,6 +366,100 @@ TEST(lease, a_foreign_edit_of_something_else_costs_nothing)
     }
     assert_true(kr_str_is(kr_at_str(lease(&f), "metadata.labels.app"), "x19"));
     assert_int_equal(f.c[0].lost_n, 0);
+    close_fixture(&f);
+}
+
+/* Whoever holds it says for how long: a candidate with other flags is no reason for two leaders. */
+TEST(lease, the_duration_is_the_holders)
+{
+    static const int durations_s[] = {60, 3600, 7200};
+
+    for (size_t i = 0; i < KR_N(durations_s); i++) {
+        struct fixture f;
+        char yaml[512];
+
+        open_fixture(&f);
+        snprintf(yaml, sizeof yaml,
+                 "{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {name: "
+                 "controller.kro.run, namespace: default}, spec: {holderIdentity: far, "
+                 "leaseDurationSeconds: %d}}",
+                 durations_s[i]);
+        fakeapi_apply(f.api, "far", yaml);
+        start(&f, 1);
+        settle(&f);
+        vclock_advance(&f.clock, (uint64_t)durations_s[i] * 1000 - 1000);
+        advance(&f, 500);
+        assert_false(leads(&f, 1));
+        assert_in_range(until_leads(&f, 1, 3000), 0, 3000);
+        close_fixture(&f);
+    }
+}
+
+/* An etcd is restored to what it was, and the API server started anew. */
+static void restore(struct fixture *f, uint64_t version)
+{
+    fakeapi_rewind(f->api, version);
+    fakeapi_break_watches(f->api, KR_E_IO);
+}
+
+TEST(lease, a_server_that_went_back_is_led_on)
+{
+    struct fixture f;
+    uint64_t mine;
+
+    open_fixture(&f);
+    start(&f, 0);
+    until_leads(&f, 0, 2000);
+    mine = fakeapi_version(f.api);
+    start(&f, 1);
+    advance(&f, 20 * 1000);
+    restore(&f, mine);
+    advance(&f, 60 * 1000);
+    assert_true(leads(&f, 0) && !leads(&f, 1)); /* it was its own then too */
+    assert_int_equal(f.c[0].lost_n, 0);
+    fakeapi_log_reset(f.api);
+    advance(&f, 20 * 1000);
+    assert_int_equal(fakeapi_log_n(f.api, "GET", "leases/controller.kro.run"), 0);
+    close_fixture(&f);
+}
+
+TEST(lease, a_server_that_went_back_to_before_the_lease_has_a_leader_again)
+{
+    struct fixture f;
+    uint64_t empty;
+
+    open_fixture(&f);
+    empty = fakeapi_version(f.api);
+    start(&f, 0);
+    until_leads(&f, 0, 2000);
+    start(&f, 1);
+    advance(&f, 20 * 1000);
+    restore(&f, empty);
+    advance(&f, 2 * LEASE_MS);
+    assert_true(leads(&f, 0) != leads(&f, 1));
+    assert_true(kr_str_eq(kr_at_str(lease(&f), "spec.holderIdentity"),
+                          leads(&f, 0) ? KR_S("one") : KR_S("two")));
+    close_fixture(&f);
+}
+
+TEST(lease, a_server_that_went_back_to_another_holder_has_one_leader)
+{
+    struct fixture f;
+    uint64_t others;
+
+    open_fixture(&f);
+    start(&f, 0);
+    until_leads(&f, 0, 2000);
+    others = fakeapi_version(f.api);
+    start(&f, 1);
+    advance(&f, 3000);
+    stop(&f, 0);
+    until_leads(&f, 1, LEASE_MS + RETRY_MS);
+    start(&f, 0);
+    advance(&f, 5000);
+    restore(&f, others);
+    advance(&f, 2 * LEASE_MS);
+    assert_true(leads(&f, 0) != leads(&f, 1));
     close_fixture(&f);
 }
 
@@ -381,6 +491,10 @@ int main(void)
                T(lease, clocks_that_differ_neither_hasten_nor_delay_it),
                T(lease, of_two_that_come_at_once_one_gets_it),
                T(lease, a_lease_that_somebody_deletes_or_steals_is_no_longer_ours),
+               T(lease, a_lease_that_is_deleted_is_not_free_before_its_holder_must_know),
                T(lease, a_foreign_edit_of_something_else_costs_nothing),
+               T(lease, the_duration_is_the_holders), T(lease, a_server_that_went_back_is_led_on),
+               T(lease, a_server_that_went_back_to_before_the_lease_has_a_leader_again),
+               T(lease, a_server_that_went_back_to_another_holder_has_one_leader),
                T(lease, refusal_is_told_and_tried_again));
 }
