@@ -2,6 +2,7 @@
 /* crd.c - definitions become types.
  *
  *   stored --task--> status: names accepted, established --> the type is served
+ *   schema changed: what is stored is read by the new one from now on, streams end a second later
  *   deleted: finalizer customresourcecleanup... --task--> all objects deleted, waited for --> gone
  *
  * Source: apiextensions-apiserver pkg/controller/{status,establish,finalizer}.
@@ -9,6 +10,8 @@
 #include "kube/sandbox/work.h"
 
 #include "cel/base/banned.h"
+
+enum { STREAMS_END_MS = 1000 }; /* behind a change of the schema; as the real server */
 
 #define CLEANUP KR_S("customresourcecleanup.apiextensions.k8s.io")
 
@@ -72,6 +75,7 @@ static void read_type(struct sandbox *s, struct sandbox_type *t, kr_val crd)
         read_version(t, &t->versions[n++], *v);
     }
     t->versions_n = n;
+    t->schema_n = (uint32_t)kr_at(crd, "metadata.generation").i;
     s->definitions_n++;
 }
 
@@ -165,6 +169,7 @@ void sandbox__definition_changed(struct sandbox *s, struct sandbox_type *t,
                                  enum sandbox_change change, struct sandbox_obj *now, kr_val next)
 {
     struct sandbox_type *type;
+    uint32_t was;
 
     if (t->terminating && change == SANDBOX_DELETED) { /* a definition waits for this object */
         kr_str name = kr_str_c(t->key);
@@ -192,9 +197,22 @@ void sandbox__definition_changed(struct sandbox *s, struct sandbox_type *t,
         if (type == NULL)
             type = sandbox__type_new(s, kr_at_str(next, "spec.group"),
                                      kr_at_str(next, "spec.names.plural"));
+        was = type->schema_n;
         read_type(s, type, next);
+        if (was && was != type->schema_n)
+            sandbox__later(s, SANDBOX_TASK_SCHEMA, t, sandbox__obj_key(now), STREAMS_END_MS);
     }
     sandbox__later(s, SANDBOX_TASK_DEFINITION, t, sandbox__obj_key(now), 0);
+}
+
+/* Streams go by the schema that was there when they began: the server ends them. */
+void sandbox__schema_task(struct sandbox *s, struct sandbox_type *t, struct sandbox_obj *o)
+{
+    KR_AUTO(kr_arena) a = {0};
+    struct sandbox_type *type = type_of(s, sandbox__value(&a, t, NULL, o));
+
+    if (type)
+        sandbox__watches_end(type);
 }
 
 kr_val sandbox__definition_ending(struct sandbox *s, struct kr_arena *a, kr_val crd)

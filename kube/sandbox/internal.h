@@ -28,6 +28,7 @@ struct sandbox_obj {
     bool terminating;       /* metadata.deletionTimestamp is set */
     bool owned;             /* has metadata.ownerReferences */
     bool final;             /* has metadata.finalizers */
+    uint32_t schema_n;      /* of its type, when it was written */
     uint64_t version;
     char bytes[]; /* key, then JSON */
 };
@@ -96,6 +97,7 @@ struct sandbox_type {
     bool gone;                        /* its definition is not there any more */
     struct sandbox_version *versions; /* by preference */
     uint32_t versions_n, storage;     /* index of the version that is stored */
+    uint32_t schema_n;                /* generation of its definition; 0: a built-in one */
 
     struct sandbox_tree objects;
     struct sandbox_event *events; /* a ring: event number i stands at i % cap */

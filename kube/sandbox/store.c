@@ -11,6 +11,7 @@
 
 #include "cel/base/json.h"
 #include "cel/base/time.h"
+#include "kube/sandbox/schema.h"
 #include "kube/sandbox/work.h"
 
 #include "cel/base/banned.h"
@@ -177,11 +178,26 @@ struct sandbox_obj *sandbox__find(const struct sandbox_type *t, kr_str ns, kr_st
 
 /* --- showing ---------------------------------------------------------------------------------- */
 
+/* Written by another schema than the type has now: it is read by this one. */
+static void show_anew(struct kr_buf *out, const struct sandbox_type *t,
+                      const struct sandbox_version *v, const struct sandbox_obj *o)
+{
+    KR_AUTO(kr_arena) a = {0};
+    struct kr_err err = KR_ERR_NONE;
+    int rc = kr_json_write(out, sandbox__value(&a, t, v, o), 0, &err);
+
+    KR_ASSERT(rc == 0); /* it was read from what we wrote */
+}
+
 void sandbox__show(struct kr_buf *out, const struct sandbox_type *t,
                    const struct sandbox_version *v, const struct sandbox_obj *o)
 {
     kr_str json = sandbox__obj_json(o), group = t->group;
 
+    if (o->schema_n != t->schema_n) {
+        show_anew(out, t, v, o);
+        return;
+    }
     kr_buf_fmt(out, "{\"kind\":\"" KR_FMT "\",\"apiVersion\":\"" KR_FMT "%s" KR_FMT "\"",
                KR_ARG(t->kind), KR_ARG(group), group.n ? "/" : "", KR_ARG(v->name));
     if (json.n > 2)
@@ -198,6 +214,8 @@ kr_val sandbox__value(struct kr_arena *a, const struct sandbox_type *t,
 
     KR_ASSERT(rc == 0); /* we wrote it */
     v = v ? v : &t->versions[t->storage];
+    if (o->schema_n != t->schema_n) /* what it lacks is defaulted, what is no more goes */
+        value = sandbox__schema_normal(a, v->openapi, value, false, NULL, NULL);
     value =
         kr_with_key(a, value, KR_S("apiVersion"), kr_string(sandbox__api_version(a, t, v->name)));
     return kr_with_key(a, value, KR_S("kind"), kr_string(t->kind));
@@ -331,6 +349,7 @@ static void add_deletion(struct sandbox *s, struct sandbox_type *t, struct sandb
         obj_new(&a, sandbox__value(&a, t, NULL, was), s->version, &json, NULL);
 
     KR_ASSERT(last != NULL); /* it was stored */
+    last->schema_n = t->schema_n;
     add_event(s, t, SANDBOX_DELETED, was, last);
     sandbox__obj_drop(last);
 }
@@ -350,6 +369,7 @@ int sandbox__commit(struct sandbox *s, struct sandbox_type *t, struct sandbox_ob
         sandbox__obj_drop(was);
         return KR_E_LIMIT;
     }
+    now->schema_n = t->schema_n;
     s->version++;
     if (old && (remove || (old->terminating && ended(t, now, next)))) {
         change = SANDBOX_DELETED;

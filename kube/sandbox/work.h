@@ -14,6 +14,7 @@
 /*    name         function                     what it is about           */
 #define SANDBOX_TASKS(T)                                                                           \
     T(DEFINITION, sandbox__definition_task) /* a CustomResourceDefinition */                       \
+    T(SCHEMA, sandbox__schema_task)         /* one whose schema has changed */                     \
     T(DEPENDENT, sandbox__dependent_task)   /* an object with owners */                            \
     T(OWNER, sandbox__owner_task)           /* an object that waits for its dependents */          \
     T(NAMESPACE, sandbox__namespace_task)   /* a Namespace */                                      \

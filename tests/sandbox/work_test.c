@@ -51,6 +51,44 @@ static int shop(struct client *c, const char *spec)
                                            spec)));
 }
 
+/* What is stored is read by the new schema, without an event; what is not written stays as it was stored. */
+TEST(work, a_new_schema_is_read_by_and_ends_the_streams)
+{
+    static const char patch[] = "[{\"op\":\"add\",\"path\":\"/spec/versions/0/schema/"
+                                "openAPIV3Schema/properties/spec/properties/%s\",\"value\":"
+                                "{\"type\":\"string\",\"default\":\"%s\"}}]";
+    struct client c;
+    struct sandbox_watch *w;
+    const char *text;
+    KR_AUTO(kr_buf) events = KR_BUF(4096);
+
+    client_open(&c, NULL);
+    define(&c);
+    assert_int_equal(shop(&c, "{size: 1}"), 201);
+    text = kr_cstr(&c.a, client_at(&c, "metadata.resourceVersion"));
+    w = client_watch(&c, SHOPS "?watch=1");
+    EXPECT_TEXT(client_events(&c, w), "ADDED s");
+    for (int i = 0; i < 2; i++) {
+        static const char *const colours[] = {"red", "blue"};
+        char body[512];
+
+        snprintf(body, sizeof body, patch, "colour", colours[i]);
+        assert_int_equal(client_patch(&c, "json", CRDS "/shops.example.io", body), 200);
+        assert_int_equal(client_do(&c, "GET", SHOPS "/s", NULL), 200);
+        EXPECT_TEXT(kr_cstr(&c.a, client_at(&c, "spec.colour")), colours[i]);
+        EXPECT_TEXT(kr_cstr(&c.a, client_at(&c, "metadata.resourceVersion")), text);
+        assert_int_equal(client_do(&c, "GET", SHOPS, NULL), 200);
+        EXPECT_TEXT(kr_cstr(&c.a, kr_at_str(kr_item(kr_at(c.body, "items"), 0), "spec.colour")),
+                    colours[i]);
+    }
+    assert_true(sandbox_watch_read(w, &events, 1));
+    vclock_advance(&c.clock, 1000);
+    assert_false(sandbox_watch_read(w, &events, 1));
+    assert_int_equal(events.n, 0);
+    sandbox_watch_close(w);
+    client_close(&c);
+}
+
 /* Replaces the rule and the pattern of the definition. */
 static void rule(struct client *c, const char *text, const char *pattern)
 {
@@ -289,6 +327,7 @@ TEST(work, a_file_that_was_cut_is_refused)
 int main(void)
 {
     return RUN(T(work, a_definition_is_established_and_its_schema_holds),
+               T(work, a_new_schema_is_read_by_and_ends_the_streams),
                T(work, a_definition_takes_its_objects_along),
                T(work, dependents_go_with_their_owner), T(work, in_the_foreground_the_owner_waits),
                T(work, the_rules_of_a_definition_hold_and_change_with_it),
