@@ -123,9 +123,9 @@ static void doc_free(struct kube_openapi *o, struct doc *d)
 }
 
 /* Drops what was not used for longest. Between loads only: a load borrows its documents. */
-static void cache_trim(struct kube_openapi *o)
+static void cache_trim(struct kube_openapi *o, size_t max_bytes)
 {
-    while (o->bytes > KUBE_OPENAPI_CACHE_MAX)
+    while (o->bytes > max_bytes)
         doc_free(o, KR_OWNER(o->docs.next, struct doc, link));
 }
 
@@ -373,7 +373,7 @@ static void finish(struct kube_openapi *o, int rc, const struct kr_err *err)
     req->impl = NULL;
     kr_free(l);
     kube_req_fini(&o->req);
-    cache_trim(o);
+    cache_trim(o, rc < 0 ? KUBE_OPENAPI_UNFINISHED_MAX : KUBE_OPENAPI_CACHE_MAX);
     if (!kr_link_empty(&o->queue))
         c->ops->timer_start(c, &o->kick, 0);
     req->on_done(req);

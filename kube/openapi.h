@@ -4,8 +4,9 @@
  * "/openapi/v3" lists the documents by group version with a content hash; a document is fetched,
  * read into a cel_kinds (descriptions are skipped while parsing) and dropped. The index is fetched
  * again for each load, so a changed hash is seen; documents of an unchanged hash are served from a
- * small cache of reduced kinds. Loads run one after the other, so that many definitions that start
- * together fetch each document once.
+ * small cache of reduced kinds. A load that fails leaves there what it has read, also beyond the
+ * cache's size, so that the next attempt goes on from it. Loads run one after the other, so that
+ * many definitions that start together fetch each document once.
  *
  * Source: Kubernetes "The OpenAPI v3 specification", KEP 2896.
  */
@@ -17,7 +18,8 @@
 
 enum {
     KUBE_OPENAPI_CACHE_MAX = 4 * 1024 * 1024, /* bytes of reduced documents kept between loads */
-    KUBE_OPENAPI_GVKS_MAX = 10 * 1000,        /* kinds in one load */
+    KUBE_OPENAPI_UNFINISHED_MAX = 64 * 1024 * 1024, /* the same after a load that failed */
+    KUBE_OPENAPI_GVKS_MAX = 10 * 1000,              /* kinds in one load */
 };
 
 struct kube_openapi;

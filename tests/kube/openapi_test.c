@@ -279,6 +279,42 @@ TEST(kube_openapi, every_failure_ends_the_load_and_the_next_one_works)
     }
 }
 
+/* A failed load keeps the documents that it has read, however many: the next one asks for the rest. With
+ * less, a load that is larger than the cache would never end on a server that is busy now and then. */
+TEST(kube_openapi, a_load_that_is_refused_goes_on_where_it_was)
+{
+    static const char *const url_c = "/openapi/v3/api/v1?hash=C";
+    kr_gvk both[] = {gvk_a, gvk_c};
+    struct kr_buf doc = KR_BUF(2 * KUBE_OPENAPI_CACHE_MAX);
+    struct fixture f;
+    struct loading l = {0};
+
+    fixture_init(&f);
+    kr_buf_str(&doc, KR_S("{\"components\":{\"schemas\":{\"io.x.A\":{\"type\":\"object\"," GVK(
+                         "x.io", "v1", "A") ",\"enum\":[\""));
+    for (uint32_t i = 0; i < KUBE_OPENAPI_CACHE_MAX; i++)
+        kr_buf_chr(&doc, 'x');
+    kr_buf_str(&doc, KR_S("\"]}}}}"));
+    routes_set(&f.r, URL_A("1"), 200, kr_buf_view(&doc));
+    routes_set(&f.r, url_c, 429, KR_S("{}"));
+    load(&f, &l, both, 2);
+    assert_int_equal(l.req.rc, KR_E_API);
+    finish(&l);
+    routes_asked(&f.r, &f.a);
+    load(&f, &l, both, 2);
+    assert_int_equal(l.req.rc, KR_E_API);
+    finish(&l);
+    EXPECT_TEXT(routes_asked(&f.r, &f.a), "/openapi/v3\n/openapi/v3/api/v1?hash=C\n");
+    routes_set(&f.r, url_c, 200, KR_S("{\"components\":{\"schemas\":{}}}"));
+    load(&f, &l, both, 2);
+    EXPECT_OK(l.req.rc, &l.req.err);
+    finish(&l);
+    EXPECT_TEXT(routes_asked(&f.r, &f.a), "/openapi/v3\n/openapi/v3/api/v1?hash=C\n");
+    assert_true(kube_openapi_bytes(f.o) <= KUBE_OPENAPI_CACHE_MAX); /* now it is trimmed */
+    kr_buf_fini(&doc);
+    fixture_fini(&f);
+}
+
 TEST(kube_openapi, can_be_cancelled_at_every_step)
 {
     for (int steps = 0; steps < 5; steps++) {
@@ -352,6 +388,7 @@ int main(void)
                T(kube_openapi, a_refresh_that_began_before_is_not_believed),
                T(kube_openapi, a_document_that_moved_is_looked_up_again_once),
                T(kube_openapi, every_failure_ends_the_load_and_the_next_one_works),
+               T(kube_openapi, a_load_that_is_refused_goes_on_where_it_was),
                T(kube_openapi, can_be_cancelled_at_every_step),
                T(kube_openapi, reduces_a_real_document_to_a_fraction));
 }
