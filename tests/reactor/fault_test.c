@@ -677,6 +677,41 @@ TEST(fault, a_server_that_goes_back_is_noticed_once_for_all)
     world_close(&w);
 }
 
+/* The same while a write of ours is on its way: its answer has a version from before the write, which says
+ * it at once, where the silent streams would let hours pass. */
+TEST(fault, an_answer_from_the_past_tells_that_the_server_went_back)
+{
+    struct world w;
+    uint64_t backup;
+
+    begin(&w, &(struct fakeapi_opts){.latency_ms = 10, .crd_delay_ms = 25, .silence = true});
+    world_start(&w);
+    inputs(&w, DEFINE);
+    world_rest(&w);
+    inputs(&w, CREATE);
+    world_rest(&w);
+    backup = fakeapi_version(w.api);
+    for (uint32_t i = 0; i < 10; i++) {
+        world_patch(&w, settings, i % 2 ? "{data: {back: a}}" : "{data: {back: b}}");
+        world_rest(&w);
+    }
+    world_patch(&w, CORE "configmaps/shop-page", "{data: {index.html: hacked}}");
+    world_mark(&w);
+    while (world_exchanges_n(&w) == 0)
+        world_advance(&w, 1);
+    fakeapi_rewind(w.api, backup); /* the PATCH that restores the page is not there yet */
+    w.seen = backup;
+    world_patch(&w, CORE "services/shop", "{spec: {selector: {app: hacked}}}");
+    world_mark(&w);
+    world_advance(&w, 1000);
+    assert_int_not_equal(fakeapi_log_n(w.api, "GET", "/services"), 0);
+    world_rest(&w);
+    EXPECT_TEXT(world_text(&w, CORE "services/shop", "spec.selector"), "{\"app\":\"shop\"}");
+    EXPECT_TEXT(world_text(&w, shop, "status.settingsVersion"),
+                world_text(&w, settings, "metadata.resourceVersion"));
+    world_close(&w);
+}
+
 /* --- ten thousand reconnects ------------------------------------------------------------------ */
 
 enum { RECONNECTS = 10 * 1000, WARM_UP = 2000 };
@@ -764,6 +799,7 @@ int main(int argc, char **argv)
                T(fault, every_stream_cut_within_its_events),
                T(fault, a_list_that_breaks_between_two_pages),
                T(fault, the_server_goes_away_and_comes_back_changed),
+               T(fault, an_answer_from_the_past_tells_that_the_server_went_back),
                T(fault, a_server_that_goes_back_is_noticed_once_for_all),
                T(fault, ten_thousand_reconnects_cost_no_memory));
 }
