@@ -737,6 +737,18 @@ class Sidecar(Group):
         self.assertEqual([str(r) for r in self.writes(self.rest(mark))], [])
         self.assertEqual(self.cluster.get(p.instance)["metadata"]["labels"][label], first)
 
+    def test_role_suffices_for_two_replicas(self):
+        self.kroc.stop()
+        self.addCleanup(self.kroc.start)
+        args = (*self.ARGS, "--leader-elect", "--leader-election-namespace", self.NS, "--leader-election-lease-duration", "3s",
+                "--leader-election-renew-deadline", "2s", "--leader-election-retry-period", "500ms")
+        mark = self.cluster.mark()
+        with Controller(OPTIONS.kroc, self.cluster, self.ALIAS, args, "kroc-led"):
+            wait_for("the Lease is written some times", lambda: len([
+                r for r in self.cluster.requests(self.ALIAS, mark) if r.resource == "leases" and r.writes]) > 4)
+        refused = [str(r) for r in self.cluster.requests(self.ALIAS, mark) if r.resource == "leases" and r.code in (401, 403)]
+        self.assertEqual(refused, [])
+
     def test_other_namespaces_are_not_its_business(self):
         ns = self.namespace()
         self.cluster.apply(settings(ns))
