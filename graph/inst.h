@@ -431,6 +431,8 @@ KR_MUST int graph__inventory_hash(struct kr_arena *a, kr_str id, kr_str kinds, k
                                   kr_str *out, struct kr_err *err);
 
 /* status.c */
+/* "namespace/name", or "name": as kro's messages have it. */
+kr_str inst__object_text(struct kr_arena *a, kr_ref ref);
 void inst__status(struct inst_step *s); /* the normal path */
 void inst__status_suspended(struct inst_step *s);
 void inst__status_unresolved(struct inst_step *s); /* no revision */
@@ -480,6 +482,8 @@ bool inst__all_applied(
     struct inst_step *s); /* every node resolved, nothing held, in flight or failed */
 bool inst__prune_done(struct inst_step *s);                      /* and no stray of ours is left */
 bool inst__due(struct inst_step *s, const struct inst_retry *r); /* else sets the timer */
+/* DELETE of what is there, with its uid. */
+void inst__delete(struct inst_step *s, struct inst_stray *stray);
 void inst__wake(struct inst_step *s, uint64_t at_ms);
 
 /* step_delete.c */

@@ -72,7 +72,7 @@ static kr_str gvr_text(struct kr_arena *a, kr_gvr gvr)
                   KR_ARG(gvr.resource));
 }
 
-static kr_str object_text(struct kr_arena *a, kr_ref ref)
+kr_str inst__object_text(struct kr_arena *a, kr_ref ref)
 {
     if (ref.namespace.n == 0)
         return ref.name;
@@ -143,7 +143,7 @@ static void sum_deleting(struct inst_step *s, struct summary *sum, uint32_t rank
             kr_fmt(s->a,
                    "resource \"" KR_FMT "\" for node \"" KR_FMT "\" is currently being deleted; "
                    "waiting for deletion to complete before continuing reconciliation",
-                   KR_ARG(object_text(s->a, kr_rec_ref(item->seen))),
+                   KR_ARG(inst__object_text(s->a, kr_rec_ref(item->seen))),
                    KR_ARG(s->inst->rev->nodes[rank].id));
 }
 
@@ -262,7 +262,7 @@ static kr_str prune_error(struct inst_step *s)
 
         if (stray->error)
             return kr_fmt(s->a, "delete " KR_FMT ": %s",
-                          KR_ARG(object_text(s->a, kr_rec_ref(stray->rec))), stray->error);
+                          KR_ARG(inst__object_text(s->a, kr_rec_ref(stray->rec))), stray->error);
     }
     return KR_S("");
 }

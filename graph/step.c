@@ -220,10 +220,9 @@ static bool is_candidate(const struct inst_stray *stray)
     return inst__stray_ours(stray->rec) && !stray->rec->terminating && !stray->sent;
 }
 
-static void send_delete(struct inst_step *s, struct inst_stray *stray)
+void inst__delete(struct inst_step *s, struct inst_stray *stray)
 {
     struct graph_action *action = graph_plan_add(s->plan, GRAPH_A_DELETE);
-    kr_val root = kr_rec_root(stray->rec);
 
     stray->token = inst__token(s->inst);
     action->token = stray->token;
@@ -231,7 +230,7 @@ static void send_delete(struct inst_step *s, struct inst_stray *stray)
     action->uid = kr_strdup(s->a, kr_rec_uid(stray->rec));
     action->gvk.group = action->ref.gvr.group;
     action->gvk.version = action->ref.gvr.version;
-    action->gvk.kind = kr_strdup(s->a, kr_at_str(root, "kind"));
+    action->gvk.kind = kr_strdup(s->a, kr_at_str(kr_rec_root(stray->rec), "kind"));
 }
 
 static void prune(struct inst_step *s)
@@ -252,7 +251,7 @@ static void prune(struct inst_step *s)
 
         if (is_candidate(stray) && position(inst, stray) == highest &&
             inst__due(s, &stray->retry)) {
-            send_delete(s, stray);
+            inst__delete(s, stray);
             inst->pruned = true;
         }
     }

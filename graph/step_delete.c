@@ -18,13 +18,6 @@
 
 #include "cel/base/banned.h"
 
-static kr_str object_text(struct kr_arena *a, kr_ref ref)
-{
-    if (ref.namespace.n == 0)
-        return ref.name;
-    return kr_fmt(a, KR_FMT "/" KR_FMT, KR_ARG(ref.namespace), KR_ARG(ref.name));
-}
-
 static void blocked(struct inst_step *s, kr_str why)
 {
     inst__status_deleting(s, kr_fmt(s->a, "deletion blocked: " KR_FMT, KR_ARG(why)), KR_S(""));
@@ -60,19 +53,6 @@ static bool in_wave(const struct graph_inst *inst, const struct inst_stray *stra
     return inst__stray_ours(stray->rec) && stray->rec->order == inst->wave;
 }
 
-static void send_delete(struct inst_step *s, struct inst_stray *stray)
-{
-    struct graph_action *action = graph_plan_add(s->plan, GRAPH_A_DELETE);
-
-    stray->token = inst__token(s->inst);
-    action->token = stray->token;
-    action->ref = kr_ref_copy(s->a, kr_rec_ref(stray->rec));
-    action->uid = kr_strdup(s->a, kr_rec_uid(stray->rec));
-    action->gvk.group = action->ref.gvr.group;
-    action->gvk.version = action->ref.gvr.version;
-    action->gvk.kind = kr_strdup(s->a, kr_at_str(kr_rec_root(stray->rec), "kind"));
-}
-
 /* "deleting resources", or what blocks or delays. Once told, a delay keeps its words. */
 static kr_str wave_message(struct inst_step *s)
 {
@@ -89,11 +69,11 @@ static kr_str wave_message(struct inst_step *s)
             continue;
         if (stray->error)
             return kr_fmt(s->a, "deletion blocked: delete " KR_FMT ": %s",
-                          KR_ARG(object_text(s->a, kr_rec_ref(stray->rec))), stray->error);
+                          KR_ARG(inst__object_text(s->a, kr_rec_ref(stray->rec))), stray->error);
         if (n++ < GRAPH_WAITS_MAX)
             text = kr_fmt(s->a, KR_FMT "%s" KR_FMT " " KR_FMT, KR_ARG(text), text.n ? ", " : "",
                           KR_ARG(kr_at_str(kr_rec_root(stray->rec), "kind")),
-                          KR_ARG(object_text(s->a, kr_rec_ref(stray->rec))));
+                          KR_ARG(inst__object_text(s->a, kr_rec_ref(stray->rec))));
     }
     if (s->env->now_ms < due) {
         inst__wake(s, due);
@@ -165,7 +145,7 @@ static void step_wave(struct inst_step *s, int32_t wave)
 
         if (in_wave(inst, stray) && !stray->token && !stray->sent && !stray->rec->terminating &&
             inst__due(s, &stray->retry)) {
-            send_delete(s, stray);
+            inst__delete(s, stray);
             inst->wave_since_ms = s->env->now_ms ? s->env->now_ms : 1;
         }
     }
