@@ -338,6 +338,8 @@ bool graph__is_workload(kr_gvk gvk); /* Deployment, StatefulSet, DaemonSet: ksta
 
 /* --- revision.c --- */
 
+enum { GRAPH_LABEL_MAX = 63 }; /* bytes of a label's value, or of its name behind the prefix */
+bool graph__is_label_value(kr_str s); /* the empty one too */
 /* The canonical text of a spec that is hashed; lives in a. {NULL, 0}: too long. */
 kr_str graph__hash_text(kr_val spec, struct kr_arena *a);
 

@@ -71,14 +71,12 @@ kr_str graph_revision_name(struct kr_arena *a, kr_str rgd, int64_t number)
     return kr_fmt(a, KR_FMT KR_FMT, KR_ARG(base), KR_ARG(suffix));
 }
 
-enum { LABEL_MAX = 63 };
-
 kr_str graph_label_value(struct kr_arena *a, kr_str name)
 {
     enum { KEPT = 20 };
     uint8_t sum[KR_DIGEST_MAX];
 
-    if (name.n <= LABEL_MAX)
+    if (name.n <= GRAPH_LABEL_MAX)
         return name;
     kr_digest_bytes(KR_SHA256, name, sum);
     return kr_fmt(a, "h-" KR_FMT, KR_ARG(kr_hex(a, sum, KEPT)));
@@ -89,11 +87,11 @@ static bool label_char(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-static bool label_value(kr_str s)
+bool graph__is_label_value(kr_str s)
 {
     if (s.n == 0)
         return true;
-    if (s.n > LABEL_MAX || !label_char(s.s[0]) || !label_char(s.s[s.n - 1]))
+    if (s.n > GRAPH_LABEL_MAX || !label_char(s.s[0]) || !label_char(s.s[s.n - 1]))
         return false;
     for (size_t i = 0; i < s.n; i++) {
         if (!label_char(s.s[i]) && s.s[i] != '-' && s.s[i] != '_' && s.s[i] != '.')
@@ -106,7 +104,7 @@ kr_str graph_version_label(struct kr_arena *a, kr_str version)
 {
     char *out;
 
-    if (label_value(version))
+    if (graph__is_label_value(version))
         return version;
     out = kr_arena_bytes(a, version.n + 1);
     for (size_t i = 0; i < version.n; i++)

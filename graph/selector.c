@@ -18,7 +18,6 @@
 enum {
     REQUIREMENTS_MAX = 1000,
     VALUES_MAX = 1000, /* of one requirement */
-    LABEL_MAX = 63,
     PREFIX_MAX = 253,
 };
 
@@ -35,20 +34,9 @@ struct requirements {
 
 /* --- what a label may be ---------------------------------------------------------------------- */
 
-static bool is_alnum(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
 static bool is_name(kr_str s)
 {
-    if (s.n == 0 || s.n > LABEL_MAX || !is_alnum(s.s[0]) || !is_alnum(s.s[s.n - 1]))
-        return false;
-    for (size_t i = 0; i < s.n; i++) {
-        if (!is_alnum(s.s[i]) && s.s[i] != '-' && s.s[i] != '_' && s.s[i] != '.')
-            return false;
-    }
-    return true;
+    return s.n && graph__is_label_value(s);
 }
 
 static bool is_key(kr_str s)
@@ -78,7 +66,7 @@ static int check_key(struct kr_arena *a, kr_str key, struct kr_err *err)
 
 static int check_value(struct kr_arena *a, kr_str key, kr_str value, struct kr_err *err)
 {
-    if (value.n == 0 || is_name(value))
+    if (graph__is_label_value(value))
         return 0;
     return kr_fail(err, KR_E_INPUT,
                    "values[" KR_FMT "]: Invalid value: " KR_FMT ": not a label value", KR_ARG(key),
@@ -122,7 +110,7 @@ static int read_values(struct requirements *r, kr_str key, kr_val values, kr_str
                        struct kr_err *err)
 {
     kr_str *sorted = kr_new_n(r->a, kr_str, values.kind == KR_LIST ? values.n : 0);
-    KR_AUTO(kr_buf) b = KR_BUF(VALUES_MAX * (LABEL_MAX + 1) + 2);
+    KR_AUTO(kr_buf) b = KR_BUF(VALUES_MAX * (GRAPH_LABEL_MAX + 1) + 2);
     uint32_t n = 0;
 
     if (values.kind == KR_LIST && values.n > VALUES_MAX)
