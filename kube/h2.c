@@ -156,7 +156,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 {
     struct kube_h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
 
-    if (!s || s->stopped || s->ops->bytes(s, (const char *)bytes, n))
+    /* Without a head: its status was no status ("042"), which nghttp2 lets pass. */
+    if (!s || s->stopped || (s->head_done && s->ops->bytes(s, (const char *)bytes, n)))
         return 0;
     s->stopped = true;
     nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
