@@ -403,6 +403,16 @@ static void log_refusal(const struct reactor_op *op, const struct graph_result *
     kr_buf_fini(&b);
 }
 
+static void log_answer(const struct reactor_op *op)
+{
+    struct kr_buf b = KR_BUF(1024);
+
+    kr_ref_print(&b, op->req.ref);
+    kr_log(KR_DBG, "written", KV_C("action", graph_action_word(op->kind)),
+           KV("object", kr_buf_view(&b)), KV_INT("code", op->req.status));
+    kr_buf_fini(&b);
+}
+
 /* The version that the store has of op's object; empty when it has none. */
 static kr_str version_of(const struct reactor_op *op)
 {
@@ -457,6 +467,8 @@ static void op_deliver(struct reactor_op *op)
     reactor__why_answer(op, &res);
     if (res.outcome != GRAPH_O_OK)
         log_refusal(op, &res);
+    else if (op->sent && kr_log_on(KR_DBG))
+        log_answer(op);
     if (op->inst && op->token) {
         graph_inst_result(op->inst->core, &res, kube_now_ms(r->clock));
         reactor__inst_queue(op->inst, REACTOR_P_CHANGE);

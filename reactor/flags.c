@@ -498,6 +498,26 @@ static int settle_shards(struct reactor_flags *f, struct kr_err *err)
     return 0;
 }
 
+bool reactor_flags_level(kr_str word, enum kr_level *out)
+{
+    static const struct {
+        const char *word;
+        enum kr_level level;
+    } levels[] = {{"debug", KR_DBG},
+                  {"info", KR_INFO},
+                  {"warn", KR_WARN},
+                  {"error", KR_ERROR},
+                  {"panic", KR_ERROR}};
+
+    for (size_t i = 0; i < KR_N(levels); i++) {
+        if (kr_str_eq(word, kr_str_c(levels[i].word))) {
+            *out = levels[i].level;
+            return true;
+        }
+    }
+    return false;
+}
+
 static int settle_log(struct reactor_flags *f, struct kr_err *err)
 {
     if (*f->log_format && strcmp(f->log_format, "text") != 0 && strcmp(f->log_format, "json") != 0)
@@ -510,12 +530,7 @@ static int settle_log(struct reactor_flags *f, struct kr_err *err)
         f->log_json = !f->zap_devel;
 
     f->log_level = KR_INFO;
-    if (strcmp(f->zap_log_level, "debug") == 0)
-        f->log_level = KR_DBG;
-    if (strcmp(f->zap_log_level, "warn") == 0)
-        f->log_level = KR_WARN;
-    if (strcmp(f->zap_log_level, "error") == 0 || strcmp(f->zap_log_level, "panic") == 0)
-        f->log_level = KR_ERROR;
+    (void)reactor_flags_level(kr_str_c(f->zap_log_level), &f->log_level);
     return 0;
 }
 

@@ -73,6 +73,8 @@ struct reactor_flags {
 
 enum { REACTOR_FLAGS_HELP = 1, REACTOR_FLAGS_VERSION = 2 };
 
+/* "debug", "info", "warn", "error" or "panic" (which is error). false: none of these. */
+bool reactor_flags_level(kr_str word, enum kr_level *out);
 /* Sets defaults, then reads argv[0..argc) (without program and command name). Borrows argv. Returns
  * 0, REACTOR_FLAGS_HELP or REACTOR_FLAGS_VERSION when that was asked for; KR_E_INPUT with a text
  * that names the flag. fini is legal after each outcome. */

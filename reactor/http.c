@@ -27,7 +27,9 @@ enum {
 struct listener {
     struct reactor_http *owner;
     const char *flag; /* for messages */
-    enum MHD_Result (*page)(struct reactor_http *h, struct MHD_Connection *c, const char *path);
+    bool takes_put;
+    enum MHD_Result (*page)(struct reactor_http *h, struct MHD_Connection *c, const char *path,
+                            bool put);
 
     struct MHD_Daemon *daemon; /* NULL: off */
     uint16_t port;
@@ -81,7 +83,7 @@ static enum MHD_Result not_found(struct MHD_Connection *c)
 }
 
 static enum MHD_Result metrics_page(struct reactor_http *h, struct MHD_Connection *c,
-                                    const char *path)
+                                    const char *path, bool put)
 {
     KR_AUTO(kr_buf) text = KR_BUF(REACTOR_METRICS_TEXT_MAX);
 
@@ -115,7 +117,7 @@ static enum MHD_Result ready_page(struct reactor_http *h, struct MHD_Connection 
 }
 
 static enum MHD_Result health_page(struct reactor_http *h, struct MHD_Connection *c,
-                                   const char *path)
+                                   const char *path, bool put)
 {
     if (strcmp(path, "/healthz") == 0)
         return answer_text(c, MHD_HTTP_OK, KR_S("ok"));
@@ -128,6 +130,7 @@ static enum MHD_Result health_page(struct reactor_http *h, struct MHD_Connection
 
 struct reactor_http_query {
     struct MHD_Connection *c;
+    bool put;
 };
 
 kr_str reactor_http_arg(const struct reactor_http_query *q, const char *name)
@@ -135,11 +138,16 @@ kr_str reactor_http_arg(const struct reactor_http_query *q, const char *name)
     return kr_str_c(MHD_lookup_connection_value(q->c, MHD_GET_ARGUMENT_KIND, name));
 }
 
+bool reactor_http_is_put(const struct reactor_http_query *q)
+{
+    return q->put;
+}
+
 static enum MHD_Result debug_page(struct reactor_http *h, struct MHD_Connection *c,
-                                  const char *path)
+                                  const char *path, bool put)
 {
     KR_AUTO(kr_buf) text = KR_BUF(REACTOR_HTTP_DEBUG_MAX);
-    struct reactor_http_query q = {c};
+    struct reactor_http_query q = {c, put};
     bool json = false;
     unsigned status;
 
@@ -158,16 +166,23 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 {
     static int headers_seen;
     struct listener *l = arg;
+    bool put = l->takes_put && strcmp(method, MHD_HTTP_METHOD_PUT) == 0;
 
-    /* The first call comes when the headers are in, before a body; a body is refused unread. */
-    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+    /* The first call comes when the headers are in, before a body; a body is refused unread, that of a PUT
+     * dropped: its arguments say all. */
+    if (!put && strcmp(method, MHD_HTTP_METHOD_GET) != 0 &&
+        strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
         return answer_text(c, MHD_HTTP_METHOD_NOT_ALLOWED, KR_S("405 method not allowed\n"));
     if (*seen == NULL) {
         *seen = &headers_seen;
         return MHD_YES;
     }
+    if (put && *body_n > 0) {
+        *body_n = 0;
+        return MHD_YES;
+    }
     *body_n = 0;
-    return l->page(l->owner, c, path);
+    return l->page(l->owner, c, path, put);
 }
 
 /* --- the loop --------------------------------------------------------------------------------- */
@@ -365,7 +380,8 @@ int reactor_http_open(const struct reactor_http_opts *opts, struct reactor_http 
         (struct listener){.owner = h, .flag = "metrics-bind-address", .page = metrics_page};
     h->health =
         (struct listener){.owner = h, .flag = "health-probe-bind-address", .page = health_page};
-    h->debug = (struct listener){.owner = h, .flag = "debug-bind-address", .page = debug_page};
+    h->debug = (struct listener){
+        .owner = h, .flag = "debug-bind-address", .takes_put = true, .page = debug_page};
     rc = open_listener(&h->metrics, opts->metrics_address, err);
     if (rc == 0)
         rc = open_listener(&h->health, opts->health_address, err);

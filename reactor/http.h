@@ -9,7 +9,7 @@
  *   debug address    /debug/...  what `kroc why` and people with a browser ask for; on a loopback
  *                               address, because it tells what is in the cluster
  *
- * GET and HEAD only. ?verbose adds what is waited for, also to a 200. A pod that cannot list some
+ * GET and HEAD only, and PUT where a debug page takes it. ?verbose adds what is waited for, also to a 200. A pod that cannot list some
  * type still serves the others, so it never stays unready, and a later outage does not turn it off.
  *
  * Source: kro:cmd/controller (addresses), controller-runtime pkg/healthz (texts).
@@ -32,6 +32,7 @@ enum {
 /* The arguments behind the "?" of a request. */
 struct reactor_http_query;
 kr_str reactor_http_arg(const struct reactor_http_query *q, const char *name); /* empty: absent */
+bool reactor_http_is_put(const struct reactor_http_query *q);
 
 struct reactor_http_opts {
     uv_loop_t *loop;                 /* borrowed */
@@ -46,7 +47,7 @@ struct reactor_http_opts {
     const char *debug_address; /* as --debug-bind-address; NULL: off */
     bool debug_may_fail; /* when it cannot be listened on, all else is; reactor_http_debug_why */
     /* A page: path is "/debug/why", say. Appends to out; returns the HTTP status, and sets *json when
-     * what it wrote is JSON. */
+     * what it wrote is JSON. Whoever takes no PUT returns 405 to it. */
     unsigned (*debug)(void *arg, const char *path, const struct reactor_http_query *q,
                       struct kr_buf *out, bool *json);
 };

@@ -466,6 +466,27 @@ static unsigned table_page(struct run *run, enum reactor_page_kind page,
     return 200;
 }
 
+/* The level of the log; a PUT sets it, until the process ends. */
+static unsigned log_page(const struct reactor_http_query *q, struct kr_buf *out)
+{
+    static const char *const names[] = {
+        [KR_ERROR] = "error", [KR_WARN] = "warn", [KR_INFO] = "info", [KR_DBG] = "debug"};
+    kr_str word = reactor_http_arg(q, "level");
+    enum kr_level was = kr_log_level(), now = was;
+
+    if (reactor_http_is_put(q) && !reactor_flags_level(word, &now)) {
+        kr_buf_fmt(out, "level: \"" KR_FMT "\" is not debug, info, warn or error\n", KR_ARG(word));
+        return 400;
+    }
+    if (now != was) {
+        kr_log_set_level(now < was ? was : now); /* so that the change itself is seen */
+        kr_log(KR_INFO, "log level changed", KV_C("from", names[was]), KV_C("to", names[now]));
+        kr_log_set_level(now);
+    }
+    kr_buf_fmt(out, "%s\n", names[now]);
+    return 200;
+}
+
 static unsigned on_debug(void *arg, const char *path, const struct reactor_http_query *q,
                          struct kr_buf *out, bool *json)
 {
@@ -474,6 +495,12 @@ static unsigned on_debug(void *arg, const char *path, const struct reactor_http_
     if (run->closing) {
         kr_buf_fmt(out, "ending\n");
         return 503;
+    }
+    if (strcmp(path, "/debug/log") == 0)
+        return log_page(q, out);
+    if (reactor_http_is_put(q)) {
+        kr_buf_fmt(out, "405 method not allowed\n");
+        return 405;
     }
     if (strcmp(path, "/debug/why") == 0)
         return why_page(run, q, out, json);
@@ -489,7 +516,8 @@ static unsigned on_debug(void *arg, const char *path, const struct reactor_http_
                     "/debug/why?name=NAME[&kind=KIND][&namespace=NS][&node=NODE][&o=json]\n"
                     "/debug/queue[?o=json]\n"
                     "/debug/watches[?o=json]\n"
-                    "/debug/doctor[?o=json]\n");
+                    "/debug/doctor[?o=json]\n"
+                    "/debug/log (PUT: ?level=debug, info, warn or error)\n");
     return strcmp(path, "/debug/") == 0 || strcmp(path, "/debug") == 0 ? 200 : 404;
 }
 

@@ -27,6 +27,16 @@ void kr_log_config(enum kr_level max, bool json, int fd)
     config.fd = fd;
 }
 
+void kr_log_set_level(enum kr_level max)
+{
+    config.max = max;
+}
+
+enum kr_level kr_log_level(void)
+{
+    return config.max;
+}
+
 bool kr_log_on(enum kr_level level)
 {
     return level <= config.max;

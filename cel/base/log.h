@@ -25,6 +25,8 @@ struct kr_kv {
 
 void kr_log_config(enum kr_level max, bool json, int fd); /* default: KR_INFO, text, 2 */
 bool kr_log_on(enum kr_level level);
+void kr_log_set_level(enum kr_level max);
+enum kr_level kr_log_level(void);
 void kr_log_write(enum kr_level level, const char *msg, const struct kr_kv *kv);
 #define kr_log(level, ...)                                                                         \
     (kr_log_on(level) ? kr_log__(level, __VA_ARGS__, ((struct kr_kv){0})) : (void)0)

@@ -1011,6 +1011,31 @@ class Life(Group):
             self.assertEqual(k.page("/healthz"), "ok")
             k.stop()
 
+    def test_the_log_level_changes_while_it_runs(self):
+        def ask(method, path):
+            request = urllib.request.Request(f"http://127.0.0.1:{self.kroc.debug_port}{path}", method=method)
+            try:
+                with urllib.request.urlopen(request, timeout=5) as answer:
+                    return answer.status, answer.read().decode()
+            except urllib.error.HTTPError as e:
+                return e.code, e.read().decode()
+
+        type(self).kroc = Controller(OPTIONS.kroc, self.cluster, name="level")
+        with self.kroc:
+            self.define()
+            self.assertEqual(ask("GET", "/debug/log"), (200, "info\n"))
+            self.follows(self.namespace())
+            self.assertNotIn("DEBUG written", self.kroc.log())
+            self.assertEqual(ask("PUT", "/debug/log?level=debug"), (200, "debug\n"))
+            self.follows(self.namespace())
+            self.assertRegex(self.kroc.log(), r"DEBUG written action=\S+ object=.*deployments.*code=201")
+            self.assertEqual(ask("PUT", "/debug/log?level=loud")[0], 400)
+            self.assertEqual(ask("PUT", "/debug/log?level=error"), (200, "error\n"))
+            said = len(self.kroc.log())
+            self.follows(self.namespace())
+            self.assertEqual(self.kroc.log()[said:], "")
+            self.assertEqual(ask("PUT", "/debug/why?name=shop")[0], 405)
+
     def test_the_debug_pages_give_way_only_where_nobody_asked_for_them(self):
         # Two with the default address: at most one has it, both work.
         default = ("--debug-bind-address", "127.0.0.1:8077")

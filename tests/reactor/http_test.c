@@ -334,8 +334,8 @@ static unsigned debug(void *arg, const char *path, const struct reactor_http_que
                       struct kr_buf *out, bool *json)
 {
     *json = kr_str_is(reactor_http_arg(q, "o"), "json");
-    kr_buf_fmt(out, "%s name=" KR_FMT " none=" KR_FMT, path, KR_ARG(reactor_http_arg(q, "name")),
-               KR_ARG(reactor_http_arg(q, "none")));
+    kr_buf_fmt(out, "%s%s name=" KR_FMT " none=" KR_FMT, reactor_http_is_put(q) ? "put " : "", path,
+               KR_ARG(reactor_http_arg(q, "name")), KR_ARG(reactor_http_arg(q, "none")));
     return kr_str_is(reactor_http_arg(q, "name"), "absent") ? 404 : 200;
 }
 
@@ -353,6 +353,10 @@ TEST(http, debug_pages_get_their_arguments_and_stand_on_their_own_address)
                 "200 /debug/why name=a b none=");
     EXPECT_TEXT(get(&f, reactor_http_debug_port(f.http), "GET", "/debug/why?name=absent"),
                 "404 /debug/why name=absent none=");
+    EXPECT_TEXT(get(&f, reactor_http_debug_port(f.http), "PUT", "/debug/log?name=a"),
+                "200 put /debug/log name=a none=");
+    EXPECT_TEXT(get(&f, reactor_http_debug_port(f.http), "DELETE", "/debug/log?name=a"),
+                "405 405 method not allowed\n");
     /* Another that wants the same address goes on without, if it may. */
     (void)snprintf(taken, sizeof taken, "127.0.0.1:%u", reactor_http_debug_port(f.http));
     {
