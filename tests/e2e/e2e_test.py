@@ -1935,12 +1935,16 @@ class Shards(Group):
         return {unit: [a for i, (_, a) in enumerate(sorted(rows)) if i == 0 or sorted(rows)[i - 1][1] != a]
                 for unit, rows in by.items()}
 
-    def assert_children(self, written, times):
-        """Each child was written so often, no more and no less, and nothing was refused but by a conflict."""
+    def assert_children(self, written, times, killed=None):
+        """Each child was written so often, no more and no less, and nothing was refused but by a conflict. Of who was
+        killed, a write may have taken effect whose answer nobody heard: the server calls that a time-out."""
         for i in range(self.COUNT):
             for which in ("left", "right"):
-                rows = [(a, str(r)) for a, r in written.get(("configmaps", f"u{i}-{which}"), []) if r.code < 300]
-                self.assertEqual(len(rows), times, f"u{i}-{which}: {rows}")
+                asked = written.get(("configmaps", f"u{i}-{which}"), [])
+                rows = [(a, str(r)) for a, r in asked if r.code < 300]
+                if not rows and times == 1 and any(a == killed and r.code >= 500 for a, r in asked):
+                    continue
+                self.assertEqual(len(rows), times, f"u{i}-{which}: {rows}; all: {[(a, str(r)) for a, r in asked]}")
 
     def assert_at_rest(self, mark):
         time.sleep(NOTHING_S)
@@ -2005,7 +2009,7 @@ class Shards(Group):
         for k in three:
             k.stop()
 
-    def leave(self, round, end):
+    def leave(self, round, end, killed=None):
         """One of three goes in the middle of an edit of all; each object is written once all the same."""
         born = self.cluster.mark()
         three = [self.process(alias) for alias in self.ALIASES]
@@ -2017,7 +2021,7 @@ class Shards(Group):
         self.until_round(round, (three[0], three[2]))
         self.members((three[0], three[2]))
         written = self.written(mark)
-        self.assert_children(written, 1)
+        self.assert_children(written, 1, killed)
         for unit, hands in self.hands(written).items():
             self.assertLessEqual(len(hands), 2, f"{unit} went to and fro: {hands}")
             self.assertFalse(len(hands) == 2 and (hands[0] != "rival" or hands[1] == "rival"), f"{unit}: {hands}")
@@ -2043,7 +2047,7 @@ class Shards(Group):
         self.assertLess(took, 0.5 if os.getloadavg()[0] < 4 else self.LEASE_S / 2)
 
     def test_4_who_is_killed_is_followed_when_its_lease_ends(self):
-        took = self.leave(5, lambda k: k.kill())
+        took = self.leave(5, lambda k: k.kill(), killed="rival")
         print(f"SIGKILL: its Lease was ended after {took:.1f} s", file=sys.stderr)
         self.assertGreater(took, 3)
 
