@@ -2,7 +2,8 @@
 /* filter.c - which objects a list or a watch is about: those of a namespace that meet the selectors of its
  * query. Of fields a kind allows some paths.
  *
- * metadata.name and metadata.namespace are answered by the key; all else reads the object.
+ * metadata.name and metadata.namespace are answered by the key, labels by their copy beside the
+ * object; all else reads the object.
  *
  * Source: kubernetes registry strategies (allowed fields).
  */
@@ -108,8 +109,14 @@ int sandbox__filter_read(struct sandbox_call *c, struct kr_arena *a, struct sand
 
 /* --- matching --------------------------------------------------------------------------------- */
 
-static bool labels_match(const struct sandbox_selector *s, kr_val labels)
+static bool labels_match(const struct sandbox_selector *s, const struct sandbox_obj *o,
+                         struct kr_arena *a)
 {
+    struct kr_err err = KR_ERR_NONE;
+    kr_val labels = KR_V_NONE;
+
+    if (o->labels_n && kr_json_parse(a, sandbox__obj_labels(o), &labels, &err) < 0)
+        return false; /* cannot be: we wrote them */
     for (uint32_t i = 0; i < s->n; i++) {
         if (!sandbox_requirement_met(&s->list[i], kr_get(labels, s->list[i].key)))
             return false;
@@ -136,12 +143,13 @@ bool sandbox__filter_takes(const struct sandbox_filter *f, const struct sandbox_
         return false;
     if (f->name.n && !kr_str_eq(f->name, sandbox__obj_name(o)))
         return false;
-    if (!f->labels && !f->fields)
+    if (f->labels && !labels_match(f->labels, o, a))
+        return false;
+    if (!f->fields)
         return true;
     if (v->kind == KR_NONE)
         *v = sandbox__value(a, t, NULL, o);
-    return (!f->labels || labels_match(f->labels, kr_at(*v, "metadata.labels"))) &&
-           (!f->fields || fields_match(a, f->fields, *v));
+    return fields_match(a, f->fields, *v);
 }
 
 bool sandbox__filter_match(const struct sandbox_filter *f, const struct sandbox_type *t,

@@ -25,12 +25,13 @@
 struct sandbox_obj {
     uint32_t refs;
     uint32_t key_n, json_n; /* bytes */
+    uint32_t labels_n;      /* bytes; 0: it has none */
     bool terminating;       /* metadata.deletionTimestamp is set */
     bool owned;             /* has metadata.ownerReferences */
     bool final;             /* has metadata.finalizers */
     uint32_t schema_n;      /* of its type, when it was written */
     uint64_t version;
-    char bytes[]; /* key, then JSON */
+    char bytes[]; /* key, JSON, and once more the JSON of its labels */
 };
 static inline kr_str sandbox__obj_key(const struct sandbox_obj *o)
 {
@@ -39,6 +40,11 @@ static inline kr_str sandbox__obj_key(const struct sandbox_obj *o)
 static inline kr_str sandbox__obj_json(const struct sandbox_obj *o)
 {
     return (kr_str){o->bytes + o->key_n, o->json_n};
+}
+/* metadata.labels as JSON, so that a selector reads no more than them; empty: none. */
+static inline kr_str sandbox__obj_labels(const struct sandbox_obj *o)
+{
+    return (kr_str){o->bytes + o->key_n + o->json_n, o->labels_n};
 }
 kr_str sandbox__obj_namespace(const struct sandbox_obj *o); /* empty: of the cluster */
 kr_str sandbox__obj_name(const struct sandbox_obj *o);

@@ -56,6 +56,9 @@ struct sandbox_opts {
                                 stand-ins */
     uint32_t ready_after_ms; /* of the stand-ins; 0: SANDBOX_READY_AFTER_MS */
     uint32_t history_n;      /* 0: SANDBOX_HISTORY_MAX */
+    /* Built-in types that are served, beside those that the sandbox itself cannot do without:
+     * "deployments.apps", "configmaps."; ends with NULL. NULL: all. */
+    const char *const *types;
 };
 
 /* Borrows the clock, which gives times and random numbers. Has the namespaces of a new cluster.

@@ -309,6 +309,8 @@ static struct sandbox_obj *obj_new(struct kr_arena *a, kr_val v, uint64_t versio
                                    struct kr_buf *json, struct kr_err *err)
 {
     kr_str key = sandbox__key(a, kr_at_str(v, "metadata.namespace"), kr_at_str(v, "metadata.name"));
+    kr_val labels = kr_at(v, "metadata.labels");
+    kr_str labels_json = labels.kind == KR_MAP && labels.n ? kr_json_str(a, labels) : KR_S("");
     struct sandbox_obj *o;
 
     v = kr_with_key(a, v, KR_S("apiVersion"), KR_V_NONE);
@@ -320,16 +322,19 @@ static struct sandbox_obj *obj_new(struct kr_arena *a, kr_val v, uint64_t versio
         kr_fail(err, KR_E_LIMIT, "etcdserver: request is too large");
         return NULL;
     }
-    o = kr_alloc(sizeof *o + key.n + json->n);
+    o = kr_alloc(sizeof *o + key.n + json->n + labels_json.n);
     o->refs = 1;
     o->version = version;
     o->key_n = (uint32_t)key.n;
     o->json_n = (uint32_t)json->n;
+    o->labels_n = (uint32_t)labels_json.n;
     o->terminating = kr_at(v, "metadata.deletionTimestamp").kind == KR_STRING;
     o->owned = kr_at(v, "metadata.ownerReferences").n > 0;
     o->final = kr_at(v, "metadata.finalizers").n > 0;
     memcpy(o->bytes, key.s, key.n);
     memcpy(o->bytes + key.n, json->s, json->n);
+    if (labels_json.n)
+        memcpy(o->bytes + key.n + json->n, labels_json.s, labels_json.n);
     return o;
 }
 

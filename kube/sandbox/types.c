@@ -109,15 +109,49 @@ static void add_version(struct sandbox_type *t, const struct kube_builtin_kind *
     }
 }
 
+/* What the sandbox reads and writes of its own accord. */
+static const char *const needed[] = {
+    "namespaces.",
+    "services.",
+    "configmaps.",
+    "serviceaccounts.",
+    "horizontalpodautoscalers.autoscaling",
+    "customresourcedefinitions.apiextensions.k8s.io",
+    "validatingadmissionpolicies.admissionregistration.k8s.io",
+    "validatingadmissionpolicybindings.admissionregistration.k8s.io",
+    NULL};
+
+static bool is_listed(const char *const *list, kr_str key)
+{
+    for (; *list; list++)
+        if (kr_str_eq(key, kr_str_c(*list)))
+            return true;
+    return false;
+}
+
+static bool is_wanted(const struct sandbox *s, const struct kube_builtin_kind *kind)
+{
+    KR_AUTO(kr_arena) a = {0};
+    kr_str key;
+
+    if (!served(kind->gvk.version))
+        return false;
+    if (s->opts.types == NULL)
+        return true;
+    key = type_key(&a, kind->gvk.group, kind->resource);
+    return is_listed(needed, key) || is_listed(s->opts.types, key);
+}
+
 void sandbox__types_init(struct sandbox *s)
 {
     struct kube_builtin_kind kind;
 
     for (uint32_t at = 0; kube_builtin_next(&at, &kind);) {
-        struct sandbox_type *t = sandbox__type(s, kind.gvk.group, kind.resource);
+        struct sandbox_type *t;
 
-        if (!served(kind.gvk.version))
+        if (!is_wanted(s, &kind))
             continue;
+        t = sandbox__type(s, kind.gvk.group, kind.resource);
         if (t == NULL) {
             t = sandbox__type_new(s, kind.gvk.group, kind.resource);
             t->builtin = true;

@@ -397,6 +397,19 @@ TEST(sandbox, a_deletion_shows_what_was_stored_last)
     client_close(&c);
 }
 
+TEST(sandbox, serves_the_types_that_it_is_told_and_those_it_needs)
+{
+    static const char *const types[] = {"deployments.apps", NULL};
+    struct client c;
+
+    client_open(&c, &(struct sandbox_opts){.types = types});
+    assert_int_equal(client_do(&c, "GET", "/apis/apps/v1/deployments", NULL), 200);
+    assert_int_equal(client_do(&c, "GET", MAPS "/kube-root-ca.crt", NULL), 200);
+    assert_int_equal(client_do(&c, "GET", "/api/v1/pods", NULL), 404);
+    assert_int_equal(client_do(&c, "GET", "/apis/apps/v1/daemonsets", NULL), 404);
+    client_close(&c);
+}
+
 int main(void)
 {
     return RUN(T(sandbox, an_object_is_created_shown_and_deleted),
@@ -417,5 +430,6 @@ int main(void)
                T(sandbox, scale_changes_the_replicas),
                T(sandbox, a_dry_run_of_a_deletion_shows_what_finalizers_would_keep),
                T(sandbox, an_object_being_deleted_takes_no_new_finalizers),
-               T(sandbox, a_deletion_shows_what_was_stored_last));
+               T(sandbox, a_deletion_shows_what_was_stored_last),
+               T(sandbox, serves_the_types_that_it_is_told_and_those_it_needs));
 }
