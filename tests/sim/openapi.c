@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* openapi.c - the schemas of built-in kinds, once a process: they are the same for every seed and by far
- * the largest answers. What no definition of ours uses is left out. */
+ * the largest answers. What no definition of ours uses is left out: other kinds, most of a Pod, and
+ * descriptions. */
 #include "cel/base/json.h"
 #include "tests/sim/sim.h"
 
@@ -14,6 +15,15 @@ static const struct {
 } documents[] = {
     {"/openapi/v3/api/v1", {".v1.ConfigMap", ".v1.Secret"}},
     {"/openapi/v3/apis/apps/v1", {".apps.v1.Deployment"}},
+};
+
+/* Of these only such fields are left, as the templates of model.c write. */
+static const struct {
+    const char *name; /* the end of it */
+    const char *fields[2];
+} slimmed[] = {
+    {".core.v1.PodSpec", {"containers"}},
+    {".core.v1.Container", {"name", "image"}},
 };
 
 struct cut {
@@ -30,6 +40,23 @@ static void keep(struct cut *c, kr_str name)
             return;
     KR_ASSERT(c->n < KEPT_MAX);
     c->kept[c->n++] = name;
+}
+
+static kr_val slim(struct cut *c, kr_str name, kr_val schema)
+{
+    for (size_t i = 0; i < KR_N(slimmed); i++) {
+        struct kr_mapb fields = KR_MAPB(&c->a);
+
+        if (!kr_str_ends(name, kr_str_c(slimmed[i].name)))
+            continue;
+        for (size_t k = 0; k < KR_N(slimmed[i].fields) && slimmed[i].fields[k]; k++) {
+            kr_str field = kr_str_c(slimmed[i].fields[k]);
+
+            kr_mapb_put(&fields, field, kr_get(kr_at(schema, "properties"), field));
+        }
+        return kr_with(&c->a, schema, "properties", kr_mapb_done(&fields));
+    }
+    return schema;
 }
 
 /* All that v refers to. */
@@ -50,13 +77,14 @@ static kr_val cut(struct cut *c, kr_val doc, const char *const *roots)
 {
     struct kr_mapb kept = KR_MAPB(&c->a);
 
+    doc = sim_undescribed(&c->a, doc);
     c->schemas = kr_at(doc, "components.schemas");
     KR_MAP_EACH (p, c->schemas)
         for (uint32_t i = 0; roots[i]; i++)
             if (kr_str_ends(kr_text(p->key), kr_str_c(roots[i])))
                 keep(c, kr_text(p->key));
     for (uint32_t i = 0; i < c->n; i++) {
-        kr_val schema = kr_get(c->schemas, c->kept[i]);
+        kr_val schema = slim(c, c->kept[i], kr_get(c->schemas, c->kept[i]));
 
         kr_mapb_put(&kept, c->kept[i], schema);
         follow(c, schema);
