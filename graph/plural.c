@@ -13,12 +13,13 @@
 enum { ONE_WAY = 1, EXACT = 2 };
 
 struct word {
-    const char *one, *many, *other;
+    kr_str one, many, other;
     int flags; /* ONE_WAY: its plural is no word of its own; EXACT: no suffix rule is made of it */
 };
 
 /* clang-format off */
-#define W(one, many, other, flags) {one, many, other, flags},
+#define T(text) {text, sizeof(text) - 1}
+#define W(one, many, other, flags) {T(one), T(many), T(other), flags},
 static const struct word words[] = {
     W("aircraft", "aircraft", "", 0) W("beef", "beef", "beefs", 0) W("bison", "bison", "", 0)
     W("blues", "blues", "", ONE_WAY) W("chassis", "chassis", "", 0) W("deer", "deer", "", 0)
@@ -75,26 +76,29 @@ static const struct word words[] = {
 };
 #undef W
 
+#define R(from, to) {T(from), T(to)},
 static const struct suffix {
-    const char *from, *to;
+    kr_str from, to;
 } suffixes[] = {
-    {"tive", "tives"}, {"eaf", "eaves"}, {"oaf", "oaves"}, {"afe", "aves"}, {"arf", "arves"},
-    {"rfe", "rves"}, {"rf", "rves"}, {"lf", "lves"}, {"fe", "ves"}, {"ay", "ays"},
-    {"ey", "eys"}, {"oy", "oys"}, {"quy", "quies"}, {"uy", "uys"}, {"y", "ies"},
-    {"eau", "eaux"}, {"bula", "bulae"}, {"dula", "bulae"}, {"lula", "bulae"},
-    {"nula", "bulae"}, {"vula", "bulae"}, {"hedron", "hedra"}, {"ium", "ia"},
-    {"seum", "seums"}, {"eum", "ea"}, {"oum", "oa"}, {"stracum", "straca"}, {"dum", "da"},
-    {"elum", "ela"}, {"ilum", "ila"}, {"olum", "ola"}, {"ulum", "ula"}, {"llum", "lla"},
-    {"ylum", "yla"}, {"imum", "ima"}, {"ernum", "erna"}, {"gnum", "gna"}, {"brum", "bra"},
-    {"crum", "cra"}, {"terum", "tera"}, {"serum", "sera"}, {"trum", "tra"}, {"antum", "anta"},
-    {"atum", "ata"}, {"entum", "enta"}, {"etum", "eta"}, {"itum", "ita"}, {"otum", "ota"},
-    {"utum", "uta"}, {"ctum", "cta"}, {"ovum", "ova"}, {"trix", "trices"}, {"iasis", "iases"},
-    {"mesis", "meses"}, {"kinesis", "kineses"}, {"resis", "reses"}, {"gnosis", "gnoses"},
-    {"opsis", "opses"}, {"ysis", "yses"}, {"ouse", "ouses"}, {"lause", "lauses"},
-    {"us", "uses"}, {"ch", "ches"}, {"io", "ios"}, {"sh", "shes"}, {"ss", "sses"},
-    {"ez", "ezzes"}, {"iz", "izzes"}, {"tz", "tzes"}, {"zz", "zzes"}, {"ano", "anos"},
-    {"lo", "los"}, {"to", "tos"}, {"oo", "oos"}, {"o", "oes"}, {"x", "xes"}, {"S", "Ses"},
+    R("tive", "tives") R("eaf", "eaves") R("oaf", "oaves") R("afe", "aves") R("arf", "arves")
+    R("rfe", "rves") R("rf", "rves") R("lf", "lves") R("fe", "ves") R("ay", "ays")
+    R("ey", "eys") R("oy", "oys") R("quy", "quies") R("uy", "uys") R("y", "ies")
+    R("eau", "eaux") R("bula", "bulae") R("dula", "bulae") R("lula", "bulae")
+    R("nula", "bulae") R("vula", "bulae") R("hedron", "hedra") R("ium", "ia")
+    R("seum", "seums") R("eum", "ea") R("oum", "oa") R("stracum", "straca") R("dum", "da")
+    R("elum", "ela") R("ilum", "ila") R("olum", "ola") R("ulum", "ula") R("llum", "lla")
+    R("ylum", "yla") R("imum", "ima") R("ernum", "erna") R("gnum", "gna") R("brum", "bra")
+    R("crum", "cra") R("terum", "tera") R("serum", "sera") R("trum", "tra") R("antum", "anta")
+    R("atum", "ata") R("entum", "enta") R("etum", "eta") R("itum", "ita") R("otum", "ota")
+    R("utum", "uta") R("ctum", "cta") R("ovum", "ova") R("trix", "trices") R("iasis", "iases")
+    R("mesis", "meses") R("kinesis", "kineses") R("resis", "reses") R("gnosis", "gnoses")
+    R("opsis", "opses") R("ysis", "yses") R("ouse", "ouses") R("lause", "lauses")
+    R("us", "uses") R("ch", "ches") R("io", "ios") R("sh", "shes") R("ss", "sses")
+    R("ez", "ezzes") R("iz", "izzes") R("tz", "tzes") R("zz", "zzes") R("ano", "anos")
+    R("lo", "los") R("to", "tos") R("oo", "oos") R("o", "oes") R("x", "xes") R("S", "Ses")
 };
+
+#undef R
 
 static const char *const acronyms[] = {
     "ACK", "ACL", "ADSL", "AES", "ANSI", "API", "ARP", "ATM", "BGP", "BSS", "CCITT", "CHAP",
@@ -112,23 +116,18 @@ static const char *const acronyms[] = {
 };
 /* clang-format on */
 
-static bool is(kr_str s, const char *word)
-{
-    return kr_str_eq(s, kr_str_c(word));
-}
-
 static bool dictionary(kr_str s, kr_str *many)
 {
     for (size_t i = 0; i < KR_N(words); i++) {
-        if (is(s, words[i].one)) {
-            *many = kr_str_c(words[i].many);
+        if (kr_str_eq(s, words[i].one)) {
+            *many = words[i].many;
             return true;
         }
     }
     for (size_t i = 0; i < KR_N(words); i++) {
         if (words[i].flags & ONE_WAY)
             continue;
-        if (is(s, words[i].many) || (words[i].other[0] && is(s, words[i].other))) {
+        if (kr_str_eq(s, words[i].many) || (words[i].other.n && kr_str_eq(s, words[i].other))) {
             *many = s;
             return true;
         }
@@ -136,32 +135,27 @@ static bool dictionary(kr_str s, kr_str *many)
     return false;
 }
 
-static bool ends(kr_str s, const char *suffix)
-{
-    return kr_str_ends(s, kr_str_c(suffix));
-}
-
 /* The first rule that s ends with, as (suffix, its plural). */
-static bool rule_of(kr_str s, const char **from, const char **to)
+static bool rule_of(kr_str s, kr_str *from, kr_str *to)
 {
     for (size_t i = KR_N(words); i-- > 0;) {
         if (words[i].flags & EXACT)
             continue;
         *to = words[i].many;
         *from = words[i].many;
-        if (ends(s, *from))
+        if (kr_str_ends(s, *from))
             return true;
         *from = words[i].one;
-        if (ends(s, *from))
+        if (kr_str_ends(s, *from))
             return true;
     }
     for (size_t i = 0; i < KR_N(suffixes); i++) {
         *to = suffixes[i].to;
         *from = suffixes[i].to;
-        if (ends(s, *from))
+        if (kr_str_ends(s, *from))
             return true;
         *from = suffixes[i].from;
-        if (ends(s, *from))
+        if (kr_str_ends(s, *from))
             return true;
     }
     return false;
@@ -170,7 +164,7 @@ static bool rule_of(kr_str s, const char **from, const char **to)
 static bool acronym(kr_str upper)
 {
     for (size_t i = 0; i < KR_N(acronyms); i++) {
-        if (is(upper, acronyms[i]))
+        if (acronyms[i][0] == upper.s[0] && kr_str_eq(upper, kr_str_c(acronyms[i])))
             return true;
     }
     return false;
@@ -189,17 +183,17 @@ static kr_str upper_of(struct kr_arena *a, kr_str s)
 kr_str graph_plural(struct kr_arena *a, kr_str word)
 {
     kr_str last = word, upper = upper_of(a, word), many, head;
-    const char *from, *to;
+    kr_str from, to;
 
     if (dictionary(word, &many))
         return kr_strdup(a, many);
     if (acronym(upper))
         last = upper;
     if (rule_of(last, &from, &to)) {
-        head = kr_str_sub(last, 0, last.n - strlen(from));
+        head = kr_str_sub(last, 0, last.n - from.n);
         if (last.s != word.s && !kr_str_ends(word, last)) /* an acronym is put behind the word */
-            return kr_fmt(a, KR_FMT KR_FMT "%s", KR_ARG(word), KR_ARG(head), to);
-        return kr_fmt(a, KR_FMT "%s", KR_ARG(head), to);
+            return kr_fmt(a, KR_FMT KR_FMT KR_FMT, KR_ARG(word), KR_ARG(head), KR_ARG(to));
+        return kr_fmt(a, KR_FMT KR_FMT, KR_ARG(head), KR_ARG(to));
     }
     if (kr_str_ends(word, KR_S("s")))
         return kr_strdup(a, word);

@@ -60,7 +60,6 @@ struct escapes {
 struct kr_json {
     struct kr_json_opts opts;
     yajl_handle yajl;
-    struct skip_path skips[SKIP_MAX];
     uint16_t skips_all; /* a bit for each skip path */
 
     struct kr_arena doc_own, item;
@@ -68,7 +67,6 @@ struct kr_json {
     struct kr_arena *now; /* where values go: doc or item */
     kr_val *stack;
     uint32_t stack_n, stack_cap;
-    struct frame frames[KR_JSON_DEPTH_MAX];
     uint32_t depth;
     uint32_t skip_depth; /* depth at which a skipped container began + 1; 0: not skipping */
     bool skip_next;      /* the value of the key just read is not built */
@@ -90,6 +88,10 @@ struct kr_json {
 
     int rc; /* the failure, once there was one */
     struct kr_err *err;
+
+    /* Written before they are read, and large: a new reader does not clear them. */
+    struct skip_path skips[SKIP_MAX];
+    struct frame frames[KR_JSON_DEPTH_MAX];
 };
 
 /* ---- limits and failures inside callbacks: yajl stops on 0 ---- */
@@ -580,6 +582,7 @@ static void compile_skips(struct kr_json *j)
         kr_str rest = kr_str_c(*s);
 
         KR_ASSERT(n < SKIP_MAX);
+        j->skips[n].n = 0;
         while (rest.s) {
             KR_ASSERT(j->skips[n].n < SKIP_PARTS_MAX);
             j->skips[n].part[j->skips[n].n++] = kr_str_cut(&rest, '.');
@@ -591,8 +594,9 @@ static void compile_skips(struct kr_json *j)
 struct kr_json *kr_json_new(const struct kr_json_opts *opts)
 {
     static yajl_alloc_funcs memory = {.malloc = yajl_get, .realloc = yajl_grow, .free = yajl_put};
-    struct kr_json *j = KR_ALLOC(struct kr_json);
+    struct kr_json *j = kr_realloc(NULL, sizeof *j);
 
+    memset(j, 0, offsetof(struct kr_json, skips));
     j->opts = *opts;
     if (j->opts.doc_max == 0)
         j->opts.doc_max = KR_JSON_DOC_MAX;

@@ -181,6 +181,37 @@ static size_t put_fraction(char *out, size_t room, uint32_t value, int digits)
     return n;
 }
 
+static char *put_digits(char *out, uint32_t v, uint32_t n)
+{
+    for (uint32_t i = n; i-- > 0; v /= 10)
+        out[i] = (char)('0' + v % 10);
+    return out + n;
+}
+
+/* Times of objects are written by the thousand, and years of four digits need no printf. */
+static size_t put_civil(char out[KR_TIME_TEXT_MAX], const struct kr_civil *c)
+{
+    char *at;
+
+    if (c->year < 0 || c->year > 9999)
+        return (size_t)snprintf(out, KR_TIME_TEXT_MAX, "%s%04d-%02u-%02uT%02u:%02u:%02u",
+                                c->year < 0 ? "-" : "", c->year < 0 ? -c->year : c->year, c->month,
+                                c->day, c->hour, c->minute, c->second);
+    at = put_digits(out, (uint32_t)c->year, 4);
+    *at++ = '-';
+    at = put_digits(at, c->month, 2);
+    *at++ = '-';
+    at = put_digits(at, c->day, 2);
+    *at++ = 'T';
+    at = put_digits(at, c->hour, 2);
+    *at++ = ':';
+    at = put_digits(at, c->minute, 2);
+    *at++ = ':';
+    at = put_digits(at, c->second, 2);
+    *at = 0;
+    return (size_t)(at - out);
+}
+
 size_t kr_time_text_zone(int64_t seconds, uint32_t nanos, int16_t zone_minutes,
                          char out[KR_TIME_TEXT_MAX])
 {
@@ -189,12 +220,13 @@ size_t kr_time_text_zone(int64_t seconds, uint32_t nanos, int16_t zone_minutes,
     size_t n;
 
     kr_civil_of(seconds + zone_minutes * 60, nanos, &c);
-    n = (size_t)snprintf(out, KR_TIME_TEXT_MAX, "%s%04d-%02u-%02uT%02u:%02u:%02u",
-                         c.year < 0 ? "-" : "", c.year < 0 ? -c.year : c.year, c.month, c.day,
-                         c.hour, c.minute, c.second);
+    n = put_civil(out, &c);
     n += put_fraction(out + n, KR_TIME_TEXT_MAX - n, nanos, 9);
-    if (zone == 0)
-        return n + (size_t)snprintf(out + n, KR_TIME_TEXT_MAX - n, "Z");
+    if (zone == 0) {
+        out[n] = 'Z';
+        out[n + 1] = 0;
+        return n + 1;
+    }
     return n + (size_t)snprintf(out + n, KR_TIME_TEXT_MAX - n, "%c%02d:%02d",
                                 zone_minutes < 0 ? '-' : '+', zone / 60, zone % 60);
 }
