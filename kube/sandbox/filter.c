@@ -112,11 +112,8 @@ int sandbox__filter_read(struct sandbox_call *c, struct kr_arena *a, struct sand
 static bool labels_match(const struct sandbox_selector *s, const struct sandbox_obj *o,
                          struct kr_arena *a)
 {
-    struct kr_err err = KR_ERR_NONE;
-    kr_val labels = KR_V_NONE;
+    kr_val labels = sandbox__obj_labels(a, o);
 
-    if (o->labels_n && kr_json_parse(a, sandbox__obj_labels(o), &labels, &err) < 0)
-        return false; /* cannot be: we wrote them */
     for (uint32_t i = 0; i < s->n; i++) {
         if (!sandbox_requirement_met(&s->list[i], kr_get(labels, s->list[i].key)))
             return false;

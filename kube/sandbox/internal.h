@@ -31,7 +31,7 @@ struct sandbox_obj {
     bool final;             /* has metadata.finalizers */
     uint32_t schema_n;      /* of its type, when it was written */
     uint64_t version;
-    char bytes[]; /* key, JSON, and once more the JSON of its labels */
+    char bytes[]; /* key, JSON, and once more its labels, in rows: see sandbox__obj_labels */
 };
 static inline kr_str sandbox__obj_key(const struct sandbox_obj *o)
 {
@@ -41,11 +41,8 @@ static inline kr_str sandbox__obj_json(const struct sandbox_obj *o)
 {
     return (kr_str){o->bytes + o->key_n, o->json_n};
 }
-/* metadata.labels as JSON, so that a selector reads no more than them; empty: none. */
-static inline kr_str sandbox__obj_labels(const struct sandbox_obj *o)
-{
-    return (kr_str){o->bytes + o->key_n + o->json_n, o->labels_n};
-}
+/* metadata.labels as a map in a, without reading the JSON. Its texts borrow the object's bytes. */
+kr_val sandbox__obj_labels(struct kr_arena *a, const struct sandbox_obj *o);
 kr_str sandbox__obj_namespace(const struct sandbox_obj *o); /* empty: of the cluster */
 kr_str sandbox__obj_name(const struct sandbox_obj *o);
 struct sandbox_obj *sandbox__obj_hold(struct sandbox_obj *o); /* accepts NULL */

@@ -59,7 +59,7 @@ struct sandbox *sandbox_new(struct kube_clock *clock, const struct sandbox_opts 
         s->opts.ready_after_ms = SANDBOX_READY_AFTER_MS;
     s->clock = clock;
     s->version = SANDBOX_FIRST_VERSION;
-    s->kinds = cel_kinds_new();
+    s->kinds = s->opts.kinds ? s->opts.kinds : cel_kinds_new();
     s->work = KR_ALLOC(struct sandbox_work);
     sandbox__types_init(s);
     make_namespaces(s);
@@ -77,7 +77,8 @@ void sandbox_free(struct sandbox *s)
     kr_map_each (e, &s->types)
         sandbox__type_free(e->val);
     kr_map_fini(&s->types);
-    cel_kinds_free(s->kinds);
+    if (s->opts.kinds == NULL)
+        cel_kinds_free(s->kinds);
     kr_free(s);
 }
 

@@ -59,6 +59,9 @@ struct sandbox_opts {
     /* Built-in types that are served, beside those that the sandbox itself cannot do without:
      * "deployments.apps", "configmaps."; ends with NULL. NULL: all. */
     const char *const *types;
+    /* Where schemas of built-in types are kept once they were read; several sandboxes may share it, one
+     * after the other or in turn. Borrowed, outlives the sandbox. NULL: a place of its own. */
+    struct cel_kinds *kinds;
 };
 
 /* Borrows the clock, which gives times and random numbers. Has the namespaces of a new cluster.

@@ -305,12 +305,55 @@ kr_str sandbox__uid(struct sandbox *s, struct kr_arena *a)
                   (unsigned)(0x8000 | (y >> 48 & 0x3fff)), y & 0xffffffffffff);
 }
 
+/* A selector is asked for each object of a list: the labels stand beside the JSON, key and value in
+ * turn, each behind its length. */
+static void put_text(struct kr_buf *out, kr_str s)
+{
+    uint32_t n = (uint32_t)s.n;
+
+    kr_buf_add(out, (const char *)&n, sizeof n);
+    kr_buf_str(out, s);
+}
+
+static void write_labels(struct kr_buf *out, kr_val labels)
+{
+    KR_MAP_EACH (p, labels) {
+        if (p->val.kind != KR_STRING)
+            continue; /* not a label, and no selector finds it */
+        put_text(out, kr_text(p->key));
+        put_text(out, kr_text(p->val));
+    }
+}
+
+static kr_val take_text(kr_str *rest)
+{
+    uint32_t n;
+    kr_str s;
+
+    memcpy(&n, rest->s, sizeof n);
+    s = kr_str_sub(*rest, sizeof n, sizeof n + n);
+    *rest = kr_str_sub(*rest, sizeof n + n, rest->n);
+    return kr_string(s);
+}
+
+kr_val sandbox__obj_labels(struct kr_arena *a, const struct sandbox_obj *o)
+{
+    kr_str rest = {o->bytes + o->key_n + o->json_n, o->labels_n};
+    struct kr_pair *pairs = kr_new_n(a, struct kr_pair, rest.n / (2 * sizeof(uint32_t)) + 1);
+    uint32_t n = 0;
+
+    for (; rest.n > 0; n++) {
+        pairs[n].key = take_text(&rest);
+        pairs[n].val = take_text(&rest);
+    }
+    return kr_map_sorted(pairs, n);
+}
+
 static struct sandbox_obj *obj_new(struct kr_arena *a, kr_val v, uint64_t version,
                                    struct kr_buf *json, struct kr_err *err)
 {
     kr_str key = sandbox__key(a, kr_at_str(v, "metadata.namespace"), kr_at_str(v, "metadata.name"));
-    kr_val labels = kr_at(v, "metadata.labels");
-    kr_str labels_json = labels.kind == KR_MAP && labels.n ? kr_json_str(a, labels) : KR_S("");
+    KR_AUTO(kr_buf) labels = KR_BUF(SANDBOX_OBJECT_MAX * 2);
     struct sandbox_obj *o;
 
     v = kr_with_key(a, v, KR_S("apiVersion"), KR_V_NONE);
@@ -322,19 +365,20 @@ static struct sandbox_obj *obj_new(struct kr_arena *a, kr_val v, uint64_t versio
         kr_fail(err, KR_E_LIMIT, "etcdserver: request is too large");
         return NULL;
     }
-    o = kr_alloc(sizeof *o + key.n + json->n + labels_json.n);
+    write_labels(&labels, kr_at(v, "metadata.labels"));
+    o = kr_alloc(sizeof *o + key.n + json->n + labels.n);
     o->refs = 1;
     o->version = version;
     o->key_n = (uint32_t)key.n;
     o->json_n = (uint32_t)json->n;
-    o->labels_n = (uint32_t)labels_json.n;
+    o->labels_n = (uint32_t)labels.n;
     o->terminating = kr_at(v, "metadata.deletionTimestamp").kind == KR_STRING;
     o->owned = kr_at(v, "metadata.ownerReferences").n > 0;
     o->final = kr_at(v, "metadata.finalizers").n > 0;
     memcpy(o->bytes, key.s, key.n);
     memcpy(o->bytes + key.n, json->s, json->n);
-    if (labels_json.n)
-        memcpy(o->bytes + key.n + json->n, labels_json.s, labels_json.n);
+    if (labels.n)
+        memcpy(o->bytes + key.n + json->n, labels.s, labels.n);
     return o;
 }
 

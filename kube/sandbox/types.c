@@ -174,11 +174,13 @@ const struct cel_schema *sandbox__schema(struct sandbox *s, const struct sandbox
 {
     struct sandbox_version *known = (struct sandbox_version *)v; /* what it remembers is no state */
     kr_gvk gvk = {t->group, v->name, t->kind};
-    const struct cel_kind *kind;
+    const struct cel_kind *kind = NULL;
 
-    if (known->schema == NULL && t->builtin && kube_builtin_add(s->kinds, gvk)) {
+    if (known->schema == NULL && t->builtin)
         kind = cel_kinds_find(s->kinds, gvk);
-        known->schema = kind ? kind->schema : NULL;
-    }
+    if (known->schema == NULL && t->builtin && kind == NULL && kube_builtin_add(s->kinds, gvk))
+        kind = cel_kinds_find(s->kinds, gvk);
+    if (kind)
+        known->schema = kind->schema;
     return known->schema;
 }
