@@ -73,7 +73,6 @@ struct graph_def {
     uint64_t creating_spec;   /* digest of its spec */
     int64_t issued;           /* the last one created by us, and the digest of its spec */
     uint64_t issued_spec;
-    uint64_t written_u; /* resourceVersion of our own last write to the RGD */
     struct kr_arena id; /* of crd_name and instance */
     kr_str crd_name;
     kr_gvk instance;

@@ -112,6 +112,28 @@ static void revision_set(struct def_revision *r, kr_val v)
     r->terminating = def__is_terminating(r->object.v);
 }
 
+static uint64_t version_of(kr_val object)
+{
+    uint64_t u;
+
+    return kr_str_u64(kr_at_str(object, "metadata.resourceVersion"), &u) ? u : 0;
+}
+
+static bool is_same_version(kr_val a, kr_val b)
+{
+    return version_of(a) && version_of(a) == version_of(b) &&
+           kr_str_eq(kr_at_str(a, "metadata.uid"), kr_at_str(b, "metadata.uid"));
+}
+
+/* Has an event overtaken this answer? What the events say is not compared with what is known: that no
+ * older state comes after a newer one is the store's work, and a server that goes back to a backup does
+ * show one. */
+static bool is_overtaken(const struct graph_result *res, kr_val known)
+{
+    return kr_str_eq(kr_at_str(res->object, "metadata.uid"), kr_at_str(known, "metadata.uid")) &&
+           version_of(res->object) < version_of(known);
+}
+
 static void revision_put(struct graph_def *def, kr_val v)
 {
     struct def_revision **at = revision_slot(def, kr_at_str(v, "metadata.name")), *r = *at;
@@ -224,13 +246,6 @@ kr_str graph_def_problem(const struct graph_def *def)
 
 /* --- events ----------------------------------------------------------------------------------- */
 
-static uint64_t version_of(kr_val object)
-{
-    uint64_t u;
-
-    return kr_str_u64(kr_at_str(object, "metadata.resourceVersion"), &u) ? u : 0;
-}
-
 /* Name and kind of what is generated, as far as the spec says. */
 static void read_identity(struct graph_def *def)
 {
@@ -263,10 +278,8 @@ static void rgd_set(struct graph_def *def, kr_val rgd)
         def__int_at(def->rgd.v, "metadata.generation") != def__int_at(rgd, "metadata.generation"))
         def->create.write.retry_ms = def->crd.write.retry_ms = def->fetch.retry_ms = 0;
     object_set(&def->rgd, rgd);
-    if (another) {
+    if (another)
         write_fini(&def->rgd.write);
-        def->written_u = 0;
-    }
     if (rgd.kind != KR_NONE) /* of one that is gone, the last name is remembered */
         read_identity(def);
 }
@@ -278,13 +291,9 @@ void graph_def_object(struct graph_def *def, kr_val rgd)
     if (rgd.kind == KR_MAP) {
         bool same =
             kr_str_eq(kr_at_str(def->rgd.v, "metadata.uid"), kr_at_str(rgd, "metadata.uid"));
-        uint64_t u = version_of(rgd);
 
         if (same && old.n && kr_str_eq(old, kr_at_str(rgd, "metadata.resourceVersion")))
             return; /* the echo of our own write */
-        if (same && u && u < def->written_u)
-            return; /* older than the answer to our own write */
-        def->written_u = 0;
     }
     rgd_set(def, rgd.kind == KR_MAP ? rgd : KR_V_NONE);
     def->again = true;
@@ -300,9 +309,8 @@ void graph_def_revision(struct graph_def *def, kr_val revision, bool deleted)
         *at = r->next;
         revision_free(r);
     } else if (!deleted) {
-        if (r && version_of(revision) && version_of(revision) <= version_of(r->object.v) &&
-            kr_str_eq(kr_at_str(revision, "metadata.uid"), kr_at_str(r->object.v, "metadata.uid")))
-            return; /* the echo of our own write, or older */
+        if (r && is_same_version(revision, r->object.v))
+            return; /* the echo of our own write */
         revision_put(def, revision);
     }
     def->create.write.retry_ms = 0;
@@ -317,12 +325,9 @@ void graph_def_revisions_known(struct graph_def *def, bool known)
 
 void graph_def_crd(struct graph_def *def, kr_val crd, bool known)
 {
-    uint64_t u = version_of(crd), mine = version_of(def->crd.v);
-
     def->again = def->again || def->crd_known != known;
     def->crd_known = known;
-    if (u && u <= mine &&
-        kr_str_eq(kr_at_str(crd, "metadata.uid"), kr_at_str(def->crd.v, "metadata.uid")))
+    if (is_same_version(crd, def->crd.v))
         return;
     object_set(&def->crd, crd.kind == KR_MAP ? crd : KR_V_NONE);
     def->again = true;
@@ -442,12 +447,11 @@ static void rgd_result(struct graph_def *def, const struct graph_result *res, ui
         write_done(&def->rgd.write, res, now_ms);
     else /* not found: the watch will say so */
         fail_write(&def->rgd.write, res, now_ms);
-    if (!answered(res) ||
-        !kr_str_eq(kr_at_str(def->rgd.v, "metadata.uid"), kr_at_str(res->object, "metadata.uid")) ||
-        version_of(res->object) < version_of(def->rgd.v))
-        return;
-    rgd_set(def, res->object);
-    def->written_u = version_of(res->object);
+    if (answered(res) && is_overtaken(res, def->rgd.v))
+        def->rgd.write.retry_ms = now_ms + GRAPH_RETRY_MIN_MS; /* an event will tell */
+    else if (answered(res) && kr_str_eq(kr_at_str(def->rgd.v, "metadata.uid"),
+                                        kr_at_str(res->object, "metadata.uid")))
+        rgd_set(def, res->object);
 }
 
 static void crd_result(struct graph_def *def, const struct graph_result *res, uint64_t now_ms)
@@ -458,15 +462,17 @@ static void crd_result(struct graph_def *def, const struct graph_result *res, ui
         object_set(&def->crd, KR_V_NONE);
     else
         fail_write(&def->crd.write, res, now_ms);
-    if (answered(res) &&
-        kr_is_str(kr_get(res->object, KR_S("kind")), KR_S("CustomResourceDefinition")) &&
-        version_of(res->object) >= version_of(def->crd.v))
+    if (answered(res) && is_overtaken(res, def->crd.v))
+        def->crd.write.retry_ms = now_ms + GRAPH_RETRY_MIN_MS;
+    else if (answered(res) &&
+             kr_is_str(kr_get(res->object, KR_S("kind")), KR_S("CustomResourceDefinition")))
         object_set(&def->crd, res->object);
 }
 
 static void create_result(struct graph_def *def, const struct graph_result *res, uint64_t now_ms)
 {
     KR_AUTO(kr_arena) a = {0};
+    const struct def_revision *r;
     kr_str hash;
 
     if (res->outcome == GRAPH_O_OK)
@@ -480,7 +486,9 @@ static void create_result(struct graph_def *def, const struct graph_result *res,
     def->issued = def->creating;
     def->issued_spec = def->creating_spec;
     def->creating = 0;
-    revision_put(def, res->object);
+    r = *revision_slot(def, kr_at_str(res->object, "metadata.name"));
+    if (!r || !is_overtaken(res, r->object.v))
+        revision_put(def, res->object);
     if (def->built &&
         graph_spec_hash(kr_at(res->object, "spec.snapshot.spec"), &a, &hash, NULL) == 0 &&
         kr_str_eq(hash, def->built->hash)) /* what was compiled is what was issued */
@@ -494,9 +502,11 @@ static void revision_result(struct def_revision *r, const struct graph_result *r
         write_done(&r->object.write, res, now_ms);
     else
         fail_write(&r->object.write, res, now_ms);
-    if (answered(res) && kr_is_str(kr_get(res->object, KR_S("kind")), KR_S("GraphRevision")) &&
-        kr_str_eq(kr_at_str(res->object, "metadata.uid"), kr_at_str(r->object.v, "metadata.uid")) &&
-        version_of(res->object) >= version_of(r->object.v))
+    if (answered(res) && is_overtaken(res, r->object.v))
+        r->object.write.retry_ms = now_ms + GRAPH_RETRY_MIN_MS;
+    else if (answered(res) && kr_is_str(kr_get(res->object, KR_S("kind")), KR_S("GraphRevision")) &&
+             kr_str_eq(kr_at_str(res->object, "metadata.uid"),
+                       kr_at_str(r->object.v, "metadata.uid")))
         revision_set(r, res->object);
 }
 
