@@ -471,6 +471,8 @@ bool inst__covers(struct inst_step *s, uint32_t rank, const struct inst_item *it
     const struct inst_inventory *wire = inst__wire(s);
     kr_str kind = inst__kind_text(s->a, s->inst->rev->nodes[rank].gvk);
 
+    if (s->inst->shrinking)
+        return false; /* what the object shows may be taken out at this moment */
     if (s->inst->labeller.accepted)
         return true;
     if (!inst__has_finalizer(s->inst) || s->inst->projection_error)
@@ -657,8 +659,9 @@ static uint64_t meta_digest(struct inst_step *s)
     return kr_digest(kr_listb_done(&list));
 }
 
+/* shrink: its inventory lacks what the object has. */
 static void send_parent(struct inst_step *s, struct inst_write *w, const char *manager, kr_val body,
-                        uint64_t digest)
+                        uint64_t digest, bool shrink)
 {
     struct graph_action *action;
 
@@ -667,6 +670,7 @@ static void send_parent(struct inst_step *s, struct inst_write *w, const char *m
     w->token = inst__token(s->inst);
     w->sent = digest;
     w->fresh = w->accepted = false;
+    s->inst->shrinking |= shrink;
     action = graph_plan_add(s->plan, GRAPH_A_APPLY_PARENT);
     action->token = w->token;
     action->ref = s->inst->ref;
@@ -687,7 +691,8 @@ static bool is_accepted(struct inst_write *w, uint64_t digest, uint64_t seen)
     return w->accepted;
 }
 
-static bool labeller_done(struct inst_step *s, const struct inst_inventory *inv, kr_str tooling)
+static bool labeller_done(struct inst_step *s, const struct inst_inventory *inv, kr_str tooling,
+                          bool shrink)
 {
     struct graph_inst *inst = s->inst;
     kr_str ours = kr_fmt(s->a, "kro/" KR_FMT, KR_ARG(s->env->version));
@@ -703,11 +708,12 @@ static bool labeller_done(struct inst_step *s, const struct inst_inventory *inv,
         return true;
     /* Both in flight would leave it open which of them the object shows. */
     if (!inst->applyset.token)
-        send_parent(s, &inst->labeller, GRAPH_MANAGER_LABELLER, body, digest);
+        send_parent(s, &inst->labeller, GRAPH_MANAGER_LABELLER, body, digest, shrink);
     return false;
 }
 
-static bool applyset_done(struct inst_step *s, const struct inst_inventory *inv, kr_str tooling)
+static bool applyset_done(struct inst_step *s, const struct inst_inventory *inv, kr_str tooling,
+                          bool shrink)
 {
     struct graph_inst *inst = s->inst;
     const struct kr_rec *rec = inst->parent;
@@ -721,11 +727,14 @@ static bool applyset_done(struct inst_step *s, const struct inst_inventory *inv,
         live == rec->owned_digest) {
         inst->applyset.fresh = false;
         inst->status_dirty |= inst__text(&inst->applyset.error, KR_S(""));
+        inst->shrinking &= inst->applyset.token != 0;
         return inst->applyset.token == 0;
     }
-    if (is_accepted(&inst->applyset, digest, rec->owned_digest))
+    if (is_accepted(&inst->applyset, digest, rec->owned_digest)) {
+        inst->shrinking = false;
         return true;
-    send_parent(s, &inst->applyset, GRAPH_MANAGER_PARENT, body, digest);
+    }
+    send_parent(s, &inst->applyset, GRAPH_MANAGER_PARENT, body, digest, shrink);
     return false;
 }
 
@@ -754,7 +763,7 @@ void inst__manage(struct inst_step *s)
     if (!is_our_tooling(tooling))
         tooling = kr_fmt(s->a, "kro/" KR_FMT, KR_ARG(s->env->version));
     inv = wanted(s, shrink);
-    if (!labeller_done(s, &inv, tooling) || !applyset_done(s, &inv, tooling))
+    if (!labeller_done(s, &inv, tooling, shrink) || !applyset_done(s, &inv, tooling, shrink))
         return;
     inst->manage_dirty = false;
     if (shrink)

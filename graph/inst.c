@@ -244,7 +244,7 @@ void inst__forget_writes(struct graph_inst *inst)
     inst->diff_since_ms = inst->flight_since_ms = inst->status_last_ms = 0;
     inst->wave_since_ms = inst->unsure_until_ms = 0;
     inst->wave = -1;
-    inst->status_owed = false;
+    inst->status_owed = inst->shrinking = false;
     inst->status_due_ms = 0;
     inst->pruned = inst->unsettled_own = inst->wave_told = inst->conflicted = false;
     inst->status_value = inst->status_wire = 0;

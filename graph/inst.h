@@ -235,6 +235,7 @@ struct graph_inst {
     bool status_owed;  /* it was, but could not be written yet: looked at again with the next answer
                         */
     bool pruned;       /* something was pruned since the inventory last shrank */
+    bool shrinking;    /* an apply of a smaller inventory may still take effect */
     bool
         unsettled_own; /* a version came while our status write was in flight: whose is not known */
     bool conflicted;  /* a status or finalizer write lost against a version that we have not seen */

@@ -204,7 +204,7 @@ bool inst__prune_done(struct inst_step *s)
         if (inst__stray_ours(inst->strays[i].rec))
             return false;
     }
-    return types_complete(inst) && inst__all_applied(s);
+    return types_complete(inst) && inst__all_applied(s) && !inst__in_flight(inst);
 }
 
 /* Position of the node it was made by; unknown nodes go first. */
@@ -240,6 +240,8 @@ static void prune(struct inst_step *s)
 
     if (!inst->strays_n || !types_complete(inst) || !inst__all_applied(s))
         return;
+    if (inst__in_flight(inst))
+        return; /* an apply that a DELETE overtakes would make the object again */
     for (uint32_t i = 0; i < inst->strays_n; i++) {
         if (inst->strays[i].token)
             return;

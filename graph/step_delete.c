@@ -5,8 +5,9 @@
  *
  * Needs no revision and no expression: members are the objects with our ApplySet id, whoever made
  * them, and their wave stands in an annotation (highest first; without one: last). A wave must be
- * gone before the next is deleted. An apply that is in flight, or whose outcome is not known, is
- * waited for: what it creates is a member.
+ * gone before the next is deleted. An apply that is in flight is waited for before the first DELETE, so
+ * that none overtakes it; one whose outcome is not known before the finalizer goes: what it creates is
+ * a member.
  *
  * One status write at the start, and one more for a wave that is not gone GRAPH_WAVE_STATUS_MS after
  * the server took its DELETEs, which names what it waits for. While they are not answered it waits
@@ -23,9 +24,12 @@ static void blocked(struct inst_step *s, kr_str why)
     inst__status_deleting(s, kr_fmt(s->a, "deletion blocked: " KR_FMT, KR_ARG(why)), KR_S(""));
 }
 
+/* External references stay followed: another instance of this name may be the next that reads them. */
 static void release_items(struct graph_inst *inst)
 {
     for (uint32_t i = 0; i < inst->nodes_n; i++) {
+        if (inst->rev && inst__is_external(inst, i))
+            continue;
         for (uint32_t k = 0; k < inst->nodes[i].items_n; k++) {
             if (inst->nodes[i].items[k].ref)
                 inst__item_release(inst, i, &inst->nodes[i].items[k]);
@@ -140,6 +144,8 @@ static void step_wave(struct inst_step *s, int32_t wave)
     tell_wave(s);
     if (inst->status.token)
         return; /* that it is being deleted shows before the first object goes */
+    if (inst__in_flight(inst))
+        return; /* an apply that a DELETE overtakes would make the object again */
     for (uint32_t i = 0; i < inst->strays_n; i++) {
         struct inst_stray *stray = &inst->strays[i];
 

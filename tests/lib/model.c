@@ -2,6 +2,8 @@
 /* model.c - a tiny cluster for one instance machine; see model.h. */
 #include "tests/lib/model.h"
 
+#include "graph/names.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -17,6 +19,8 @@ struct model_delivery {
     struct kr_rec *rec; /* held; NULL: deleted */
     kr_val labels;      /* of the object */
     struct graph_result result;
+    enum graph_action_kind action; /* that result is of */
+    bool shrinks;                  /* it took something out of the inventory */
     uint32_t rank;
 };
 
@@ -630,14 +634,42 @@ static struct model_answer *forced(struct model *m, enum graph_action_kind kind)
     return NULL;
 }
 
+static size_t inventory_n(struct model *m)
+{
+    kr_val notes = kr_at(object_find(m, m->parent)->live, "metadata.annotations");
+
+    return kr_text(kr_get(notes, KR_S(GRAPH_ANNO_KINDS))).n +
+           kr_text(kr_get(notes, KR_S(GRAPH_ANNO_NAMESPACES))).n;
+}
+
+/* Requests on different streams of a connection may pass each other: while one is not answered, none
+ * may be sent that must come after it. */
+static void check_order(struct model *m, const struct graph_action *x)
+{
+    const struct model_object *o = object_at(m, x->ref, x->gvk);
+
+    for (uint32_t i = 0; i < m->queue_n; i++) {
+        const struct model_delivery *d = &m->queue[i];
+
+        if (d->kind != D_RESULT)
+            continue;
+        if (x->kind == GRAPH_A_DELETE && d->action == GRAPH_A_APPLY && d->object == index_of(m, o))
+            fail_test("a DELETE may overtake an apply of the same object");
+        if (x->kind == GRAPH_A_APPLY && d->shrinks && o->live.kind == KR_NONE)
+            fail_test("an object is made while the inventory may shrink");
+    }
+}
+
 static void request(struct model *m, const struct graph_action *x)
 {
     struct model_answer *answer = forced(m, x->kind);
     struct outcome out = ok();
     uint32_t events = m->queue_n;
-    struct model_delivery d = {.kind = D_RESULT};
+    struct model_delivery d = {.kind = D_RESULT, .action = x->kind};
+    size_t inventory = inventory_n(m);
     struct model_object *o;
 
+    check_order(m, x);
     if (!answer || answer->effect)
         out = effect(m, x);
     if (answer) {
@@ -653,6 +685,7 @@ static void request(struct model *m, const struct graph_action *x)
         d.rec = record(m, o);
     d.labels = kr_at(o->live, "metadata.labels");
     d.version = o->version;
+    d.shrinks = x->kind == GRAPH_A_APPLY_PARENT && inventory_n(m) < inventory;
     *queue_add(m, D_RESULT) = d; /* the response, then what the watch tells */
     for (uint32_t i = m->queue_n - 1; i > events; i--) {
         struct model_delivery swap = m->queue[i];
