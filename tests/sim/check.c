@@ -12,6 +12,8 @@
  *   active      an instance is called ACTIVE and Ready, for a generation, only if each object that its spec
  *               demands was there with the value demanded at some time since that generation came
  *               (less NEWS_MS), and workloads that must be ready were ready
+ *   budget      where nothing goes wrong, no write leaves everything as it was, a child is written once
+ *               for each thing that happened, and nothing is listed twice
  *
  * All that is known of an object is one record a name; it outlives the object, for a later one of the
  * same name. */
@@ -24,6 +26,7 @@ enum {
     VALUES_KEPT = 8,
     NEWS_MS = 120 * 1000, /* so long may news be on its way: streams that wait to be opened again, a
                              server that is down, slow lists */
+    PAUSE_MS = 5 * 1000,  /* after so long all that follows from what happened has been written */
 };
 
 struct value {
@@ -33,6 +36,7 @@ struct value {
 struct record {
     bool live, terminating, finalizer, ready;
     bool instance;
+    bool excused;                     /* made for an instance that the server had just taken back */
     kr_str group, resource, ns, name; /* live in the check's arena */
     kr_str part_of, set_id;
     uint64_t part_of_ms;      /* since when */
@@ -42,13 +46,19 @@ struct record {
     uint64_t ready_ms; /* last seen ready */
     struct value values[VALUES_KEPT];
     uint32_t values_at;
+    uint32_t spent, spent_pause; /* writes of a controller; since that pause */
 };
 
 struct sim_check {
     struct sim *s;
+    /* What happened that was no controller's work, since the last pause; the pauses so far. */
+    uint32_t causes, pauses;
+    uint64_t cause_ms;
+    struct kr_map lists;   /* paths that were listed since the start -> c */
     struct kr_map records; /* "resource.group ns/name" -> struct record */
     struct kr_map sets;    /* set id -> struct record of its instance */
     bool filling;
+    uint64_t back_ms; /* when the server last went back; 0: never */
     struct kr_arena a;
 };
 
@@ -209,12 +219,14 @@ static const char *group_kind(const struct record *r)
     return kr_str_is(r->resource, "secrets") ? "Secret" : "Deployment.apps";
 }
 
-static void check_inventory(struct sim_check *c, const struct record *r,
-                            const struct sandbox_seen *seen)
+static void check_inventory(struct sim_check *c, struct record *r, const struct sandbox_seen *seen)
 {
     const struct record *owner = kr_map_get(&c->sets, label(seen->object, GRAPH_LABEL_PART_OF));
 
     if (!seen->added || is_machinery(r) || !owner)
+        return;
+    r->excused = c->back_ms && c->s->clock.now_ms < c->back_ms + NEWS_MS;
+    if (r->excused)
         return;
     if (!owner->live || !owner->finalizer)
         sim_fail(c->s,
@@ -300,6 +312,96 @@ static void check_status(struct sim_check *c, const struct record *r,
         check_active(c, r, seen);
 }
 
+/* --- the budget ------------------------------------------------------------------------------- */
+
+/* What follows from a source may come through several streams, one for each reference to it. */
+static uint32_t streams_of(const struct sim_check *c, const struct record *r)
+{
+    uint32_t n = 0;
+
+    for (uint32_t d = 0; d < c->s->plan->defs_n; d++)
+        for (uint32_t i = 0; i < c->s->plan->defs[d].n; i++)
+            n += sim_is_external(&c->s->plan->defs[d].nodes[i]);
+    return n > 0 && kr_str_starts(r->name, KR_S("source-")) ? n : 1;
+}
+
+static void happened(struct sim_check *c, const struct record *r)
+{
+    uint64_t now = c->s->clock.now_ms;
+
+    if (now > c->cause_ms + PAUSE_MS) {
+        c->causes = 0;
+        c->pauses++;
+    }
+    c->cause_ms = now;
+    c->causes += streams_of(c, r);
+}
+
+static void check_spent(struct sim_check *c, struct record *r)
+{
+    if (!c->s->plan->calm || is_machinery(r))
+        return;
+    if (r->spent_pause != c->pauses)
+        r->spent = 0;
+    r->spent_pause = c->pauses;
+    if (++r->spent > c->causes)
+        sim_fail(c->s, "budget: " WHERE " is written %u times, and %u things happened",
+                 WHERE_ARG(r), r->spent, c->causes);
+}
+
+void sim_check_write(struct sim_check *c, const struct sandbox_request *q, uint64_t version)
+{
+    if (c->s->plan->calm && sandbox_version(c->s->sandbox) == version)
+        sim_fail(c->s, "budget: %s " KR_FMT " changes nothing", q->method, KR_ARG(q->path));
+}
+
+/* The path and the selector of a list or stream. */
+static kr_str listed(struct kr_arena *a, kr_str query)
+{
+    kr_str base = kr_str_cut(&query, '?'), selector = KR_S("");
+
+    while (query.n > 0) {
+        kr_str part = kr_str_cut(&query, '&');
+
+        if (kr_str_find(part, KR_S("Selector=")) >= 0)
+            selector = part;
+    }
+    return kr_fmt(a, KR_FMT " " KR_FMT, KR_ARG(base), KR_ARG(selector));
+}
+
+/* Of what is read of each object a changed or a second definition may need more than the store has. */
+static bool reads_stay(const struct sim_plan *p)
+{
+    for (uint32_t i = 0; i < p->steps_n; i++)
+        if (p->steps[i].kind == SIM_STEP_DEFINE)
+            return false;
+    return p->defs_n == 1;
+}
+
+void sim_check_list(struct sim_check *c, kr_str path)
+{
+    KR_AUTO(kr_arena) a = {0};
+    kr_str key = listed(&a, path);
+
+    if (!c->s->plan->calm || !reads_stay(c->s->plan))
+        return;
+    if (kr_map_get(&c->lists, key))
+        sim_fail(c->s, "budget: " KR_FMT " is listed again", KR_ARG(path));
+    kr_map_put(&c->lists, key, c);
+}
+
+void sim_check_closed(struct sim_check *c, kr_str path)
+{
+    KR_AUTO(kr_arena) a = {0};
+
+    kr_map_del(&c->lists, listed(&a, path));
+}
+
+void sim_check_start(struct sim_check *c)
+{
+    kr_map_fini(&c->lists);
+}
+
 static void on_change(void *arg, const struct sandbox_seen *seen)
 {
     struct sim_check *c = arg;
@@ -313,6 +415,9 @@ static void on_change(void *arg, const struct sandbox_seen *seen)
             if (r->instance && seen->added)
                 sim_fail(c->s, "maker: " WHERE " is made by the controller", WHERE_ARG(r));
             check_status(c, r, seen);
+            check_spent(c, r);
+        } else {
+            happened(c, r);
         }
         check_released(c, r, seen);
     }
@@ -412,7 +517,7 @@ void sim_check_end(struct sim_check *c)
         if (r->instance)
             check_instance(c, r, sources);
         owner = r->part_of.n ? kr_map_get(&c->sets, r->part_of) : NULL;
-        if (r->part_of.n && (!owner || !owner->live))
+        if (r->part_of.n && (!owner || !owner->live) && !r->excused)
             sim_fail(c->s, "end: " WHERE " is an orphan", WHERE_ARG(r));
     }
 }
@@ -433,6 +538,7 @@ void sim_check_free(struct sim_check *c)
         kr_free(e->val);
     kr_map_fini(&c->records);
     kr_map_fini(&c->sets);
+    kr_map_fini(&c->lists);
     kr_arena_fini(&c->a);
     kr_free(c);
 }
@@ -443,6 +549,8 @@ void sim_check_back(struct sim_check *c, bool filling)
     c->filling = filling;
     if (!filling)
         return;
+    if (c->records.n)
+        c->back_ms = c->s->clock.now_ms;
     kr_map_each (e, &c->records) {
         struct record *r = e->val;
 

@@ -6,6 +6,7 @@
  *   sim --seed N --shrink       the fewest steps that still fail
  *   sim --seed N --steps 0,3,9  only these steps of it
  *   --mutant M                  with that bug planted
+ *   --wide                      plans are larger
  *   --mutants N                 each planted bug must be found within the first N seeds */
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,14 +19,14 @@ struct options {
     uint32_t mutant;
     uint64_t mutants; /* seeds to find each in; 0: not asked for */
     enum sim_tell tell;
-    bool shrink, go_on;
+    bool shrink, go_on, wide;
     const char *steps;
 };
 
 static void usage(void)
 {
     fprintf(stderr, "usage: sim --seeds A..B | --seed N [--trace] [--shrink] [--steps I,J,...] "
-                    "[--mutant M] [--go-on] | --mutants N\n");
+                    "[--mutant M] [--wide] [--go-on] | --mutants N\n");
     exit(2);
 }
 
@@ -60,6 +61,8 @@ static void parse(int argc, char **argv, struct options *o)
             o->shrink = true;
         } else if (strcmp(argv[i], "--go-on") == 0) {
             o->go_on = true;
+        } else if (strcmp(argv[i], "--wide") == 0) {
+            o->wide = true;
         } else {
             usage();
         }
@@ -121,7 +124,7 @@ static bool run(const struct options *o, uint64_t seed, struct sim_result *r)
 {
     struct sim_plan plan;
 
-    sim_plan_make(&plan, seed);
+    sim_plan_make(&plan, seed, o->wide);
     if (o->steps)
         only(&plan, o->steps);
     sim_run(&plan, o->mutant, o->from == o->to && !o->tell ? SIM_DIGEST : o->tell, r);
@@ -155,7 +158,7 @@ static int find_mutants(uint64_t seeds)
         while (seed < seeds && !r.why[0]) {
             struct sim_plan plan;
 
-            sim_plan_make(&plan, ++seed);
+            sim_plan_make(&plan, ++seed, false);
             sim_run(&plan, m, SIM_VERDICT, &r);
         }
         missed += !r.why[0];

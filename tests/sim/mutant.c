@@ -149,6 +149,12 @@ static const char *instance_path(struct kr_arena *a, kr_str child)
         .s;
 }
 
+bool sim_mutate_again(const struct sim *s, const struct sandbox_request *q)
+{
+    return s->mutant == MUTANT_AGAIN && strcmp(q->method, "PATCH") == 0 &&
+           kr_str_find(q->path, KR_S("fieldManager=kro.run%2Fapplyset&")) >= 0;
+}
+
 void sim_mutate_done(struct sim *s, const struct sandbox_request *q)
 {
     KR_AUTO(kr_arena) a = {0};

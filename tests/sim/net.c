@@ -474,6 +474,7 @@ static void know_list(struct sim *s, const struct kube_exchange *x)
 
     if (is_write(x) || x->stream || kr_str_find(path, KR_S("limit=")) < 0)
         return;
+    sim_check_list(s->check, x->path);
     if (!kr_map_get(&s->lists, base))
         kr_map_put(&s->lists, base, kr_cstrdup(KR_S("")));
 }
@@ -534,6 +535,8 @@ static void line_cancel(struct kube_transport *t, struct kube_exchange *x)
     struct sim *s = sim_of(c);
 
     c->canceled = true;
+    if (!is_write(x))
+        sim_check_closed(s->check, x->path);
     if (!c->line->dead)
         let_go(c, !c->ruled && sim_pick(s, 2));
     clock_of(c)->ops->timer_start(clock_of(c), &c->last, 0);

@@ -20,8 +20,11 @@ static const struct {
 /* Of these only such fields are left, as the templates of model.c write. */
 static const struct {
     const char *name; /* the end of it */
-    const char *fields[2];
+    const char *fields[4];
 } slimmed[] = {
+    {".meta.v1.ObjectMeta", {"name", "namespace", "labels", "annotations"}},
+    {".apps.v1.DeploymentSpec", {"selector", "template"}},
+    {".apps.v1.DeploymentStatus", {"availableReplicas", "readyReplicas", "replicas"}},
     {".core.v1.PodSpec", {"containers"}},
     {".core.v1.Container", {"name", "image"}},
 };

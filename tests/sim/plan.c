@@ -2,7 +2,10 @@
 /* plan.c - definitions and steps out of a seed.
  *
  * Definitions are made so that what they should lead to can be computed easily (model.c), and so that
- * both variants of one can follow each other: a node is there only with all that it reads. */
+ * both variants of one can follow each other: a node is there only with all that it reads.
+ *
+ * Most plans are small, as most bugs need little: a planted bug is found with a third of the work on
+ * average that it takes among wide plans. */
 #include "tests/sim/sim.h"
 
 uint64_t sim_rand(uint64_t *state)
@@ -37,7 +40,7 @@ const char *sim_step_name(enum sim_step_kind kind)
 
 /* --- definitions ------------------------------------------------------------------------------ */
 
-static bool is_external(const struct sim_node *n)
+bool sim_is_external(const struct sim_node *n)
 {
     return n->kind == SIM_EXTERNAL || n->kind == SIM_PICKED;
 }
@@ -65,7 +68,7 @@ static void make_node(uint64_t *r, struct sim_def *d, uint32_t i)
     n->variants = chance(r, 75) ? 3 : (uint8_t)(1 + pick(r, 2));
     n->source = (uint8_t)pick(r, n->kind == SIM_PICKED ? 2 : SIM_SOURCES);
     n->told = chance(r, 30);
-    if (is_external(n)) {
+    if (sim_is_external(n)) {
         n->variants = 3;
         return;
     }
@@ -97,16 +100,16 @@ static void settle_variants(struct sim_def *d)
     }
 }
 
-static void make_def(uint64_t *r, struct sim_def *d)
+static void make_def(uint64_t *r, struct sim_def *d, bool wide)
 {
     bool any = false;
 
-    d->n = 1 + pick(r, SIM_NODES_MAX);
+    d->n = 1 + pick(r, !wide && chance(r, 70) ? 3 : SIM_NODES_MAX);
     d->conditions = chance(r, 25);
     for (uint32_t i = 0; i < d->n; i++)
         make_node(r, d, i);
     for (uint32_t i = 0; i < d->n; i++)
-        any |= !is_external(&d->nodes[i]);
+        any |= !sim_is_external(&d->nodes[i]);
     if (!any)
         d->nodes[0] = (struct sim_node){.kind = SIM_CONFIG, .over = -1, .gate = -1, .spec = 1};
     d->nodes[0].variants = 3; /* no variant is empty of nodes */
@@ -155,21 +158,23 @@ static void make_step(uint64_t *r, struct sim_step *s, bool calm)
         s->x[i] = (uint32_t)sim_rand(r);
 }
 
-void sim_plan_make(struct sim_plan *p, uint64_t seed)
+void sim_plan_make(struct sim_plan *p, uint64_t seed, bool wide)
 {
     uint64_t r = seed * 0x9e3779b97f4a7c15u + 1;
-    bool calm;
 
     *p = (struct sim_plan){.seed = seed};
-    p->defs_n = 1 + chance(&r, 25);
+    p->defs_n = 1 + chance(&r, wide ? 25 : 10);
     for (uint32_t d = 0; d < p->defs_n; d++)
-        make_def(&r, &p->defs[d]);
-    calm = chance(&r, 10); /* some seeds go without trouble: their budget is exact */
+        make_def(&r, &p->defs[d], wide);
+    p->calm = chance(&r, 10);
     p->no_streaming_list = chance(&r, 50);
     p->latency_ms = pick(&r, 3) * 8;
     p->chunk_bytes = chance(&r, 20) ? 333 : 0;
-    p->steps_n = 4 + pick(&r, chance(&r, 50) ? 12 : SIM_STEPS_MAX - 4);
+    if (wide)
+        p->steps_n = 4 + pick(&r, chance(&r, 50) ? 12 : SIM_STEPS_MAX - 4);
+    else
+        p->steps_n = 3 + pick(&r, chance(&r, 75) ? 8 : SIM_STEPS_MAX - 3);
     for (uint32_t i = 0; i < p->steps_n; i++)
-        make_step(&r, &p->steps[i], calm);
+        make_step(&r, &p->steps[i], p->calm);
     p->steps[0].kind = SIM_STEP_MAKE;
 }

@@ -119,13 +119,16 @@ struct sim_plan {
     uint32_t defs_n;
     struct sim_step steps[SIM_STEPS_MAX];
     uint32_t steps_n;
+    bool calm; /* without trouble: the budget of requests is exact */
     bool no_streaming_list;
     uint32_t latency_ms; /* each way, at most, in quiet times */
     size_t chunk_bytes;
 };
 
-void sim_plan_make(struct sim_plan *p, uint64_t seed);
+/* wide: with more definitions, nodes and steps. */
+void sim_plan_make(struct sim_plan *p, uint64_t seed, bool wide);
 const char *sim_step_name(enum sim_step_kind kind);
+bool sim_is_external(const struct sim_node *n); /* refers to objects that are not its own */
 /* splitmix64. */
 uint64_t sim_rand(uint64_t *state);
 
@@ -286,7 +289,14 @@ void sim_check_free(struct sim_check *c);
 void sim_check_follow(struct sim_check *c, struct sandbox *sandbox);
 /* The server goes back: what comes until `false` is its former state. */
 void sim_check_back(struct sim_check *c, bool filling);
-void sim_check_end(struct sim_check *c); /* at rest: the cluster is what the model says */
+/* Of the budget. A write of a controller was answered with 2xx; version: of the server before it. */
+void sim_check_write(struct sim_check *c, const struct sandbox_request *q, uint64_t version);
+/* ... a list is asked for: path has the query. */
+void sim_check_list(struct sim_check *c, kr_str path);
+/* ... a list or a stream is given up by who asked for it. */
+void sim_check_closed(struct sim_check *c, kr_str path);
+void sim_check_start(struct sim_check *c); /* a controller starts: it knows nothing */
+void sim_check_end(struct sim_check *c);   /* at rest: the cluster is what the model says */
 
 /* run.c */
 struct sim_result {
@@ -312,10 +322,13 @@ void sim_shrink(struct sim_plan *plan, uint32_t mutant, struct sim_result *out);
     M(STALE, "takes lists that may be old")                                                        \
     M(ACTIVE, "calls an instance ACTIVE before it is")                                             \
     M(FOREIGN, "does not look whose an object is")                                                 \
-    M(DELETED, "misses that a child was deleted")
+    M(DELETED, "misses that a child was deleted")                                                  \
+    M(AGAIN, "writes again what it has just written")
 const char *sim_mutant_text(uint32_t mutant); /* from 1; NULL: there is none of that number */
 /* Alters a request on its way; what it makes lives in a. */
 void sim_mutate_request(struct sim *s, struct kr_arena *a, struct kube_exchange *x);
+/* Is the request sent once more? */
+bool sim_mutate_again(const struct sim *s, const struct sandbox_request *q);
 void sim_mutate_done(struct sim *s, const struct sandbox_request *q);
 bool sim_mutate_event(struct sim *s, kr_str line); /* false: it is not heard */
 /* Is the answer to be heard as the end of a stream without events? */
