@@ -103,7 +103,8 @@ static int run(const struct args *args)
     if (cli_cluster_open(args->kubeconfig, args->context, &cluster, &err) < 0) {
         reactor_doctor_line(
             &out, strcmp(args->output, "json") == 0, REACTOR_FAIL, "K01", kr_err_str(&err),
-            KR_S("mend that file, or name another with --kubeconfig and --context"));
+            KR_S("name a cluster: kroc doctor --kubeconfig FILE --context NAME (kubectl config "
+                 "get-contexts lists them); make deploy-kind makes one"));
         verdict = REACTOR_FAIL;
     } else {
         verdict = examine(args, cluster, &out);

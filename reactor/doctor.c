@@ -138,6 +138,27 @@ static void one_over(struct reactor_doctor *d)
         d->opts.done(d->opts.arg);
 }
 
+bool doctor_is_cut(const struct kube_req *req)
+{
+    return kr_at_str(req->object, "metadata.continue").n > 0;
+}
+
+/* What was not looked at, because there is more of it than one answer holds. */
+static void say_cut(struct doctor_check *c)
+{
+    uint32_t n = 0;
+
+    DOCTOR_EACH(a, c)
+    n += doctor_is_cut(&a->req);
+    if (c->cut.n > 0)
+        doctor_say(c, REACTOR_PASS, "there are more " KR_FMT ": only the first were looked at",
+                   KR_ARG(c->cut));
+    if (n > 0)
+        doctor_say(c, REACTOR_PASS, "%u lists are longer: only their beginning was looked at", n);
+    if (c->dropped)
+        doctor_say(c, REACTOR_WARN, "only the first %d questions were asked", DOCTOR_ASKS_MAX);
+}
+
 static void check_over(struct doctor_check *c)
 {
     struct kube_clock *clock = doctor_clock(c);
@@ -147,6 +168,7 @@ static void check_over(struct doctor_check *c)
     clock->ops->timer_stop(clock, &c->pause);
     if (c->finding.n == 0)
         doctor_say(c, REACTOR_PASS, "%s", c->row->about);
+    say_cut(c);
     c->d->checks_n--;
     one_over(c->d);
 }
@@ -254,8 +276,10 @@ struct doctor_ask *doctor_ask(struct doctor_check *c)
 {
     struct doctor_ask *a;
 
-    if (c->asks_n >= DOCTOR_ASKS_MAX)
+    if (c->asks_n >= DOCTOR_ASKS_MAX) {
+        c->dropped = true;
         return NULL;
+    }
     a = KR_ALLOC(struct doctor_ask);
     kr_link_push(&c->asks, &a->link);
     c->asks_n++;
@@ -414,6 +438,10 @@ bool doctor_items(struct doctor_check *c, int fact, kr_val *items)
     const struct kube_req *req = &c->d->facts[fact].req;
 
     *items = kr_at(req->object, "items");
+    if (doctor_is_cut(req)) { /* "list " in front is no part of it */
+        c->cut = kr_str_c(fact_verbs[fact]);
+        kr_str_cut(&c->cut, ' ');
+    }
     if (req->rc == 0)
         return true;
     if (req->rc == KR_E_API && req->status == 404) {

@@ -76,7 +76,9 @@ struct doctor_check {
     uint32_t asks_n;
     uint32_t open_n;  /* questions of any sort that are not answered */
     uint32_t named_n; /* doctor_name: how many were named */
-    bool off;         /* not among those wanted */
+    kr_str cut;   /* a fact that is longer than what was asked for; lives for ever. Empty: none */
+    bool dropped; /* a question beyond DOCTOR_ASKS_MAX was not asked */
+    bool off;     /* not among those wanted */
     bool started, over;
     bool late;    /* the limit has come */
     bool unheard; /* nothing came back: no connection, or late */
@@ -142,7 +144,8 @@ int64_t doctor_wall_s(struct doctor_check *c);
 
 /* --- questions -------------------------------------------------------------------------------- */
 
-/* A further question, to be filled in; it is sent when start or judge returns. NULL: too many. */
+/* A further question, to be filled in; it is sent when start or judge returns. NULL: too many, which is
+ * said at the end. */
 struct doctor_ask *doctor_ask(struct doctor_check *c);
 struct doctor_ask *doctor_get(struct doctor_check *c, kr_str path);
 /* The metadata alone, of a list or an object: no secret comes along. */
@@ -162,10 +165,13 @@ bool doctor_unheard(struct doctor_check *c, struct doctor_ask *a);
 void doctor_refused(struct doctor_check *c, const struct kube_req *req, const char *what);
 /* Is what was asked there? Else says why not (404 is said by the caller: status). */
 bool doctor_ok(struct doctor_check *c, struct doctor_ask *a, const char *what);
+/* Has a list an end that did not come with it? */
+bool doctor_is_cut(const struct kube_req *req);
 
 /* --- facts ------------------------------------------------------------------------------------ */
 
-/* The items of a fact; an empty list where the type does not exist. False: not known, which is said. */
+/* The items of a fact; an empty list where the type does not exist. False: not known, which is said.
+ * Where there are more (c->cut), that is said at the end. */
 bool doctor_items(struct doctor_check *c, int fact, kr_val *items);
 bool doctor_kinds(struct doctor_check *c); /* discovery is there; else that is said */
 /* The kind that a definition generates. */

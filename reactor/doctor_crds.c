@@ -188,6 +188,27 @@ static kr_val earlier(struct doctor_check *c, kr_val rgds, const kr_val *rgd, kr
     return KR_V_NONE;
 }
 
+/* The CRD is labelled with another definition; one that is gone never comes to take it off. */
+static void judge_owner(struct doctor_check *c, kr_val rgds, kr_str rgd_name, kr_str owner,
+                        kr_str crd)
+{
+    bool gone = c->cut.n == 0;
+
+    KR_LIST_EACH (it, rgds)
+        gone = gone &&
+               !kr_str_eq(graph_label_value(&c->arena, kr_at_str(*it, "metadata.name")), owner);
+    doctor_name(c, REACTOR_FAIL, KR_FMT " belongs to the definition " KR_FMT "%s, not to " KR_FMT,
+                KR_ARG(crd), KR_ARG(owner), gone ? ", which is gone" : "", KR_ARG(rgd_name));
+    if (gone)
+        doctor_cure(c,
+                    "give it to the new one: kubectl label crd " KR_FMT " --overwrite %s=" KR_FMT,
+                    KR_ARG(doctor_plain(crd)), GRAPH_LABEL_RGD_NAME,
+                    KR_ARG(doctor_plain(graph_label_value(&c->arena, rgd_name))));
+    else
+        doctor_cure(c, "kubectl get rgd; kubectl get crd " KR_FMT " --show-labels",
+                    KR_ARG(doctor_plain(crd)));
+}
+
 static void judge_conflict(struct doctor_check *c, kr_val rgds, const kr_val *rgd, kr_val crd,
                            kr_str name)
 {
@@ -209,10 +230,7 @@ static void judge_conflict(struct doctor_check *c, kr_val rgds, const kr_val *rg
                     "with it): kubectl delete crd " KR_FMT,
                     KR_ARG(doctor_plain(name)));
     } else if (owner.n > 0 && !kr_str_eq(owner, graph_label_value(&c->arena, rgd_name))) {
-        doctor_name(c, REACTOR_FAIL, KR_FMT " belongs to the definition " KR_FMT ", not to " KR_FMT,
-                    KR_ARG(name), KR_ARG(owner), KR_ARG(rgd_name));
-        doctor_cure(c, "kubectl get rgd; kubectl get crd " KR_FMT " --show-labels",
-                    KR_ARG(doctor_plain(name)));
+        judge_owner(c, rgds, rgd_name, owner, name);
     }
 }
 

@@ -172,6 +172,10 @@ void doctor_stuck_start(struct doctor_check *c)
 
     if (!doctor_items(c, DOCTOR_F_RGDS, &rgds) || !doctor_items(c, DOCTOR_F_CRDS, &all))
         return;
+    if (doctor_is_cut(&c->d->facts[DOCTOR_F_RGDS].req)) {
+        doctor_say(c, REACTOR_PASS, "not looked at: not all definitions are known");
+        return;
+    }
     KR_LIST_EACH (crd, all) {
         struct doctor_ask *a;
 
@@ -274,19 +278,19 @@ static bool asked(struct doctor_check *c, uint32_t tag, kr_str path)
     return false;
 }
 
-static void ask_list(struct doctor_check *c, kr_gvk gvk, uint32_t tag)
+static void ask_list(struct doctor_check *c, const struct kube_kind *kind, uint32_t tag)
 {
     static const char selector[] =
         "&labelSelector=applyset.kubernetes.io%2Fpart-of%2Ckro.run%2Fnode-id";
-    const struct kube_kind *kind = kube_discovery_kind(c->d->discovery, gvk);
     struct doctor_ask *a;
     kr_str path;
 
     if (kind == NULL)
         return;
-    path = kr_fmt(&c->arena, "%s" KR_FMT "%s" KR_FMT "/" KR_FMT "?limit=500%s",
-                  gvk.group.n ? "/apis/" : "/api", KR_ARG(gvk.group), "/", KR_ARG(gvk.version),
-                  KR_ARG(kind->resource), tag == ORPHANS_CHILDREN ? selector : "");
+    path = kr_fmt(&c->arena, "%s" KR_FMT "/" KR_FMT "/" KR_FMT "?limit=%d%s",
+                  kind->gvk.group.n ? "/apis/" : "/api", KR_ARG(kind->gvk.group),
+                  KR_ARG(kind->gvk.version), KR_ARG(kind->resource), DOCTOR_LIST_MAX,
+                  tag == ORPHANS_CHILDREN ? selector : "");
     if (asked(c, tag, path))
         return;
     a = doctor_meta(c, path);
@@ -296,24 +300,50 @@ static void ask_list(struct doctor_check *c, kr_gvk gvk, uint32_t tag)
     a->what = kind->resource;
 }
 
+/* The kind that a CRD, of which the metadata is known, brings; NULL: it is not served. */
+static const struct kube_kind *kind_of_crd(struct doctor_check *c, kr_val crd)
+{
+    kr_str group = kr_at_str(crd, "metadata.name"), plural = kr_str_cut(&group, '.');
+    const struct kube_kind *kind;
+    uint32_t at = 0;
+
+    while ((kind = kube_discovery_next(c->d->discovery, &at)) != NULL) {
+        if (kr_str_eq(kind->resource, plural) && kr_str_eq(kind->gvk.group, group))
+            return kind;
+    }
+    return NULL;
+}
+
+/* Instances are parents also when their definition is gone: their CRD says that it was made. */
+static void ask_parents(struct doctor_check *c, kr_val rgds, kr_val crds)
+{
+    KR_LIST_EACH (rgd, rgds)
+        ask_list(c, kube_discovery_kind(c->d->discovery, doctor_generated(*rgd)), ORPHANS_PARENTS);
+    KR_LIST_EACH (crd, crds) {
+        if (kr_is_str(doctor_label(*crd, GRAPH_LABEL_OWNED), KR_S("true")))
+            ask_list(c, kind_of_crd(c, *crd), ORPHANS_PARENTS);
+    }
+}
+
 void doctor_orphans_start(struct doctor_check *c)
 {
-    kr_val rgds;
+    kr_val rgds, crds;
 
     if (c->d->opts.controller) {
         doctor_say(c, REACTOR_PASS, "not looked at by the controller: the lists may be long");
         return;
     }
-    if (!doctor_items(c, DOCTOR_F_RGDS, &rgds) || rgds.n == 0 || !doctor_kinds(c))
+    if (!doctor_items(c, DOCTOR_F_RGDS, &rgds) || !doctor_items(c, DOCTOR_F_CRDS, &crds) ||
+        rgds.n == 0 || !doctor_kinds(c))
         return;
+    ask_parents(c, rgds, crds);
     KR_LIST_EACH (rgd, rgds) {
         const kr_gvk *gvks;
         uint32_t n;
 
-        ask_list(c, doctor_generated(*rgd), ORPHANS_PARENTS);
         graph_kinds_of(kr_at(*rgd, "spec"), &c->arena, &gvks, &n);
         for (uint32_t i = 0; i < n; i++)
-            ask_list(c, gvks[i], ORPHANS_CHILDREN);
+            ask_list(c, kube_discovery_kind(c->d->discovery, gvks[i]), ORPHANS_CHILDREN);
     }
 }
 
@@ -352,10 +382,13 @@ static void judge_children(struct doctor_check *c, const struct doctor_ask *a)
 /* Parents that are not all known make no orphans. */
 void doctor_orphans_judge(struct doctor_check *c)
 {
+    if (c->asks_n > 0 && (c->cut.n > 0 || c->dropped)) {
+        doctor_say(c, REACTOR_PASS, "not looked at: not all kinds of instances are known");
+        return;
+    }
     DOCTOR_EACH(a, c)
     {
-        bool whole =
-            a->tag == ORPHANS_CHILDREN || kr_at_str(a->req.object, "metadata.continue").n == 0;
+        bool whole = a->tag == ORPHANS_CHILDREN || !doctor_is_cut(&a->req);
 
         if (doctor_unheard(c, a))
             return;

@@ -189,14 +189,15 @@ void doctor_leases_start(struct doctor_check *c)
                     "controller.kro.run"));
 }
 
+/* --leader-elect, or --shards, which brings it. */
 static bool elects(kr_val deployment)
 {
     KR_LIST_EACH (container, kr_at(deployment, "spec.template.spec.containers")) {
         KR_LIST_EACH (it, kr_at(*container, "args")) {
-            kr_str arg = kr_text(*it);
+            kr_str value = kr_text(*it), flag = kr_str_cut(&value, '=');
 
-            if (kr_str_find(arg, KR_S("-leader-elect")) >= 0 &&
-                kr_str_find(arg, KR_S("-leader-election")) < 0 && !kr_str_ends(arg, KR_S("=false")))
+            if ((kr_str_ends(flag, KR_S("-leader-elect")) && !kr_str_is(value, "false")) ||
+                (kr_str_ends(flag, KR_S("-shards")) && !kr_str_is(value, "0")))
                 return true;
         }
     }

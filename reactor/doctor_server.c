@@ -204,6 +204,29 @@ static void say_parts(struct doctor_check *c, kr_str rest)
     }
 }
 
+/* An address that begins with http://, where TLS is spoken (Go's server answers 400 and says so, others
+ * hang up), or the other way round. */
+static bool other_scheme(struct doctor_check *c, const struct look *l)
+{
+    kr_str address = doctor_server(c);
+    bool plain = kr_str_starts(address, KR_S("http://"));
+
+    if (plain && l->rc == 0 && kr_str_find(kr_buf_view(&l->body), KR_S("HTTPS server")) < 0)
+        return false;
+    if (l->rc < 0 && (plain ? l->x.unsent : strstr(l->err.text, "does not speak TLS") == NULL))
+        return false;
+    if (!plain && l->rc == 0)
+        return false;
+    (void)kr_str_cut(&address, '/');
+    (void)kr_str_cut(&address, '/');
+    doctor_cure(c,
+                "%s kubectl config set-cluster \"$(kubectl config view --minify -o "
+                "jsonpath='{.contexts[0].context.cluster}')\" --server=%s://" KR_FMT,
+                plain ? "if it speaks TLS:" : "if it speaks none:", plain ? "https" : "http",
+                KR_ARG(doctor_plain(address)));
+    return true;
+}
+
 static void unreachable(struct doctor_check *c, const struct look *l)
 {
     const struct reactor_host *host = c->d->opts.host;
@@ -216,6 +239,8 @@ static void unreachable(struct doctor_check *c, const struct look *l)
         doctor_say(c, REACTOR_FAIL, "%s", l->err.text);
     if (host != NULL && host->proxy != NULL)
         doctor_say(c, REACTOR_FAIL, "the environment names the proxy %s", host->proxy);
+    if (!c->late && other_scheme(c, l))
+        return;
     doctor_cure(c, "check address, network and proxy: kubectl config view --minify; kubectl get "
                    "--raw /readyz");
 }
@@ -236,6 +261,9 @@ void doctor_reachable_judge(struct doctor_check *c)
         doctor_cure(c, "renew them: kubectl auth whoami");
     } else if (l->x.status == 403) {
         doctor_say(c, REACTOR_PASS, KR_FMT " answers; we may not ask whether it is ready (403)",
+                   KR_ARG(server));
+    } else if (other_scheme(c, l)) {
+        doctor_say(c, REACTOR_FAIL, KR_FMT " speaks TLS, and the address says http://",
                    KR_ARG(server));
     } else {
         doctor_say(c, REACTOR_FAIL, KR_FMT " is not ready (%d)", KR_ARG(server), l->x.status);

@@ -38,6 +38,7 @@ expect(1 ERR "/nonexistent/config" --kubeconfig /nonexistent/config --metrics-bi
 expect(1 ERR "kubeconfig")
 
 expect(2 OUT "^FAIL  K01  [^\n]*/nonexistent/config[^\n]* -> [^\n]*\n$" doctor --kubeconfig=/nonexistent/config)
+expect(2 OUT "^FAIL  K01  no cluster is configured[^\n]* -> name a cluster: [^\n]*make deploy-kind[^\n]*\n$" doctor)
 expect(2 OUT "^{\"verdict\":\"FAIL\"" doctor --kubeconfig /nonexistent/config -o json)
 expect(2 ERR "--nonsense" doctor --nonsense)
 expect(2 ERR "there is no check \"K99\"" doctor --only K01,K99)

@@ -52,6 +52,8 @@ struct world {
     struct reactor_host_ask *told[TOOLS_MAX]; /* questions to the machine under way */
     uint32_t told_n;
     const char *version, *level, *via; /* of each head */
+    const char *server;
+    const char *broken; /* what REFUSED says instead; the request was sent then */
     int64_t date_off_s;
     bool own_crds; /* CRDs are answered as this version has them */
 };
@@ -120,7 +122,7 @@ static void cancel(struct kube_transport *t, struct kube_exchange *x)
 
 static kr_str server(struct kube_transport *t)
 {
-    return KR_S("https://api.test:6443");
+    return kr_str_c(w.server);
 }
 
 static uint64_t now_ms(struct kube_clock *c)
@@ -246,9 +248,8 @@ static bool answer(struct kube_exchange *x) /* false: nothing to be said yet */
     if (r.status == SILENT)
         return false;
     if (r.status == REFUSED) {
-        x->unsent = true;
-        x->refused = true;
-        end(x, KR_E_IO, "https://api.test:6443: connection refused");
+        x->unsent = x->refused = w.broken == NULL;
+        end(x, KR_E_IO, w.broken ? w.broken : "https://api.test:6443: connection refused");
         return true;
     }
     tell_headers(x);
@@ -350,6 +351,7 @@ static void setup(void)
                        .opts = {.namespace = "kro-system", .version = "v1.2.3"},
                        .addresses = "10.0.0.1\n",
                        .version = "HTTP/2 200",
+                       .server = "https://api.test:6443",
                        .level = "low",
                        .own_crds = true};
     kr_link_init(&w.open);
@@ -473,6 +475,37 @@ TEST(doctor, a_refused_connection_is_said_once)
     EXPECT_TEXT(line_of(text, "R02"),
                 "WARN  R02  not checked: no API server (K01) -> mend K01 first");
     EXPECT_TEXT(line_of(text, "S01"), "PASS  S01  65536 open files");
+}
+
+#define SCHEME_CURE                                                                                \
+    " kubectl config set-cluster \"$(kubectl config view --minify -o "                             \
+    "jsonpath='{.contexts[0].context.cluster}')\" --server="
+
+TEST(doctor, http_and_https_are_not_mixed_up)
+{
+    setup();
+    w.server = "http://api.test:6443";
+    route("/", 400, "Client sent an HTTP request to an HTTPS server.\n");
+    expect_line("K01", REACTOR_FAIL,
+                "FAIL  K01  http://api.test:6443 speaks TLS, and the address says http:// -> if it "
+                "speaks TLS:" SCHEME_CURE "https://api.test:6443");
+    setup();
+    w.server = "http://api.test:6443";
+    w.broken = "the connection broke before the response";
+    route("/", REFUSED, NULL);
+    expect_line("K01", REACTOR_FAIL,
+                "FAIL  K01  the connection broke before the response -> if it speaks "
+                "TLS:" SCHEME_CURE "https://api.test:6443");
+    setup();
+    w.broken = "connect to https://api.test:6443: the server does not speak TLS there";
+    route("/", REFUSED, NULL);
+    expect_line("K01", REACTOR_FAIL,
+                "FAIL  K01  connect to https://api.test:6443: the server does not speak TLS there "
+                "-> if it speaks none:" SCHEME_CURE "http://api.test:6443");
+    setup();
+    w.server = "http://api.test:6443";
+    route("/", REFUSED, NULL);
+    assert_null(strstr(line_of(report(false, REACTOR_FAIL), "K01"), "set-cluster"));
 }
 
 TEST(doctor, silence_ends_at_the_limit)
@@ -603,10 +636,11 @@ TEST(doctor, missing_rights_are_named)
         "graphrevisions/status of internal.kro.run -> kubectl apply -f "
         "deploy/kustomize/standalone/rbac.yaml, or helm upgrade");
     setup();
-    w.denied = "create leases,create events";
+    w.denied = "list leases,watch leases,create leases,patch leases,create events";
     expect_line("R01", REACTOR_WARN,
-                "WARN  R01  missing: create events, needed for Events; missing: create leases of "
-                "coordination.k8s.io, needed for leader election -> kubectl apply -f "
+                "WARN  R01  missing: create events, needed for Events; missing: "
+                "list,watch,create,patch leases of coordination.k8s.io, needed for leader election "
+                "-> kubectl apply -f "
                 "deploy/kustomize/standalone/rbac.yaml, or helm upgrade");
     setup();
     route("/apis/authorization.k8s.io", 403,
@@ -647,6 +681,35 @@ TEST(doctor, two_controllers)
     expect_line("I03", REACTOR_PASS, "PASS  I03  no other is seen");
 }
 
+TEST(doctor, replicas_elect_a_leader_by_either_flag)
+{
+    static const struct {
+        const char *args;
+        bool elects;
+    } cases[] = {{"\"--leader-elect\"", true},
+                 {"\"-leader-elect=true\"", true},
+                 {"\"--leader-elect=false\"", false},
+                 {"\"--leader-elect=false\",\"--shards=2\"", true},
+                 {"\"--shards\",\"3\"", true},
+                 {"\"--shards=0\"", false},
+                 {"\"--leader-election-namespace=x\"", false}};
+    char body[1024];
+
+    for (size_t i = 0; i < KR_N(cases); i++) {
+        (void)snprintf(
+            body, sizeof body,
+            ITEMS("{\"metadata\":{\"namespace\":\"kro-system\",\"name\":\"kroc\","
+                  "\"labels\":{\"app.kubernetes.io/name\":\"kroc\"}},\"spec\":{"
+                  "\"replicas\":2,\"template\":{\"spec\":{\"containers\":[{\"args\":[%s]}"
+                  "]}}}}"),
+            cases[i].args);
+        setup();
+        w.opts.only = "I03";
+        route("/apis/apps/v1/deployments", 200, body);
+        (void)report(false, cases[i].elects ? REACTOR_PASS : REACTOR_FAIL);
+    }
+}
+
 TEST(doctor, a_lease_shows_a_controller_that_no_deployment_does)
 {
     char now[KR_TIME_TEXT_MAX], old[KR_TIME_TEXT_MAX], body[2048];
@@ -672,6 +735,94 @@ TEST(doctor, a_lease_shows_a_controller_that_no_deployment_does)
     setup();
     route("/apis/coordination.k8s.io", 200, body);
     expect_line("I03", REACTOR_PASS, "PASS  I03  one: kro-system/kroc");
+}
+
+#define RGD_OF(name, kind)                                                                         \
+    "{\"metadata\":{\"name\":\"" name "\"},\"spec\":{\"schema\":{\"apiVersion\":\"v1alpha1\","     \
+    "\"kind\":\"" kind "\"},\"resources\":[{\"id\":\"map\",\"template\":{\"apiVersion\":\"v1\","   \
+    "\"kind\":\"ConfigMap\"}}]}}"
+#define CRD_OF(name, rgd)                                                                          \
+    "{\"metadata\":{\"name\":\"" name "\",\"labels\":{\"kro.run/owned\":\"true\","                 \
+    "\"kro.run/resource-graph-definition-name\":\"" rgd "\"}}}"
+#define RESOURCE(group, version, resource, kind)                                                   \
+    "{\"resource\":\"" resource "\",\"responseKind\":{\"group\":\"" group                          \
+    "\",\"version\":\"" version "\",\"kind\":\"" kind                                              \
+    "\"},\"scope\":\"Namespaced\",\"verbs\":[\"list\"]}"
+#define GROUP(group, version, resources)                                                           \
+    "{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":\"apidiscovery.k8s.io/v2\",\"items\":[{"   \
+    "\"metadata\":{\"name\":\"" group "\"},\"versions\":[{\"version\":\"" version                  \
+    "\",\"resources\":[" resources "]}]}]}"
+#define OF_SET(name, key, id)                                                                      \
+    "{\"metadata\":{\"namespace\":\"default\",\"name\":\"" name                                    \
+    "\",\"labels\":{\"applyset.kubernetes.io/" key "\":\"" id "\"}}}"
+
+static void two_kinds(const char *rgds, const char *parents, const char *children)
+{
+    setup();
+    w.opts.only = "G03";
+    route("/apis/kro.run/v1alpha1/resourcegraphdefinitions", 200, rgds);
+    route("/apis/apiextensions.k8s.io/v1/customresourcedefinitions?", 200,
+          ITEMS(CRD_OF("olds.kro.run", "old") "," CRD_OF("news.kro.run", "new")));
+    route("/apis/kro.run/v1alpha1/olds", 200, parents);
+    route("/apis/kro.run/v1alpha1/news", 200, ITEMS(""));
+    route("/api/v1/configmaps", 200, children);
+    route("/apis", 200,
+          GROUP("kro.run", "v1alpha1",
+                RESOURCE("kro.run", "v1alpha1", "olds", "Old") "," RESOURCE("kro.run", "v1alpha1",
+                                                                            "news", "New")));
+    route("/api", 200, GROUP("", "v1", RESOURCE("", "v1", "configmaps", "ConfigMap")));
+}
+
+/* A fix that says "delete" must not be wrong. */
+TEST(doctor, children_of_an_instance_without_definition_are_no_orphans)
+{
+    two_kinds(ITEMS(RGD_OF("new", "New")), ITEMS(OF_SET("i", "id", "applyset-1")),
+              ITEMS(OF_SET("kept", "part-of", "applyset-1")));
+    EXPECT_TEXT(report(false, REACTOR_PASS),
+                "PASS  G03  no object belongs to an instance that is gone\n");
+    two_kinds(ITEMS(RGD_OF("new", "New")), ITEMS(""),
+              ITEMS(OF_SET("left", "part-of", "applyset-1")));
+    EXPECT_TEXT(report(false, REACTOR_WARN),
+                "WARN  G03  configmaps default/left belongs to no instance that is there -> if "
+                "nobody needs it: kubectl -n default delete configmaps left\n");
+}
+
+TEST(doctor, where_not_all_is_known_that_is_said)
+{
+    static const char more[] =
+        "{\"metadata\":{\"continue\":\"x\"},\"items\":[" RGD_OF("new", "New") "]}";
+
+    two_kinds(more, ITEMS(""), ITEMS(OF_SET("kept", "part-of", "applyset-1")));
+    EXPECT_TEXT(report(false, REACTOR_PASS),
+                "PASS  G03  not looked at: not all kinds of instances are known; there are more "
+                "resourcegraphdefinitions: only the first were looked at\n");
+    two_kinds(more, ITEMS(""), ITEMS(""));
+    w.opts.only = "C03,G02";
+    EXPECT_TEXT(report(false, REACTOR_PASS),
+                "PASS  C03  1 definitions, each with a kind of its own; there are more "
+                "resourcegraphdefinitions: only the first were looked at\n"
+                "PASS  G02  not looked at: not all definitions are known; there are more "
+                "resourcegraphdefinitions: only the first were looked at\n");
+    two_kinds(ITEMS(RGD_OF("new", "New")), ITEMS(""),
+              "{\"metadata\":{\"continue\":\"x\"},\"items\":[]}");
+    EXPECT_TEXT(report(false, REACTOR_PASS), "PASS  G03  no object belongs to an instance that is "
+                                             "gone; 1 lists are longer: only their beginning was "
+                                             "looked at\n");
+}
+
+TEST(doctor, a_crd_of_a_definition_that_is_gone_can_be_given_to_another)
+{
+    two_kinds(ITEMS(RGD_OF("mine", "New")), ITEMS(""), ITEMS(""));
+    w.opts.only = "C03";
+    EXPECT_TEXT(report(false, REACTOR_FAIL),
+                "FAIL  C03  news.kro.run belongs to the definition new, which is gone, not to mine "
+                "-> give it to the new one: kubectl label crd news.kro.run --overwrite "
+                "kro.run/resource-graph-definition-name=mine\n");
+    two_kinds(ITEMS(RGD_OF("mine", "New") "," RGD_OF("new", "Other")), ITEMS(""), ITEMS(""));
+    w.opts.only = "C03";
+    EXPECT_TEXT(report(false, REACTOR_FAIL),
+                "FAIL  C03  news.kro.run belongs to the definition new, not to mine -> kubectl get "
+                "rgd; kubectl get crd news.kro.run --show-labels\n");
 }
 
 TEST(doctor, names_do_not_get_into_the_shell)
@@ -1027,6 +1178,11 @@ int main(void)
         T(doctor, a_server_that_is_not_ready_names_its_parts), T(doctor, bad_credentials),
         T(doctor, an_old_version_a_new_one_and_none), T(doctor, crds_that_are_missing_or_refused),
         T(doctor, crds_that_may_not_be_read), T(doctor, missing_rights_are_named),
+        T(doctor, http_and_https_are_not_mixed_up),
+        T(doctor, replicas_elect_a_leader_by_either_flag),
+        T(doctor, children_of_an_instance_without_definition_are_no_orphans),
+        T(doctor, where_not_all_is_known_that_is_said),
+        T(doctor, a_crd_of_a_definition_that_is_gone_can_be_given_to_another),
         T(doctor, two_controllers), T(doctor, a_lease_shows_a_controller_that_no_deployment_does),
         T(doctor, names_do_not_get_into_the_shell), T(doctor, answers_of_other_shapes_do_no_harm),
         T(doctor, everything_silent_ends_within_the_limits), T(doctor, names_are_resolved),
