@@ -66,6 +66,14 @@ static void lease_step(struct kube_lease *l);
 
 /* --- what is seen ----------------------------------------------------------------------------- */
 
+uint64_t kube_lease_lasts_ms(kr_val spec, uint64_t otherwise_ms)
+{
+    kr_val seconds = kr_get(spec, KR_S("leaseDurationSeconds"));
+    bool sensible = seconds.kind == KR_INT && seconds.i > 0 && seconds.i <= INT32_MAX;
+
+    return sensible ? (uint64_t)seconds.i * 1000 : otherwise_ms;
+}
+
 static void set_text(struct kr_buf *b, kr_str s)
 {
     kr_buf_reset(b);
@@ -91,7 +99,7 @@ static void see(struct kube_lease *l, kr_val object)
 {
     struct seen *s = &l->seen;
     kr_str version = kr_at_str(object, "metadata.resourceVersion");
-    kr_val spec = kr_at(object, "spec"), seconds = kr_get(spec, KR_S("leaseDurationSeconds"));
+    kr_val spec = kr_at(object, "spec");
     kr_val transitions = kr_get(spec, KR_S("leaseTransitions"));
     uint64_t version_u = 0;
 
@@ -106,9 +114,7 @@ static void see(struct kube_lease *l, kr_val object)
     set_text(&s->version, version);
     s->version_u = version_u;
     s->transitions = transitions.kind == KR_INT ? transitions.i : 0;
-    s->lease_ms = seconds.kind == KR_INT && seconds.i > 0 && seconds.i <= INT32_MAX
-                      ? (uint64_t)seconds.i * 1000
-                      : l->opts.lease_ms;
+    s->lease_ms = kube_lease_lasts_ms(spec, l->opts.lease_ms);
     s->at_ms = kube_now_ms(l->clock);
 }
 

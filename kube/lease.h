@@ -33,6 +33,10 @@ enum {
 
 struct kube_lease;
 
+/* How long a Lease with this spec lasts that is not renewed: as long as it says, however long that is; for
+ * one that says nothing sensible `otherwise`. Bounded by the type of the field: an int32 of seconds. */
+uint64_t kube_lease_lasts_ms(kr_val spec, uint64_t otherwise_ms);
+
 struct kube_lease_opts {
     struct kube_client *client;            /* borrowed */
     kr_str namespace, name, identity;      /* copied */

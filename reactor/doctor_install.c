@@ -8,6 +8,7 @@
 #include "cel/base/time.h"
 #include "graph/graph.h"
 #include "reactor/doctor_check.h"
+#include "reactor/flags.h"
 
 #include "cel/base/banned.h"
 
@@ -187,6 +188,8 @@ void doctor_leases_start(struct doctor_check *c)
     doctor_get(c,
                KR_S("/apis/coordination.k8s.io/v1/leases?limit=500&fieldSelector=metadata.name%3D"
                     "controller.kro.run"));
+    doctor_get(c, KR_S("/apis/coordination.k8s.io/v1/leases?limit=500&labelSelector="
+                       "kroc.run%2Fshard"));
 }
 
 /* --leader-elect, or --shards, which brings it. */
@@ -275,6 +278,28 @@ static uint32_t judge_leases(struct doctor_check *c, kr_val items, const struct 
     return strangers_n;
 }
 
+/* Longer than any of ours: whoever wants it waits so long when its holder is gone. */
+static void judge_lengths(struct doctor_check *c, kr_val items)
+{
+    KR_LIST_EACH (it, items) {
+        kr_val duration = kr_at(*it, "spec.leaseDurationSeconds");
+        kr_str namespace = kr_at_str(*it, "metadata.namespace");
+        kr_str name = kr_at_str(*it, "metadata.name");
+
+        if (duration.kind != KR_INT || duration.i <= REACTOR_LEASE_MAX_MS / 1000 ||
+            kr_at_str(*it, "spec.holderIdentity").n == 0)
+            continue;
+        doctor_name(c, REACTOR_WARN,
+                    "the lease " KR_FMT "/" KR_FMT " lasts %" PRId64
+                    " s: without its holder nobody works for so long",
+                    KR_ARG(namespace), KR_ARG(name), duration.i);
+        doctor_cure(c,
+                    "once its holder is gone: kubectl -n " KR_FMT " patch lease " KR_FMT
+                    " --type merge -p '{\"spec\":{\"holderIdentity\":\"\"}}'",
+                    KR_ARG(doctor_plain(namespace)), KR_ARG(doctor_plain(name)));
+    }
+}
+
 static void judge_found(struct doctor_check *c, const struct single *found, uint32_t strangers_n)
 {
     uint32_t extra = 0; /* the one to end: kro rather than kroc, else the last */
@@ -318,6 +343,9 @@ void doctor_single_judge(struct doctor_check *c)
     if (c->unheard)
         return;
     judge_found(c, &found, strangers_n);
+    DOCTOR_EACH(leases, c)
+    judge_lengths(c, kr_at(leases->req.object, "items"));
+    doctor_named(c);
     if (c->finding.n > 0)
         return;
     if (found.n == 1)

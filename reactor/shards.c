@@ -18,6 +18,7 @@
 
 #include "cel/base/sm.h"
 #include "cel/base/time.h"
+#include "kube/lease.h"
 #include "kube/watch.h"
 
 #include "cel/base/banned.h"
@@ -197,7 +198,6 @@ static void see(struct reactor_shards *s, uint32_t i, const struct kr_rec *rec)
     kr_val spec = kr_get(kr_rec_root(rec), KR_S("spec")),
            meta = kr_get(kr_rec_root(rec), KR_S("metadata"));
     kr_val notes = kr_get(meta, KR_S("annotations"));
-    kr_val seconds = kr_get(spec, KR_S("leaseDurationSeconds"));
     kr_val transitions = kr_get(spec, KR_S("leaseTransitions"));
 
     if (t->exists && kr_str_eq(kr_rec_version(rec), kr_buf_view(&t->version)))
@@ -209,9 +209,7 @@ static void see(struct reactor_shards *s, uint32_t i, const struct kr_rec *rec)
     t->claims = t->holder.n ? read_claims(kr_text(kr_get(notes, KR_S(ANNO_BUCKETS)))) : 0;
     t->leaving = kr_text(kr_get(notes, KR_S(ANNO_LEAVING))).n > 0;
     t->transitions = transitions.kind == KR_INT ? transitions.i : 0;
-    t->lease_ms = seconds.kind == KR_INT && seconds.i > 0 && seconds.i <= 3600
-                      ? (uint64_t)seconds.i * 1000
-                      : s->opts.lease_ms;
+    t->lease_ms = kube_lease_lasts_ms(spec, s->opts.lease_ms);
     t->at_ms = now_ms(s);
 }
 

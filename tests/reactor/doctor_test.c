@@ -731,6 +731,17 @@ TEST(doctor, a_lease_shows_a_controller_that_no_deployment_does)
     setup();
     route("/apis/coordination.k8s.io", 200, body);
     expect_line("I03", REACTOR_PASS, "PASS  I03  one: kro-system/kroc");
+    setup();
+    route(
+        "/apis/coordination.k8s.io/v1/leases?limit=500&labelSelector", 200,
+        ITEMS(
+            "{\"metadata\":{\"namespace\":\"kro-system\",\"name\":\"shard-0.controller.kro.run\"},"
+            "\"spec\":{\"holderIdentity\":\"x\",\"leaseDurationSeconds\":86400}}"));
+    expect_line("I03", REACTOR_WARN,
+                "WARN  I03  the lease kro-system/shard-0.controller.kro.run lasts 86400 s: without "
+                "its holder nobody works for so long -> once its holder is gone: kubectl -n "
+                "kro-system patch lease shard-0.controller.kro.run --type merge -p "
+                "'{\"spec\":{\"holderIdentity\":\"\"}}'");
     (void)snprintf(body, sizeof(body), ITEMS(LEASE("other", "gone_1", "%s")), old);
     setup();
     route("/apis/coordination.k8s.io", 200, body);

@@ -3,6 +3,7 @@
  * serve one bucket. Then the controller with some of the buckets. */
 #include "reactor/shards.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -477,7 +478,8 @@ TEST(shards, a_deleted_lease_stops_its_holder_and_counts_until_it_would_have_end
 }
 
 /* Another member, by hand: slot 1, with these buckets ("0,1,2"); holder "": it is gone. */
-static void other_is(struct fixture *f, const char *holder, const char *claims, const char *leaving)
+static void other_lasts(struct fixture *f, const char *holder, const char *claims,
+                        const char *leaving, int64_t seconds)
 {
     char text[1024];
 
@@ -485,9 +487,34 @@ static void other_is(struct fixture *f, const char *holder, const char *claims, 
              "{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {name: "
              "shard-1.controller.kro.run, namespace: default, labels: {kroc.run/shard: '1'}, "
              "annotations: {kroc.run/buckets: '%s', kroc.run/leaving: '%s'}}, spec: "
-             "{holderIdentity: '%s', leaseDurationSeconds: 3000}}",
-             claims, leaving, holder);
+             "{holderIdentity: '%s', leaseDurationSeconds: %" PRId64 "}}",
+             claims, leaving, holder, seconds);
     fakeapi_apply(f->api, "other", text);
+}
+
+static void other_is(struct fixture *f, const char *holder, const char *claims, const char *leaving)
+{
+    other_lasts(f, holder, claims, leaving, 3000);
+}
+
+/* As of any Lease: who holds it for a day is not buried after our 15 s. One that says nothing sensible
+ * lasts as long as ours. */
+TEST(shards, a_lease_lasts_as_long_as_it_says)
+{
+    struct fixture f;
+
+    open_fixture(&f, 2);
+    other_lasts(&f, "other", "0,1,2", "", 86400);
+    start(&f, 0);
+    advance(&f, 60 * 1000);
+    EXPECT_TEXT(lease_text(&f, 1, "spec.holderIdentity"), "other");
+    assert_int_equal(f.m[0].serving & 7, 0);
+    other_is(&f, "", "0,1,2", ""); /* let go of by hand */
+    until_all(&f, 5000);
+    other_lasts(&f, "other", "0,1,2", "", INT64_C(1) << 40);
+    advance(&f, LEASE_MS + 2000);
+    EXPECT_TEXT(lease_text(&f, 1, "spec.holderIdentity"), "");
+    close_fixture(&f);
 }
 
 TEST(shards, of_two_claims_that_cross_neither_is_served_before_one_is_withdrawn)
@@ -980,7 +1007,7 @@ int main(void)
         T(shards, a_bucket_is_not_served_again_on_the_word_of_a_lease_that_may_be_written_over),
         T(shards, a_deadline_counts_from_when_the_renewal_was_sent),
         T(shards, writes_that_were_awaited_end_at_the_deadline_too),
-        T(shards, never_do_two_serve_one_bucket),
+        T(shards, a_lease_lasts_as_long_as_it_says), T(shards, never_do_two_serve_one_bucket),
         T(controller, the_label_is_part_of_the_first_apply_and_only_with_shards),
         T(controller, nothing_is_asked_of_instances_and_children_before_there_is_a_bucket),
         T(controller, an_instance_of_another_is_neither_written_nor_labelled),
