@@ -74,6 +74,9 @@ int cli_fail(int code, const char *text);
 /* The same behind a failed call. KR_E_INPUT of an argument is CLI_USAGE, said by the caller. */
 int cli_fail_err(int code, const struct kr_err *err);
 
+/* A look of -w failed: says so to stderr, with the time of day, and that the next one comes in again_s. */
+void cli_look_failed(const struct kr_err *err, uint32_t again_s);
+
 /* The nearest of n names (edit distance at most a third of its length), or NULL. */
 const char *cli_nearest(const char *word, const char *const *names, uint32_t n);
 

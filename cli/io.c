@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "cel/base/banned.h"
 
@@ -139,6 +140,17 @@ int cli_fail(int code, const char *text)
 {
     fprintf(stderr, "kroc: %s\n", text);
     return code;
+}
+
+void cli_look_failed(const struct kr_err *err, uint32_t again_s)
+{
+    time_t now = time(NULL);
+    char at[16] = "";
+    struct tm tm;
+
+    if (localtime_r(&now, &tm))
+        (void)strftime(at, sizeof at, "%H:%M:%S", &tm);
+    fprintf(stderr, "kroc: %s: %s; next look in %u s\n", at, err->text, again_s);
 }
 
 int cli_fail_err(int code, const struct kr_err *err)

@@ -7,7 +7,7 @@
  *   kroc stuck                   what is not as it should be, and why; exit code 1 if there is any
  *
  * All is read from the cluster, with the rights of whoever asks; no controller needs to run. -w shows
- * it again every two seconds, until Ctrl-C.
+ * it again every two seconds, until Ctrl-C; a look that fails is told, and the next one comes all the same.
  */
 #include <inttypes.h>
 #include <time.h>
@@ -537,13 +537,17 @@ static int read_words(struct look *l, const struct look_command *c, const struct
     return 0;
 }
 
-static int show_once(struct look *l, const struct look_command *c, struct kr_err *err)
+static int look_once(struct look *l, const struct look_command *c, struct kr_err *err)
 {
     kr_arena_reset(&l->a);
     kr_buf_reset(&l->out);
     l->bad_n = 0;
     KR_TRY(read_definitions(l, err));
-    KR_TRY(c->show(l, err));
+    return c->show(l, err);
+}
+
+static int print_look(struct look *l, struct kr_err *err)
+{
     if (l->watch && isatty(STDOUT_FILENO))
         printf("\033[H\033[2J");
     return cli_print(&l->out) == CLI_OK ? 0 : kr_fail(err, KR_E_IO, "cannot write to stdout");
@@ -552,10 +556,16 @@ static int show_once(struct look *l, const struct look_command *c, struct kr_err
 static int look_run(struct look *l, const struct look_command *c, struct kr_err *err)
 {
     KR_TRY(cli_cluster_open(l->kubeconfig, l->context, &l->cluster, err));
-    KR_TRY(show_once(l, c, err));
+    KR_TRY(look_once(l, c, err));
+    KR_TRY(print_look(l, err));
     while (l->watch) {
+        struct kr_err trouble = KR_ERR_NONE;
+
         sleep(WATCH_S);
-        KR_TRY(show_once(l, c, err));
+        if (look_once(l, c, &trouble) < 0)
+            cli_look_failed(&trouble, WATCH_S);
+        else
+            KR_TRY(print_look(l, err));
     }
     return 0;
 }

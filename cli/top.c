@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* top.c - `kroc top`: what a running controller does right now, from its /metrics: what there is, and what
  * happened a second since the last look. From afar: kubectl -n kro-system port-forward deploy/kroc 8078
+ * A look that fails is told, and -w goes on: a controller that is rolled comes back.
  */
 #include <curl/curl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -40,6 +42,7 @@ static const struct line {
 };
 
 struct sample {
+    double at_s; /* when it was taken; of no clock */
     double value[KR_N(lines)];
     bool there[KR_N(lines)];
 };
@@ -100,6 +103,14 @@ static void read_line(kr_str line, struct sample *s)
     }
 }
 
+static double seconds(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 static int take(CURL *curl, const char *address, struct sample *s, struct kr_err *err)
 {
     KR_AUTO(kr_buf) body = KR_BUF(REACTOR_METRICS_TEXT_MAX);
@@ -107,16 +118,24 @@ static int take(CURL *curl, const char *address, struct sample *s, struct kr_err
 
     *s = (struct sample){0};
     KR_TRY(fetch(curl, address, &body, err));
+    s->at_s = seconds();
     rest = kr_buf_view(&body);
     while (rest.s)
         read_line(kr_str_cut(&rest, '\n'), s);
     return 0;
 }
 
-static void print_value(struct kr_buf *out, enum unit unit, double now, double before, bool first)
+/* How much more a second since the last look. What is less than it was began anew, with the process. */
+static double rate_of(const struct sample *now, const struct sample *before, size_t i)
 {
-    double rate = (now - before) / INTERVAL_S;
+    double more = now->value[i] - (now->value[i] < before->value[i] ? 0 : before->value[i]);
+    double passed_s = now->at_s - before->at_s;
 
+    return passed_s > 0 ? more / passed_s : 0;
+}
+
+static void print_value(struct kr_buf *out, enum unit unit, double now, bool first, double rate)
+{
     if (unit == BYTES)
         kr_buf_fmt(out, "%12.1f MiB", now / (1024.0 * 1024.0));
     else
@@ -136,8 +155,8 @@ static int print_sample(const struct sample *now, const struct sample *before)
         if (!now->there[i])
             continue;
         kr_buf_fmt(&out, "%-30s", lines[i].name);
-        print_value(&out, lines[i].unit, now->value[i], before ? before->value[i] : 0,
-                    before == NULL);
+        print_value(&out, lines[i].unit, now->value[i], before == NULL,
+                    before ? rate_of(now, before, i) : 0);
     }
     return cli_print(&out);
 }
@@ -147,13 +166,18 @@ static int look(CURL *curl, const char *address, bool watch, struct kr_err *err)
     struct sample now, before;
     bool screen = watch && isatty(STDOUT_FILENO);
 
-    KR_TRY(take(curl, address, &now, err));
-    if (print_sample(&now, NULL) != CLI_OK)
+    KR_TRY(take(curl, address, &before, err));
+    if (print_sample(&before, NULL) != CLI_OK)
         return kr_fail(err, KR_E_IO, "cannot write to stdout");
-    while (watch) {
+    for (; watch; before = now) {
+        struct kr_err trouble = KR_ERR_NONE;
+
         sleep(INTERVAL_S);
-        before = now;
-        KR_TRY(take(curl, address, &now, err));
+        if (take(curl, address, &now, &trouble) < 0) {
+            cli_look_failed(&trouble, INTERVAL_S);
+            now = before;
+            continue;
+        }
         printf("%s", screen ? "\033[H\033[2J" : "\n");
         if (print_sample(&now, &before) != CLI_OK)
             return kr_fail(err, KR_E_IO, "cannot write to stdout");

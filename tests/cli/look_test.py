@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`kroc get -w` and `kroc top -w`: a look that fails is told, and the next one comes.
+
+    look_test.py --kroc PATH
+"""
+import argparse
+import http.server
+import os
+import socket
+import subprocess
+import sys
+import threading
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "sandbox"))
+from sandbox import Sandbox  # noqa: E402
+
+EXAMPLE = os.path.join(ROOT, "examples", "webapp")
+KROC = ""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def line_with(stream, words):
+    """Reads until there is such a line; the test's own limit ends a wait that is in vain."""
+    for line in stream:
+        if words in line:
+            return line
+    raise AssertionError(f"it ended, and there was no {words!r}")
+
+
+class Looks:
+    """A kroc that goes on looking."""
+
+    def __init__(self, *words):
+        self.process = subprocess.Popen([KROC, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self.process
+
+    def __exit__(self, *exc):
+        self.process.kill()
+        self.process.communicate()
+
+
+class Get(unittest.TestCase):
+    def test_a_server_that_goes_and_comes_back(self):
+        how = ("--plain", "--controller", "--port", str(free_port()), "--apply", EXAMPLE)
+        with Sandbox(KROC, *how) as first:
+            kubeconfig = first.work.name + ".config"
+            with open(first.kubeconfig) as f, open(kubeconfig, "w") as to:
+                to.write(f.read())
+            self.addCleanup(os.unlink, kubeconfig)
+            looks = Looks("get", "rgd", "-w", "--kubeconfig", kubeconfig)
+            self.addCleanup(looks.__exit__)
+            line_with(looks.process.stdout, "webapp")
+        self.assertIn("next look in 2 s", line_with(looks.process.stderr, "kroc: "))
+        with Sandbox(KROC, *how):
+            for _ in range(3):
+                line_with(looks.process.stdout, "webapp")
+        self.assertIsNone(looks.process.poll())
+
+    def test_the_first_look_must_not_fail(self):
+        kubeconfig = os.path.join(ROOT, "no-such-file")
+        p = subprocess.run([KROC, "get", "-w", "--kubeconfig", kubeconfig], capture_output=True, text=True, timeout=60)
+        self.assertEqual(p.returncode, 1)
+
+
+class Top(unittest.TestCase):
+    def test_a_controller_that_is_rolled(self):
+        answers = [(200, 1000), (500, 0), (200, 40), (200, 60)]  # the second process counts anew
+
+        class Metrics(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                status, n = answers.pop(0) if len(answers) > 1 else answers[0]
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(b"kroc_requests_total %d\n" % n)
+
+            def log_message(self, *words):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Metrics)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        with Looks("top", "-w", "--address", f":{server.server_port}") as top:
+            self.assertRegex(line_with(top.stdout, "requests"), r"requests +1000 *\n")
+            self.assertIn("next look in 2 s", line_with(top.stderr, "next look"))
+            now, rate = line_with(top.stdout, "requests").split()[1:3]
+            self.assertEqual(now, "40")
+            self.assertTrue(0 < float(rate) <= 10, rate)  # of 4 s, not of 2
+            self.assertTrue(0 < float(line_with(top.stdout, "requests").split()[2]) <= 10)
+
+
+def main():
+    global KROC
+    p = argparse.ArgumentParser()
+    p.add_argument("--kroc", required=True)
+    options, rest = p.parse_known_args()
+    KROC = options.kroc
+    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
+
+
+if __name__ == "__main__":
+    main()
