@@ -69,7 +69,7 @@ struct graph_roll {
 };
 /* Reads the annotations kroc.run/roll-*: what is not there, or not readable, stays as it is. */
 void graph_roll_read(kr_val annotations, struct graph_roll *roll);
-/* Those of them that cannot be read and count as absent, and why; lives in a; empty: none. */
+/* Those of them that cannot be read and count as absent, or are cut, and why; lives in a; empty: none. */
 kr_str graph_roll_ignored(kr_val annotations, struct kr_arena *a);
 bool graph_roll_eq(const struct graph_roll *x, const struct graph_roll *y);
 

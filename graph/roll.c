@@ -47,6 +47,13 @@ static int64_t debounce_of(kr_str v)
     return ns / 1000000 < GRAPH_DEBOUNCE_MAX_MS ? ns / 1000000 : GRAPH_DEBOUNCE_MAX_MS;
 }
 
+static bool is_cut(kr_str debounce)
+{
+    int64_t ns;
+
+    return kr_duration_parse(debounce, &ns) && ns > INT64_C(1000000) * GRAPH_DEBOUNCE_MAX_MS;
+}
+
 static int64_t max_of(kr_str v)
 {
     int64_t n;
@@ -79,19 +86,20 @@ kr_str graph_roll_ignored(kr_val annotations, struct kr_arena *a)
     static const struct {
         const char *key, *wanted;
     } all[] = {{GRAPH_ANNO_ROLL_DEBOUNCE, "a duration such as 30s"},
-               {GRAPH_ANNO_ROLL_MAX, "a number from 0 on"},
+               {GRAPH_ANNO_ROLL_MAX, "a number from 0 to 2147483647"},
                {GRAPH_ANNO_ROLL_PAUSE, "true or false"}};
     kr_str text = KR_S("");
 
     for (size_t i = 0; i < KR_N(all); i++) {
         kr_str v = kr_text(kr_get(annotations, kr_str_c(all[i].key)));
         bool ok[] = {debounce_of(v) >= 0, max_of(v) >= 0, pause_of(v) >= 0};
+        bool cut = i == 0 && is_cut(v);
 
-        if (v.n && !ok[i])
-            text = kr_fmt(a, KR_FMT "%s%s is ignored: " KR_FMT " is not %s", KR_ARG(text),
-                          text.n ? "; " : "", all[i].key,
+        if (v.n && (!ok[i] || cut))
+            text = kr_fmt(a, KR_FMT "%s%s is %s: " KR_FMT " is %s%s", KR_ARG(text),
+                          text.n ? "; " : "", all[i].key, cut ? "cut" : "ignored",
                           KR_ARG(graph__go_quote(a, kr_str_sub(v, 0, VALUE_SHOWN_MAX))),
-                          all[i].wanted);
+                          cut ? "more than 24h, which holds" : "not ", cut ? "" : all[i].wanted);
     }
     return text;
 }

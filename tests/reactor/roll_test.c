@@ -193,7 +193,8 @@ TEST(roll, annotations_that_cannot_be_read_are_told_once_and_ignored)
     world_rest(&w);
     EXPECT_TEXT(events(&w),
                 "on ResourceGraphDefinition rollers Warning RollAnnotationIgnored: "
-                "kroc.run/roll-max-concurrent is ignored: \"many\" is not a number from 0 on; "
+                "kroc.run/roll-max-concurrent is ignored: \"many\" is not a number from 0 to "
+                "2147483647; "
                 "kroc.run/roll-pause is ignored: \"yes\" is not true or false\n");
     forget_events(&w);
     world_patch(&w, KRO "rollers/r0", "{metadata: {annotations: {kroc.run/roll-debounce: soon}}}");
@@ -203,6 +204,14 @@ TEST(roll, annotations_that_cannot_be_read_are_told_once_and_ignored)
     forget_events(&w);
     world_patch(&w, KRO "rollers/r0", "{metadata: {labels: {x: y}}}");
     world_patch(&w, RGD, "{metadata: {labels: {x: y}}}");
+    world_rest(&w);
+    EXPECT_TEXT(events(&w), "");
+    world_patch(&w, KRO "rollers/r0", "{metadata: {annotations: {kroc.run/roll-debounce: 48h}}}");
+    world_rest(&w);
+    EXPECT_TEXT(events(&w), "on Roller r0 Warning RollAnnotationIgnored: kroc.run/roll-debounce is "
+                            "cut: \"48h\" is more than 24h, which holds\n");
+    forget_events(&w);
+    world_patch(&w, KRO "rollers/r0", "{metadata: {annotations: {kroc.run/roll-debounce: null}}}");
     world_rest(&w);
     EXPECT_TEXT(events(&w), "");
     world_patch(&w, CORE "configmaps/cfg", "{data: {v: two}}");
