@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/cluster.h"
+#include "cli/progress.h"
 #include "kube/config.h"
 #include "reactor/doctor.h"
 #include "reactor/version.h"
@@ -45,6 +46,20 @@ static const char *home_of(const struct args *args, const struct kube_config *co
     return in_pod && config->namespace ? config->namespace : "kro-system";
 }
 
+static void wait_for(const struct reactor_doctor *d, struct cli_cluster *cluster)
+{
+    struct cli_progress progress;
+    uint32_t over_n, all_n;
+
+    cli_progress_begin(&progress, KR_S("checks"));
+    while (!reactor_doctor_over(d)) {
+        cli_cluster_turn(cluster);
+        reactor_doctor_progress(d, &over_n, &all_n);
+        cli_progress(&progress, over_n, all_n);
+    }
+    cli_progress_end(&progress);
+}
+
 static int examine(const struct args *args, struct cli_cluster *cluster, struct kr_buf *out)
 {
     const struct kube_config *config = cli_cluster_config(cluster);
@@ -68,8 +83,7 @@ static int examine(const struct args *args, struct cli_cluster *cluster, struct 
     uv_signal_init(cli_cluster_loop(cluster), &ctrl_c);
     ctrl_c.data = d;
     uv_signal_start(&ctrl_c, on_signal, SIGINT);
-    while (!reactor_doctor_over(d))
-        cli_cluster_turn(cluster);
+    wait_for(d, cluster);
     uv_close((uv_handle_t *)&ctrl_c, NULL);
     cli_cluster_drain(cluster);
     reactor_host_close(&host);

@@ -17,6 +17,7 @@
 #include "cel/base/time.h"
 #include "cli/cli.h"
 #include "cli/cluster.h"
+#include "cli/progress.h"
 #include "graph/graph.h"
 
 #include "cel/base/banned.h"
@@ -41,30 +42,49 @@ struct look {
 
 /* --- asking ----------------------------------------------------------------------------------- */
 
+/* The page that *next names, into out; *next then names the one behind it, empty: it was the last. *left is how
+ * many objects the server says are still to come, 0 where it does not say. */
+static int list_page(struct look *l, kr_str path, const char *query, struct kr_listb *out,
+                     kr_str *next, uint64_t *left, struct kr_err *err)
+{
+    struct kr_buf url = KR_BUF_IN(&l->a, KUBE_URL_MAX);
+    struct kube_req req = {.verb = KUBE_GET};
+    kr_val remaining;
+    int rc;
+
+    kr_buf_fmt(&url, KR_FMT "?limit=%d%s", KR_ARG(path), PAGE, query);
+    if (next->n > 0) {
+        kr_buf_fmt(&url, "&continue=");
+        kube_query_escape(&url, *next);
+    }
+    req.path = kr_buf_view(&url);
+    rc = cli_cluster_ask(l->cluster, &req, err);
+    KR_LIST_EACH (it, kr_at(req.object, "items"))
+        kr_listb_add(out, kr_copy(&l->a, *it));
+    *next = kr_strdup(&l->a, kr_at_str(req.object, "metadata.continue"));
+    remaining = kr_at(req.object, "metadata.remainingItemCount");
+    *left = remaining.kind == KR_INT && remaining.i > 0 ? (uint64_t)remaining.i : 0;
+    kube_req_fini(&req);
+    return rc;
+}
+
 /* The items of a list, page by page, into out. */
 static int list_all(struct look *l, kr_str path, const char *query, struct kr_listb *out,
                     struct kr_err *err)
 {
     kr_str next = KR_S("");
+    struct cli_progress progress;
+    uint64_t left;
+    int rc;
 
+    cli_progress_begin(&progress, kr_str_sub(path, (size_t)kr_str_rchr(path, '/') + 1, path.n));
     do {
-        struct kr_buf url = KR_BUF_IN(&l->a, KUBE_URL_MAX);
-        struct kube_req req = {.verb = KUBE_GET};
-        int rc;
-
-        kr_buf_fmt(&url, KR_FMT "?limit=%d%s", KR_ARG(path), PAGE, query);
-        if (next.n > 0) {
-            kr_buf_fmt(&url, "&continue=");
-            kube_query_escape(&url, next);
-        }
-        req.path = kr_buf_view(&url);
-        rc = cli_cluster_ask(l->cluster, &req, err);
-        KR_LIST_EACH (it, kr_at(req.object, "items"))
-            kr_listb_add(out, kr_copy(&l->a, *it));
-        next = kr_strdup(&l->a, kr_at_str(req.object, "metadata.continue"));
-        kube_req_fini(&req);
-        KR_TRY(rc);
-    } while (next.n > 0 && out->n < INSTANCES_MAX);
+        rc = list_page(l, path, query, out, &next, &left, err);
+        if (rc == 0)
+            cli_progress(&progress, out->n, left ? out->n + left : 0);
+    } while (rc == 0 && next.n > 0 && out->n < INSTANCES_MAX);
+    cli_progress_end(&progress);
+    KR_TRY(rc);
     if (next.n > 0)
         fprintf(stderr, "kroc: only the first %u of " KR_FMT " are shown\n", out->n, KR_ARG(path));
     return 0;

@@ -572,6 +572,14 @@ bool reactor_doctor_over(const struct reactor_doctor *d)
     return d->told;
 }
 
+void reactor_doctor_progress(const struct reactor_doctor *d, uint32_t *over_n, uint32_t *all_n)
+{
+    *all_n = 0;
+    for (uint32_t i = 0; i < doctor_rows_n; i++)
+        *all_n += !d->checks[i].off;
+    *over_n = *all_n - d->checks_n;
+}
+
 /* What it asked and was told; the finding stays. */
 static void check_forget(struct doctor_check *c)
 {

@@ -101,6 +101,8 @@ struct reactor_doctor *reactor_doctor_new(const struct reactor_doctor_opts *opts
 /* Ends early: done comes soon. D03 cleans up before. Legal when done. */
 void reactor_doctor_cancel(struct reactor_doctor *d);
 bool reactor_doctor_over(const struct reactor_doctor *d);
+/* Checks that are over, and all that are wanted. */
+void reactor_doctor_progress(const struct reactor_doctor *d, uint32_t *over_n, uint32_t *all_n);
 /* Keeps the findings and nothing else. Only when done, and not from a callback. */
 void reactor_doctor_forget(struct reactor_doctor *d);
 void reactor_doctor_free(struct reactor_doctor *d); /* only when done; accepts NULL */

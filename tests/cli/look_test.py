@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""`kroc get -w` and `kroc top -w`: a look that fails is told, and the next one comes.
+"""`kroc get -w` and `kroc top -w`: a look that fails is told, and the next one comes. A long list tells how far it is.
 
     look_test.py --kroc PATH
 """
 import argparse
 import http.server
 import os
+import pty
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
 
@@ -70,6 +72,46 @@ class Get(unittest.TestCase):
         kubeconfig = os.path.join(ROOT, "no-such-file")
         p = subprocess.run([KROC, "get", "-w", "--kubeconfig", kubeconfig], capture_output=True, text=True, timeout=60)
         self.assertEqual(p.returncode, 1)
+
+
+class Progress(unittest.TestCase):
+    """Three pages of definitions, each of which takes its time."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+        with open(cls.folder.name + "/rgds.yaml", "w") as f:
+            f.write(subprocess.run([KROC, "crds"], capture_output=True, text=True, check=True, timeout=60).stdout)
+            for i in range(1100):
+                f.write("---\n{apiVersion: kro.run/v1alpha1, kind: ResourceGraphDefinition, metadata: {name: d%d},"
+                        " spec: {schema: {apiVersion: v1alpha1, kind: D%d}}}\n" % (i, i))
+
+    def get(self, delay_ms, terminal):
+        """(lines on stdout, what was on stderr)"""
+        with Sandbox(KROC, "--plain", "--apply", self.folder.name, "--fault", f"delay={delay_ms}ms,of=GET") as s:
+            ours, theirs = pty.openpty() if terminal else os.pipe()
+            self.addCleanup(os.close, ours)
+            p = subprocess.run([KROC, "get", "rgd", "--kubeconfig", s.kubeconfig], stdout=subprocess.PIPE, text=True,
+                               stderr=theirs, timeout=60)
+            os.write(theirs, b".")  # there is always something to read
+            said = os.read(ours, 65536).decode()
+            os.close(theirs)
+            self.assertEqual(p.returncode, 0)
+        return p.stdout.splitlines(), said[:-1]
+
+    def test_on_a_terminal_one_line_that_goes_again(self):
+        lines, said = self.get(700, True)
+        self.assertEqual(len(lines), 1 + 1100)
+        self.assertRegex(said, r"\r\x1b\[Kkroc: resourcegraphdefinitions: 1000 of 1100, \d+/s, 1 s left")
+        self.assertTrue(said.endswith("\r\x1b[K"), repr(said))
+        self.assertNotIn("\n", said)
+
+    def test_elsewhere_a_plain_line_now_and_then(self):
+        lines, said = self.get(2600, False)
+        self.assertEqual(len(lines), 1 + 1100)
+        self.assertRegex(said, r"^kroc: resourcegraphdefinitions: 1000 of 1100, \d+/s, 1 s left\n$")
+        self.assertEqual(self.get(1, False)[1], "")
 
 
 class Top(unittest.TestCase):
