@@ -93,7 +93,7 @@ class Seen:
             self.child_writes = self.instance_writes = 0
             self.touched = set()
 
-    def wait(self, table, keys, seconds, alive):
+    def wait(self, table, keys, seconds, alive, tell):
         """When each of keys came into table."""
         end = time.monotonic() + seconds
         with self.changed:
@@ -104,6 +104,7 @@ class Seen:
                 if time.monotonic() > end:
                     raise Failed(f"{len(missing)} of {len(keys)} are not done after {seconds} s, for example {missing[0]}")
                 alive()
+                tell(len(keys) - len(missing), len(keys))
                 self.changed.wait(0.5)
 
 
@@ -195,7 +196,11 @@ class Test:
         self.api.ask("PATCH", f"{CORE}/configmaps/settings?fieldManager=loadtest&force=true", body, APPLY)
 
     def done(self, table, keys):
-        return self.seen.wait(table, keys, self.args.timeout, self.alive)
+        progress = report.Progress(f"{self.name} {self.scenario}")
+        try:
+            return self.seen.wait(table, keys, self.args.timeout, self.alive, progress.tell)
+        finally:
+            progress.end()
 
     # --- scenarios -----------------------------------------------------------------------------------
 
@@ -236,6 +241,7 @@ class Test:
         return [self.done(self.seen.values, [key])[0] - began]
 
     def run(self, scenario):
+        self.scenario = scenario
         cpu_before = self.controller.usage()[0] if self.controller else 0
         self.seen.forget_counts()
         began = time.monotonic()

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was measured, as Markdown with one table a scenario, and a plot each as SVG: how many instances were done after
-how long, one line a controller."""
+how long, one line a controller. And how far it is while it lasts."""
 import html
 import math
 import os
+import sys
+import time
 
 COLOURS = ("#1b6ac9", "#d1495b", "#3a7d44", "#8d6a9f", "#c98a1b", "#444444")
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 320, 60, 46, 28, 20
@@ -17,6 +19,30 @@ def percentile(values, p):
 
 def seconds(s):
     return f"{1000 * s:.0f} ms" if s < 10 else f"{s:.1f} s"
+
+
+class Progress:
+    """Count, rate and time left on stderr: on a terminal one line that is written over, elsewhere a plain line now and then."""
+
+    def __init__(self, what, to=sys.stderr, clock=time.monotonic):
+        self.what, self.to, self.clock, self.terminal = what, to, clock, to.isatty()
+        self.began, self.told, self.shown = clock(), None, False
+
+    def tell(self, done, total):
+        now = self.clock()
+        first, each = (1, 0.2) if self.terminal else (10, 10)
+        if now - self.began < first or (self.told is not None and now - self.told < each):
+            return
+        rate = done / (now - self.began)
+        text = f"{self.what}: {done} of {total}" + (f", {rate:.0f}/s, {math.ceil((total - done) / rate)} s left" if done else "")
+        self.to.write(f"\r\x1b[K{text}" if self.terminal else text + "\n")
+        self.to.flush()
+        self.told, self.shown = now, self.terminal
+
+    def end(self):
+        if self.shown:
+            self.to.write("\r\x1b[K")
+            self.to.flush()
 
 
 def ticks(largest):

@@ -5,6 +5,7 @@
     loadtest_test.py --kroc PATH [--bin FOLDER WITH KUBECTL]
 """
 import argparse
+import io
 import os
 import re
 import shutil
@@ -102,6 +103,23 @@ class LoadTest(unittest.TestCase):
             ticks = report.ticks(largest)
             self.assertTrue(4 <= len(ticks) <= 12 and ticks[0] == 0 and ticks[-1] <= largest, (largest, ticks))
         self.assertTrue(re.fullmatch(r"14\.1 s", report.seconds(14.08)))
+
+    def test_progress(self):
+        for terminal, wanted in ((True, "\r\x1b[Kkroc create: 20 of 100, 10/s, 8 s left\r\x1b[Kkroc create: 20 of 100, 2/s, 48 s left\r\x1b[K"),
+                                 (False, "kroc create: 20 of 100, 2/s, 48 s left\n")):
+            now, to = [0.0], io.StringIO()
+            to.isatty = lambda: terminal
+            progress = report.Progress("kroc create", to, lambda: now[0])
+            for now[0], done in ((0.5, 5), (2.0, 20), (2.1, 21), (12.0, 20)):
+                progress.tell(done, 100)
+            progress.end()
+            self.assertEqual(to.getvalue(), wanted)
+        to = io.StringIO()
+        now[0] = 0
+        progress = report.Progress("kroc create", to, lambda: now[0])
+        now[0] = 11
+        progress.tell(0, 100)
+        self.assertEqual(to.getvalue(), "kroc create: 0 of 100\n")
 
 
 if __name__ == "__main__":
