@@ -6,8 +6,11 @@
  *   each kind in a template       get, list, watch, create, patch, delete
  *   each kind in an externalRef   get, list, watch
  *
+ *   a Role or ClusterRole         the rules in it: nobody hands out what he does not have
+ *   a binding                     bind, of the one role that it names
+ *
  * Where the name of a kind's resource is not known (its CRD is neither given nor built in), the plural
- * rule of CRDs is used and said on stderr.
+ * rule of CRDs is used and said on stderr; so is a role whose rules, or name, an expression makes.
  */
 #include "cel/base/yaml.h"
 #include "cel/base/yaml_write.h"
@@ -16,6 +19,8 @@
 #include "graph/graph.h"
 
 #include "cel/base/banned.h"
+
+#define RBAC_GROUP "rbac.authorization.k8s.io"
 
 enum { READ = 1, WRITE = 2, PARENT = 4, STATUS = 8 };
 
@@ -31,6 +36,8 @@ struct rbac {
     uint32_t n;
     kr_str *names; /* of definitions */
     uint32_t names_n;
+    struct kr_listb
+        handed; /* rules of roles in templates, and of bindings, as they go into the role */
     struct kr_listb documents;
 };
 
@@ -117,6 +124,68 @@ static int add_resource(struct rbac *r, kr_str id, kr_val object, unsigned right
     return 0;
 }
 
+/* Is there no expression in it? Its depth is that of a document, which has a limit. */
+static bool is_plain(kr_val v)
+{
+    KR_LIST_EACH (it, v) {
+        if (!is_plain(*it))
+            return false;
+    }
+    KR_MAP_EACH (it, v) {
+        if (!is_plain(it->val))
+            return false;
+    }
+    return v.kind != KR_STRING || kr_str_find(kr_text(v), KR_S("${")) < 0;
+}
+
+static kr_val one(struct kr_arena *a, kr_str word)
+{
+    const kr_val v = kr_string(word);
+
+    return kr_copy(a, kr_list(&v, 1));
+}
+
+static kr_val bind_rule(struct kr_arena *a, kr_val ref)
+{
+    struct kr_mapb m = KR_MAPB(a);
+    bool cluster = kr_is_str(kr_at(ref, "kind"), KR_S("ClusterRole"));
+
+    kr_mapb_put(&m, KR_S("apiGroups"), one(a, KR_S(RBAC_GROUP)));
+    kr_mapb_put(&m, KR_S("resources"), one(a, cluster ? KR_S("clusterroles") : KR_S("roles")));
+    kr_mapb_put(&m, KR_S("resourceNames"), one(a, kr_at_str(ref, "name")));
+    kr_mapb_put(&m, KR_S("verbs"), one(a, KR_S("bind")));
+    return kr_mapb_done(&m);
+}
+
+/* The server lets nobody hand out rights that he does not have, unless he may bind the role that has them. */
+static void add_handed(struct rbac *r, kr_str id, kr_val template)
+{
+    kr_str kind = kr_at_str(template, "kind");
+    kr_val rules = kr_at(template, "rules"), ref = kr_at(template, "roleRef");
+
+    if (!kr_str_starts(kr_at_str(template, "apiVersion"), KR_S(RBAC_GROUP "/")))
+        return;
+    if (kr_str_ends(kind, KR_S("RoleBinding"))) {
+        if (is_plain(ref))
+            kr_listb_add(&r->handed, bind_rule(&r->a, ref));
+        else
+            fprintf(stderr,
+                    "kroc: resource \"" KR_FMT
+                    "\" binds a role that is computed: the controller must "
+                    "be allowed to; add \"bind\" for its name to what is printed\n",
+                    KR_ARG(id));
+        return;
+    }
+    if (!is_plain(rules))
+        fprintf(stderr,
+                "kroc: resource \"" KR_FMT
+                "\" hands out rights that are computed: the controller must "
+                "have them too; add them to what is printed\n",
+                KR_ARG(id));
+    KR_LIST_EACH (it, is_plain(rules) ? rules : KR_V_NONE)
+        kr_listb_add(&r->handed, *it);
+}
+
 static int add_definition(struct rbac *r, kr_val rgd, struct kr_err *err)
 {
     kr_str group = kr_at_str(rgd, "spec.schema.group");
@@ -137,6 +206,7 @@ static int add_definition(struct rbac *r, kr_val rgd, struct kr_err *err)
         kr_str id = kr_at_str(*it, "id");
         kr_val external = kr_at(*it, "externalRef");
 
+        add_handed(r, id, kr_at(*it, "template"));
         KR_TRY(external.kind == KR_MAP
                    ? add_resource(r, id, external, READ, err)
                    : add_resource(r, id, kr_at(*it, "template"), READ | WRITE, err));
@@ -210,9 +280,12 @@ static kr_val role_of(struct rbac *r, const char *name)
     struct kr_arena *a = &r->a;
     struct kr_mapb role = KR_MAPB(a), meta = KR_MAPB(a), labels = KR_MAPB(a);
     struct kr_listb rules = KR_LISTB(a);
+    kr_val handed = kr_listb_done(&r->handed);
 
     for (uint32_t i = 0; i < r->n; i++)
         kr_listb_add(&rules, rule_of(a, &r->rules[i]));
+    KR_LIST_EACH (it, handed)
+        kr_listb_add(&rules, *it);
     kr_mapb_put(&labels, KR_S("rbac.kro.run/aggregate-to-controller"), KR_V_STR("true"));
     kr_mapb_put(&meta, KR_S("name"), kr_string(role_name(r, name)));
     kr_mapb_put(&meta, KR_S("labels"), kr_mapb_done(&labels));
@@ -229,6 +302,7 @@ static int run(struct rbac *r, const struct cli_list *files, const char *name, s
     kr_val rgds;
 
     r->documents = (struct kr_listb)KR_LISTB(&r->a);
+    r->handed = (struct kr_listb)KR_LISTB(&r->a);
     for (uint32_t i = 0; i < files->n; i++)
         KR_TRY(cli_each_file(&r->a, files->at[i], read_file, r, err));
     rgds = kr_listb_done(&r->documents);
