@@ -658,6 +658,29 @@ class Aggregation(Group):
         self.until("the definition is gone", lambda: not self.cluster.find(f"{DEFINITIONS}/fleet"), 30)
         self.assertIsNone(self.cluster.find("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/fleets.kro.run"))
 
+    def test_2_a_definition_that_hands_out_rights(self):
+        """The controller itself has neither the rights in the Role nor those of the ClusterRole: `kroc rbac` prints what it needs."""
+        rbac = "rbac.authorization.k8s.io"
+        rgd = {"apiVersion": "kro.run/v1alpha1", "kind": "ResourceGraphDefinition", "metadata": {"name": "team"}, "spec": {
+            "schema": {"apiVersion": "v1alpha1", "kind": "Team", "spec": {"who": "string"}}, "resources": [
+                {"id": "role", "template": {
+                    "apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": {"name": "${schema.metadata.name}"},
+                    "rules": [{"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get", "list"]}]}},
+                {"id": "binding", "template": {
+                    "apiVersion": f"{rbac}/v1", "kind": "RoleBinding", "metadata": {"name": "${role.metadata.name}"},
+                    "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "view"},
+                    "subjects": [{"kind": "User", "name": "${schema.spec.who}", "apiGroup": rbac}]}}]}}
+        ns = self.namespace()
+        path = write(self.cluster.path("team.json"), json.dumps(rgd))
+        printed = kroc_process.run(OPTIONS.kroc, "rbac", "-f", path)
+        self.assertEqual((printed.returncode, printed.stderr), (0, ""))
+        role = json.loads(self.cluster.kubectl("create", "--dry-run=client", "-o", "json", "-f", "-", stdin=printed.stdout))
+        self.add_rights(role["rules"])
+        self.cluster.apply(rgd)
+        self.until("the definition is served", lambda: self.serves("team"), 30)
+        self.cluster.apply({"apiVersion": "kro.run/v1alpha1", "kind": "Team", "metadata": {"name": "one", "namespace": ns}, "spec": {"who": "eve"}})
+        self.until("the role is bound", lambda: self.cluster.find(f"/apis/{rbac}/v1/namespaces/{ns}/rolebindings/one"), 30)
+
     def test_3_rights_that_come_after_the_definition_are_noticed(self):
         """The other order: first the definition, then its role."""
         path = f"{self.ROLES}/kro:controller"
