@@ -207,13 +207,25 @@ static bool elects(kr_val deployment)
     return false;
 }
 
+/* By the label of our manifests; or by the container, which has the chart's name whatever nameOverride says. */
+static bool is_ours(kr_val deployment)
+{
+    if (kr_is_str(doctor_label(deployment, "app.kubernetes.io/name"), KR_S("kroc")))
+        return true;
+    KR_LIST_EACH (it, kr_at(deployment, "spec.template.spec.containers")) {
+        if (kr_is_str(kr_at(*it, "name"), KR_S("kroc")))
+            return true;
+    }
+    return false;
+}
+
 static void judge_deployments(struct doctor_check *c, kr_val items, struct single *found)
 {
     KR_LIST_EACH (it, items) {
         kr_val replicas = kr_at(*it, "spec.replicas");
         kr_str namespace = kr_at_str(*it, "metadata.namespace");
         kr_str name = kr_at_str(*it, "metadata.name");
-        bool is_kroc = kr_is_str(doctor_label(*it, "app.kubernetes.io/name"), KR_S("kroc"));
+        bool is_kroc = is_ours(*it);
 
         if (replicas.kind == KR_INT && replicas.i == 0)
             continue;
@@ -579,6 +591,36 @@ static double at_quantity(kr_val map, const char *key)
     return v.kind == KR_INT ? (double)v.i : quantity(kr_text(v));
 }
 
+/* What the pod of our manifests asks for; whoever gives it other resources knows his quota. */
+static void judge_amounts(struct doctor_check *c, kr_val hard, kr_val used, kr_str name)
+{
+    static const struct {
+        const char *key;
+        double need, unit;
+        const char *unit_name;
+    } rows[] = {{"memory", 32 << 20, 1 << 20, " MiB"},
+                {"requests.memory", 32 << 20, 1 << 20, " MiB"},
+                {"limits.memory", 512 << 20, 1 << 20, " MiB"},
+                {"cpu", 0.05, 0.001, "m"},
+                {"requests.cpu", 0.05, 0.001, "m"}};
+
+    for (size_t i = 0; i < KR_N(rows); i++) {
+        double most = at_quantity(hard, rows[i].key), now = at_quantity(used, rows[i].key);
+        double left = most - (now < 0 ? 0 : now);
+
+        if (most < 0 || left >= rows[i].need)
+            continue;
+        doctor_say(c, REACTOR_FAIL,
+                   "the quota " KR_FMT " leaves %.0f%s for %s, and the shipped pod asks for %.0f%s",
+                   KR_ARG(name), left < 0 ? 0 : left / rows[i].unit, rows[i].unit_name, rows[i].key,
+                   rows[i].need / rows[i].unit, rows[i].unit_name);
+        doctor_cure(c,
+                    "kubectl -n %s edit resourcequota " KR_FMT
+                    ", or give the chart smaller deployment.resources",
+                    c->d->opts.namespace, KR_ARG(doctor_plain(name)));
+    }
+}
+
 static void judge_quota(struct doctor_check *c, kr_val quota)
 {
     static const char *const counted[] = {"pods", "count/pods"};
@@ -596,6 +638,7 @@ static void judge_quota(struct doctor_check *c, kr_val quota)
         doctor_cure(c, "kubectl -n %s edit resourcequota " KR_FMT, c->d->opts.namespace,
                     KR_ARG(doctor_plain(name)));
     }
+    judge_amounts(c, hard, used, name);
     if (kr_get(hard, KR_S("limits.cpu")).kind != KR_NONE) {
         doctor_say(c, REACTOR_WARN,
                    "the quota " KR_FMT " asks for a CPU limit, and the shipped pod has none",

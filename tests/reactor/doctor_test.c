@@ -710,6 +710,50 @@ TEST(doctor, replicas_elect_a_leader_by_either_flag)
     }
 }
 
+/* nameOverride, kept from kro's chart: the container has the chart's name all the same. */
+TEST(doctor, kroc_is_known_under_another_name)
+{
+    setup();
+    route("/apis/apps/v1/deployments", 200,
+          ITEMS("{\"metadata\":{\"namespace\":\"kro-system\",\"name\":\"platform\",\"labels\":{"
+                "\"app.kubernetes.io/name\":\"platform\"}},\"spec\":{\"replicas\":1,\"template\":{"
+                "\"spec\":{\"containers\":[{\"name\":\"kroc\"}]}}}}"));
+    expect_line("I03", REACTOR_PASS, "PASS  I03  one: kro-system/platform");
+}
+
+#define QUOTA(hard, used)                                                                          \
+    ITEMS("{\"metadata\":{\"name\":\"q\"},\"status\":{\"hard\":{" hard "},\"used\":{" used "}}}")
+
+TEST(doctor, a_quota_that_leaves_too_little)
+{
+    static const struct {
+        const char *quota, *line;
+    } cases[] = {
+        {QUOTA("\"pods\":\"3\"", "\"pods\":\"3\""),
+         "FAIL  W02  the quota q lets no further pod into kro-system"},
+        {QUOTA("\"requests.memory\":\"1Gi\"", "\"requests.memory\":\"1000Mi\""),
+         "FAIL  W02  the quota q leaves 24 MiB for requests.memory, and the shipped pod asks for "
+         "32"},
+        {QUOTA("\"limits.memory\":\"1Gi\"", "\"limits.memory\":\"600Mi\""),
+         "FAIL  W02  the quota q leaves 424 MiB for limits.memory, and the shipped pod asks for "
+         "512"},
+        {QUOTA("\"memory\":\"16Mi\"", ""),
+         "FAIL  W02  the quota q leaves 16 MiB for memory, and the shipped pod asks for 32 MiB"},
+        {QUOTA("\"requests.memory\":\"1Gi\"", "\"requests.memory\":\"256Mi\""), NULL},
+    };
+
+    for (size_t i = 0; i < KR_N(cases); i++) {
+        const char *text;
+
+        setup();
+        w.opts.only = "W02";
+        route("/api/v1/namespaces/kro-system/resourcequotas", 200, cases[i].quota);
+        text = report(false, cases[i].line ? REACTOR_FAIL : REACTOR_PASS);
+        if (cases[i].line)
+            assert_int_equal(strncmp(text, cases[i].line, strlen(cases[i].line)), 0);
+    }
+}
+
 TEST(doctor, a_lease_shows_a_controller_that_no_deployment_does)
 {
     char now[KR_TIME_TEXT_MAX], old[KR_TIME_TEXT_MAX], body[2048];
@@ -1189,6 +1233,7 @@ int main(void)
         T(doctor, a_server_that_is_not_ready_names_its_parts), T(doctor, bad_credentials),
         T(doctor, an_old_version_a_new_one_and_none), T(doctor, crds_that_are_missing_or_refused),
         T(doctor, crds_that_may_not_be_read), T(doctor, missing_rights_are_named),
+        T(doctor, kroc_is_known_under_another_name), T(doctor, a_quota_that_leaves_too_little),
         T(doctor, http_and_https_are_not_mixed_up),
         T(doctor, replicas_elect_a_leader_by_either_flag),
         T(doctor, children_of_an_instance_without_definition_are_no_orphans),
