@@ -60,8 +60,8 @@ lint: ## clang's warnings and clang-tidy
 	@cmake --build build/lint -j $(JOBS)
 	@run-clang-tidy -quiet -j $(JOBS) -p build/lint '/(cel|graph|kube|reactor|cli)/.*\.c$$'
 
-image: all ## an OCI archive: build/kroc-image.tar
-	@deploy/image.sh
+image: all ## an OCI archive: build/kroc-image.tar; with ENGINE=docker, podman, buildah or auto also in that engine
+	@deploy/image.sh $(if $(ENGINE),--engine $(ENGINE))
 
 deploy-kind: all ## into a kind cluster (ARGS="--on k3d", "--chart", ...)
 	@deploy/deploy-kind.sh $(ARGS)

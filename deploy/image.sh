@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# image.sh - writes a container image without a container engine.
+# image.sh - writes a container image without a container engine, and hands it to one if asked to.
 #
 #   image.sh [--kroc build/release/kroc] [--out build/kroc-image.tar] [--name localhost/kroc:dev]
-#            [--sysroot DIR] [--version VERSION] [--sbom FILE]
+#            [--sysroot DIR] [--version VERSION] [--sbom FILE] [--engine docker|podman|buildah|auto]
 #
 # The image holds the binary, the shared libraries that it needs as they are on this machine, the CA
 # certificates, the time zones, a list of all that (SPDX, /usr/share/kroc/sbom.spdx.json) and a user that
@@ -12,6 +12,9 @@
 # `docker load` reads, so kind, podman, skopeo, containerd and docker all take it:
 #
 #   kind load image-archive build/kroc-image.tar     podman load -i ...     docker load -i ...
+#
+# With --engine that engine has the image afterwards, under its name; auto: the first of the three that is installed, none
+# where none is. The archive is written all the same: an image is the same bytes, whoever keeps it.
 #
 # For another architecture give the cross-built binary, the root that its libraries are in as --sysroot,
 # and --version, because it cannot be asked here (docs/deploy.md).
@@ -33,6 +36,7 @@ zones=/usr/share/zoneinfo
 sysroot=
 version=
 sbom=
+engine=
 
 fail() {
     echo "image.sh: $*" >&2
@@ -48,8 +52,9 @@ arguments() {
         --sysroot) sysroot=${2:?} && sysroot=${sysroot%/}/ && shift 2 ;;
         --version) version=${2:?} && shift 2 ;;
         --sbom) sbom=${2:?} && shift 2 ;;
+        --engine) engine=${2:?} && shift 2 ;;
         -h | --help)
-            sed -n '3,22s/^# \{0,1\}//p' "$0"
+            sed -n '3,25s/^# \{0,1\}//p' "$0"
             exit 0
             ;;
         *) fail "unknown argument \"$1\"; see --help" ;;
@@ -57,7 +62,33 @@ arguments() {
     done
 }
 
+choose_engine() {
+    case $engine in
+    "") return ;;
+    auto)
+        engine=
+        for each in docker podman buildah; do
+            [ -n "$engine" ] || ! command -v $each >/dev/null 2>&1 || engine=$each
+        done
+        ;;
+    docker | podman | buildah)
+        command -v "$engine" >/dev/null 2>&1 || fail "$engine is not installed; without --engine the archive alone is written"
+        ;;
+    *) fail "--engine is docker, podman, buildah or auto, not \"$engine\"" ;;
+    esac
+}
+
+hand_over() {
+    case $engine in
+    "") return ;;
+    buildah) buildah pull --quiet "docker-archive:$out" ;;
+    *) "$engine" load --input "$out" ;;
+    esac >"$work/said" 2>&1 || fail "$engine does not take $out: $(tail -n 3 "$work/said")"
+    echo "$engine has $NAME"
+}
+
 check() {
+    choose_engine
     for tool in tar gzip sha256sum od $([ -n "$sysroot" ] && echo readelf || echo ldd); do
         command -v "$tool" >/dev/null 2>&1 || fail "$tool is not installed"
     done
@@ -373,6 +404,7 @@ main() {
     layer program
     write_archive
     echo "$out: $NAME, $tag for $arch, $(($(wc -c <"$out") / 1024)) KiB, sha256 $(sha256sum "$out" | cut -d' ' -f1)"
+    hand_over
 }
 
 main "$@"

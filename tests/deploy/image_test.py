@@ -194,6 +194,46 @@ class Image(unittest.TestCase):
         here = subprocess.run([OPTIONS.kroc, "version"], capture_output=True, text=True, timeout=30)
         self.assertEqual(done.stdout, here.stdout)
 
+    # --- engines: stand-ins that write down what they are asked -------------------------------
+
+    def hand_over(self, engine, *installed, code=0):
+        """(exit code, stdout, stderr, what the stand-ins were called with)"""
+        folder = tempfile.mkdtemp(dir=self.dir)
+        tools = {t: shutil.which(t) for t in ("sh", "tar", "gzip", "sha256sum", "od", "ldd", "sed", "tr", "cut", "wc", "date", "git", "find", "cp",
+                                              "mv", "mkdir", "rm", "mktemp", "cat", "dirname", "grep", "tail", "sort", "readlink", "basename", "chmod",
+                                              "touch", "head", "awk", "dpkg-query", "bash", "env", "uname", "xargs", "ls", "ln", "strip", "stat", "comm")}
+        for name, path in tools.items():
+            if path:
+                os.symlink(path, os.path.join(folder, name))
+        for name in installed:
+            with open(os.path.join(folder, name), "w") as f:
+                f.write(f"#!/bin/sh\necho {name} \"$@\" >>{folder}/calls\necho words >&2\nexit {code}\n")
+            os.chmod(f.name, 0o755)
+        out = os.path.join(folder, "image.tar")
+        done = subprocess.run([SCRIPT, "--kroc", OPTIONS.kroc, "--out", out, "--engine", engine], capture_output=True, text=True,
+                              env={**os.environ, "PATH": folder})
+        calls = ""
+        if os.path.exists(folder + "/calls"):
+            with open(folder + "/calls") as f:
+                calls = f.read().replace(out, "IMAGE")
+        return done.returncode, done.stdout, done.stderr, calls
+
+    def test_an_engine_gets_it(self):
+        code, out, err, calls = self.hand_over("auto", "buildah")
+        self.assertEqual((code, calls), (0, "buildah pull --quiet docker-archive:IMAGE\n"), err)
+        self.assertIn("buildah has localhost/kroc:dev\n", out)
+
+    def test_an_engine_that_refuses(self):
+        code, _, err, calls = self.hand_over("auto", "podman", "buildah", "docker", code=3)
+        self.assertEqual((code, calls), (1, "docker load --input IMAGE\n"))
+        self.assertRegex(err, r"^image.sh: docker does not take .*image.tar: words\n$")
+
+    def test_an_engine_that_is_not_there(self):
+        code, _, err, _ = self.hand_over("podman")
+        self.assertEqual((code, err), (1, "image.sh: podman is not installed; without --engine the archive alone is written\n"))
+        code, _, err, _ = self.hand_over("dockr")
+        self.assertEqual((code, err), (1, 'image.sh: --engine is docker, podman, buildah or auto, not "dockr"\n'))
+
     def test_missing_binary_is_named(self):
         done = subprocess.run([SCRIPT, "--kroc", "/nowhere/kroc", "--out", "/dev/null"], capture_output=True, text=True)
         self.assertEqual(done.returncode, 1)
