@@ -227,6 +227,29 @@ static bool other_scheme(struct doctor_check *c, const struct look *l)
     return true;
 }
 
+/* What mends it, by the words of the failure; a proxy may be the one that fails. */
+static const char *cure_of(const struct look *l, bool late, bool proxy)
+{
+    static const struct {
+        const char *words, *cure;
+    } causes[] = {
+        {"certificate",
+         "take this cluster's kubeconfig anew, it brings the right certificates: kind "
+         "get kubeconfig, k3d kubeconfig get, or your provider's command"},
+        {"connection refused",
+         "start the cluster (kind, k3d: docker ps -a; docker start NAME), or name "
+         "another: kubectl config get-contexts"},
+        {"does not resolve", "look at K03, or name another cluster: kubectl config get-contexts"},
+    };
+
+    for (size_t i = 0; i < KR_N(causes) && !late && !proxy; i++) {
+        if (strstr(l->err.text, causes[i].words) != NULL)
+            return causes[i].cure;
+    }
+    return "check address, network and proxy: kubectl config view --minify; kubectl get --raw "
+           "/readyz";
+}
+
 static void unreachable(struct doctor_check *c, const struct look *l)
 {
     const struct reactor_host *host = c->d->opts.host;
@@ -239,10 +262,8 @@ static void unreachable(struct doctor_check *c, const struct look *l)
         doctor_say(c, REACTOR_FAIL, "%s", l->err.text);
     if (host != NULL && host->proxy != NULL)
         doctor_say(c, REACTOR_FAIL, "the environment names the proxy %s", host->proxy);
-    if (!c->late && other_scheme(c, l))
-        return;
-    doctor_cure(c, "check address, network and proxy: kubectl config view --minify; kubectl get "
-                   "--raw /readyz");
+    if (c->late || !other_scheme(c, l))
+        doctor_cure(c, "%s", cure_of(l, c->late, host != NULL && host->proxy != NULL));
 }
 
 void doctor_reachable_judge(struct doctor_check *c)

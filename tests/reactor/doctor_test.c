@@ -508,6 +508,26 @@ TEST(doctor, http_and_https_are_not_mixed_up)
     assert_null(strstr(line_of(report(false, REACTOR_FAIL), "K01"), "set-cluster"));
 }
 
+TEST(doctor, what_does_not_connect_has_the_fix_of_its_cause)
+{
+    static const struct {
+        const char *broken, *fix;
+    } cases[] = {
+        {"SSL certificate problem: self-signed certificate",
+         " -> take this cluster's kubeconfig anew"},
+        {"connect to https://x: connection refused", " -> start the cluster"},
+        {"connect to https://x: the host's name does not resolve", " -> look at K03"},
+        {"the connection broke before the response", " -> check address, network and proxy"},
+    };
+
+    for (size_t i = 0; i < KR_N(cases); i++) {
+        setup();
+        w.broken = cases[i].broken;
+        route("/", REFUSED, NULL);
+        assert_non_null(strstr(line_of(report(false, REACTOR_FAIL), "K01"), cases[i].fix));
+    }
+}
+
 TEST(doctor, silence_ends_at_the_limit)
 {
     setup();
@@ -1234,6 +1254,7 @@ int main(void)
         T(doctor, an_old_version_a_new_one_and_none), T(doctor, crds_that_are_missing_or_refused),
         T(doctor, crds_that_may_not_be_read), T(doctor, missing_rights_are_named),
         T(doctor, kroc_is_known_under_another_name), T(doctor, a_quota_that_leaves_too_little),
+        T(doctor, what_does_not_connect_has_the_fix_of_its_cause),
         T(doctor, http_and_https_are_not_mixed_up),
         T(doctor, replicas_elect_a_leader_by_either_flag),
         T(doctor, children_of_an_instance_without_definition_are_no_orphans),
