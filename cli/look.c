@@ -38,6 +38,7 @@ struct look {
     bool watch, colour, no_colour;
     kr_val rgds;
     uint32_t bad_n;
+    int status; /* HTTP's, of the last answer */
 };
 
 /* --- asking ----------------------------------------------------------------------------------- */
@@ -59,6 +60,7 @@ static int list_page(struct look *l, kr_str path, const char *query, struct kr_l
     }
     req.path = kr_buf_view(&url);
     rc = cli_cluster_ask(l->cluster, &req, err);
+    l->status = req.status;
     KR_LIST_EACH (it, kr_at(req.object, "items"))
         kr_listb_add(out, kr_copy(&l->a, *it));
     *next = kr_strdup(&l->a, kr_at_str(req.object, "metadata.continue"));
@@ -147,7 +149,7 @@ static int read_instances(struct look *l, kr_val rgd, kr_val *items, struct kr_e
                       KR_ARG(kr_at_str(rgd, "spec.schema.apiVersion")), KR_ARG(plural));
     rc = list_all(l, path, "", &out, err);
     *items = kr_listb_done(&out);
-    if (rc == KR_E_API && err && strstr(err->text, "404"))
+    if (rc == KR_E_API && l->status == 404)
         rc = 0;
     return rc;
 }

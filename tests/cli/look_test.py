@@ -6,6 +6,7 @@
 """
 import argparse
 import http.server
+import json
 import os
 import pty
 import socket
@@ -72,6 +73,56 @@ class Get(unittest.TestCase):
         kubeconfig = os.path.join(ROOT, "no-such-file")
         p = subprocess.run([KROC, "get", "-w", "--kubeconfig", kubeconfig], capture_output=True, text=True, timeout=60)
         self.assertEqual(p.returncode, 1)
+
+
+class Stub:
+    """A server with these answers, path -> (status, object); what is not among them is not there. Gives a kubeconfig."""
+
+    def __init__(self, answers):
+        class Answers(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                status, obj = answers.get(self.path.split("?")[0], (404, {"kind": "Status", "reason": "NotFound", "message": "not found"}))
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.end_headers()
+                self.wfile.write(json.dumps(obj).encode())
+
+            def log_message(self, *words):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.file = tempfile.NamedTemporaryFile("w", suffix=".config")
+        self.file.write(f"""{{apiVersion: v1, kind: Config, current-context: c, users: [],
+            clusters: [{{name: c, cluster: {{server: "http://127.0.0.1:{self.server.server_port}"}}}}],
+            contexts: [{{name: c, context: {{cluster: c}}}}]}}""")
+        self.file.flush()
+
+    def __enter__(self):
+        return self.file.name
+
+    def __exit__(self, *exc):
+        self.server.shutdown()
+        self.server.server_close()
+        self.file.close()
+
+
+class Refused(unittest.TestCase):
+    RGDS = "/apis/kro.run/v1alpha1/resourcegraphdefinitions"
+    RGD = {"items": [{"metadata": {"name": "a"}, "spec": {"schema": {"apiVersion": "v1alpha1", "kind": "Error404"}}}]}
+
+    def get(self, answers):
+        with Stub({self.RGDS: (200, self.RGD), **answers}) as kubeconfig:
+            return subprocess.run([KROC, "get", "error404", "--kubeconfig", kubeconfig], capture_output=True, text=True, timeout=60)
+
+    def test_what_may_not_be_listed_is_not_nothing(self):
+        p = self.get({"/apis/kro.run/v1alpha1/error404s": (403, {"kind": "Status", "reason": "Forbidden", "message": "no"})})
+        self.assertEqual((p.returncode, p.stdout), (1, ""))
+        self.assertIn("403", p.stderr)
+
+    def test_a_kind_that_is_not_served_yet_has_no_instances(self):
+        p = self.get({})
+        self.assertEqual((p.returncode, p.stdout, p.stderr), (0, "there are none\n", ""))
 
 
 class Progress(unittest.TestCase):
