@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import unittest
@@ -305,11 +306,30 @@ class Chart(unittest.TestCase):
         ns = ["--namespace", "kroc-release", "--create-namespace"]
         helm("install", "mine", CHART, *ns, "--set", "crds.upgrade=false", "--set", "config.clientQps=7", env=env)
         self.addCleanup(helm, "uninstall", "mine", "--namespace", "kroc-release", env=env)
-        helm("upgrade", "mine", CHART, "--namespace", "kroc-release", "--reuse-values", "--set", "deployment.replicaCount=2", env=env)
+        helm("upgrade", "mine", CHART, "--namespace", "kroc-release", "--reset-then-reuse-values", "--set", "deployment.replicaCount=2", env=env)
         made = self.cluster.get("/apis/apps/v1/namespaces/kroc-release/deployments/mine-kroc")
         self.assertEqual(made["spec"]["replicas"], 2)
         self.assertIn("--client-qps=7", made["spec"]["template"]["spec"]["containers"][0]["args"])
         self.assertIsNotNone(self.cluster.find("/apis/policy/v1/namespaces/kroc-release/poddisruptionbudgets/mine-kroc"))
+
+    def test_upgrade_from_a_chart_that_had_fewer_values(self):
+        """As docs/deploy.md says: values that were set stay, those that are new have their defaults."""
+        env = {**os.environ, "KUBECONFIG": self.cluster.kubeconfig(), "HELM_CACHE_HOME": self.cluster.path("helm-cache"),
+               "HELM_CONFIG_HOME": self.cluster.path("helm-config"), "HELM_DATA_HOME": self.cluster.path("helm-data")}
+        with open(os.path.join(ROOT, "docs", "deploy.md")) as f:
+            keep = re.search(r"helm -n kro-system upgrade kroc deploy/helm/kroc (--\S+)", f.read())[1]
+        old = self.cluster.path("old-chart")
+        shutil.copytree(CHART, old, symlinks=False)
+        os.remove(os.path.join(old, "templates", "hooks.yaml"))
+        with open(os.path.join(old, "values.yaml")) as f:
+            text = f.read()
+        with open(os.path.join(old, "values.yaml"), "w") as f:
+            f.write(text[:text.index("\ncrds:\n")])
+        helm("install", "older", old, "--namespace", "kroc-older", "--create-namespace", "--set", "config.clientQps=7", env=env)
+        self.addCleanup(helm, "uninstall", "older", "--namespace", "kroc-older", env=env)
+        helm("upgrade", "older", CHART, "--namespace", "kroc-older", keep, "--set", "crds.upgrade=false", env=env)
+        made = self.cluster.get("/apis/apps/v1/namespaces/kroc-older/deployments/older-kroc")
+        self.assertIn("--client-qps=7", made["spec"]["template"]["spec"]["containers"][0]["args"])
 
     def test_crds_are_brought_up_to_date(self):
         """What the hook of an upgrade does: fields that an older CRD lacks are there afterwards."""

@@ -133,7 +133,7 @@ class Story(unittest.TestCase):
         """With the hooks: the doctor again, and the Job that brings the CRDs up to date."""
         pods = self.rolled_out("shop", 2)
         mark = self.node.mark()
-        self.helm("upgrade", "kroc", CHART, "--wait", "--timeout", f"{SLOW_S}s", "--reuse-values",
+        self.helm("upgrade", "kroc", CHART, "--wait", "--timeout", f"{SLOW_S}s", "--reset-then-reuse-values",
                   *sets("deployment.replicaCount=2", "config.logLevel=debug"))
         wait_for("two new pods are ready, the old one is gone",
                  lambda: len(self.controller_pods()) == 2 and all(map(ready, self.controller_pods())), SLOW_S)
