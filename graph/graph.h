@@ -81,15 +81,16 @@ struct graph_env {
     kr_str
         version;  /* git version of the program, "v0.9.3": label kro-version, tooling annotation */
     bool sidecar; /* definitions come from files: RGD and GraphRevision objects are not written */
-    bool crd_deletion;       /* --allow-crd-deletion */
-    kr_str only_namespace;   /* --namespace; empty: all */
-    uint32_t revisions_max;  /* --rgd-max-graph-revisions; 0: keep all */
-    uint32_t dimensions_max; /* --rgd-max-collection-dimension-size; 0: GRAPH_DIMENSIONS_MAX */
-    uint32_t collection_max; /* --rgd-max-collection-size; 0: GRAPH_COLLECTION_MAX */
-    bool omit;               /* feature gate CELOmitFunction */
-    kr_str bucket;           /* --shards: the instance's, for its label; empty: it gets none */
-    struct graph_roll roll;  /* of the instance's definition */
-    uint32_t rolling;        /* other instances of it that roll now, or GRAPH_ROLLING_UNKNOWN */
+    bool crd_deletion;         /* --allow-crd-deletion */
+    kr_str only_namespace;     /* --namespace; empty: all */
+    uint32_t revisions_max;    /* --rgd-max-graph-revisions; 0: keep all */
+    uint32_t dimensions_max;   /* --rgd-max-collection-dimension-size; 0: GRAPH_DIMENSIONS_MAX */
+    uint32_t collection_max;   /* --rgd-max-collection-size; 0: GRAPH_COLLECTION_MAX */
+    bool omit;                 /* feature gate CELOmitFunction */
+    kr_str bucket;             /* --shards: the instance's, for its label; empty: it gets none */
+    struct graph_roll roll;    /* of the instance's definition */
+    uint32_t rolling;          /* other instances of it that roll now, or GRAPH_ROLLING_UNKNOWN */
+    uint64_t unheard_until_ms; /* until then, what another process has made may not be heard of */
 };
 /* Not all of them have made their first step yet: no place is given. */
 #define GRAPH_ROLLING_UNKNOWN UINT32_MAX

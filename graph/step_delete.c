@@ -203,14 +203,19 @@ static void step_finalizer(struct inst_step *s)
 
 /* --- the step --------------------------------------------------------------------------------- */
 
-/* An apply in flight, or one whose outcome nobody told, may still make a member. */
+/* An apply in flight, or one whose outcome nobody told, may still make a member; and so may one of the
+ * process that led before. */
 static bool waits_for_applies(struct inst_step *s)
 {
+    uint64_t until = s->inst->unsure_until_ms;
+
     if (inst__in_flight(s->inst))
         return true;
-    if (s->inst->unsure_until_ms <= s->env->now_ms)
+    if (until < s->env->unheard_until_ms)
+        until = s->env->unheard_until_ms;
+    if (until <= s->env->now_ms)
         return false;
-    inst__wake(s, s->inst->unsure_until_ms);
+    inst__wake(s, until);
     return true;
 }
 

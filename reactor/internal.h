@@ -456,7 +456,8 @@ struct reactor {
     uint64_t stop_by_ms;
     char *trouble; /* owned: the last reason logged for a watch */
     struct reactor_whys whys;
-    bool leading; /* may write; with --shards: definitions */
+    bool leading;              /* may write; with --shards: definitions */
+    uint64_t unheard_until_ms; /* what the former leader made may not be heard of before then */
     struct reactor_buckets buckets;
     struct kr_link held;       /* writes that a standby does not send: lead.c */
     struct reactor_use **kept; /* in use until those who took over have asked again */

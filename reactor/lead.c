@@ -153,8 +153,11 @@ static void def_renew(struct reactor_def *def)
     kr_arena_fini(&a);
 }
 
+/* The streams of a standby may lag behind what the former leader wrote last. A finalizer that goes too
+ * early leaves a child behind for good, so that waits. */
 static void take_over(struct reactor *r)
 {
+    r->unheard_until_ms = kube_now_ms(r->clock) + REACTOR_UNHEARD_MS;
     reactor__watches_behind(r);
     while (!kr_link_empty(&r->held)) {
         struct reactor_held *h = KR_OWNER(r->held.next, struct reactor_held, link);

@@ -43,7 +43,8 @@ enum {
     REACTOR_WAITING_MAX = 16,       /* requests that wait to be sent: above, nothing is stepped */
     REACTOR_EXTERNAL_SINGLES =
         16, /* external objects of one type followed one by one; more share a watch */
-    REACTOR_STOP_MS = 60 * 1000, /* how long a stop waits for requests under way, if not told */
+    REACTOR_STOP_MS = 60 * 1000,    /* how long a stop waits for requests under way, if not told */
+    REACTOR_UNHEARD_MS = 15 * 1000, /* so long after a take-over no finalizer goes: see lead.c */
     REACTOR_DISCOVERY_RETRY_MS = 5 * 1000,   /* after a refresh of discovery that failed */
     REACTOR_RGD_FILE_MAX = 16 * 1024 * 1024, /* bytes of a definition file */
     REACTOR_PAGE_ROWS_MAX = 10 * 1000,       /* of one page below /debug/ */

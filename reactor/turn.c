@@ -119,7 +119,8 @@ void reactor__env(struct reactor *r, struct graph_env *env)
                               .revisions_max = r->opts.revisions_max,
                               .dimensions_max = r->opts.dimensions_max,
                               .collection_max = r->opts.collection_max,
-                              .omit = r->opts.omit};
+                              .omit = r->opts.omit,
+                              .unheard_until_ms = r->unheard_until_ms};
 }
 
 /* --- the turn --------------------------------------------------------------------------------- */

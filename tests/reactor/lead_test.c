@@ -135,6 +135,23 @@ TEST(lead, a_deletion_while_it_stood_by_is_done_after)
     world_close(&w);
 }
 
+TEST(lead, a_finalizer_waits_until_all_that_the_former_leader_made_is_heard_of)
+{
+    struct world w;
+
+    open_standby(&w);
+    world_delete(&w, shop);
+    world_rest(&w);
+    reactor_lead(w.reactor, true);
+    world_advance(&w, REACTOR_UNHEARD_MS - 1000);
+    assert_true(world_writes_n(&w, "DELETE") > 0);
+    EXPECT_TEXT(world_text(&w, CORE "configmaps/shop-page", "metadata.name"), "");
+    EXPECT_TEXT(world_text(&w, shop, "metadata.name"), "shop");
+    world_advance(&w, 2000);
+    EXPECT_TEXT(world_text(&w, shop, "metadata.name"), "");
+    world_close(&w);
+}
+
 TEST(lead, a_standby_stops_in_order)
 {
     struct world w;
@@ -154,5 +171,6 @@ int main(void)
                T(lead, a_definition_that_came_while_it_stood_by_is_served_after),
                T(lead, who_leads_no_longer_writes_no_longer),
                T(lead, a_deletion_while_it_stood_by_is_done_after),
+               T(lead, a_finalizer_waits_until_all_that_the_former_leader_made_is_heard_of),
                T(lead, a_standby_stops_in_order));
 }
