@@ -42,7 +42,8 @@ struct inst_stray *inst__stray_add(struct graph_inst *inst, struct kr_rec *rec)
         }
         stray = &inst->strays[inst->strays_n++];
         *stray = (struct inst_stray){.ref = ref};
-    } else if (!kr_str_eq(kr_rec_uid(stray->rec), kr_rec_uid(rec))) { /* made anew */
+    } else if (!kr_str_eq(kr_rec_uid(stray->rec), kr_rec_uid(rec)) ||
+               (stray->rec->terminating && !rec->terminating)) { /* made anew, or from a backup */
         stray->sent = false;
         stray->retry = (struct inst_retry){0};
     }
