@@ -77,8 +77,12 @@ def instance(ns, **spec):
 def documents(cluster, path):
     """The documents of a YAML file as dicts: kubectl reads YAML for us."""
     text = cluster.kubectl("create", "--dry-run=client", "--validate=false", "-o", "json", "-f", path)
-    found = json.loads(text)
-    return found["items"] if found["kind"] == "List" else [found]
+    found, at = [], 0
+    while at < len(text):  # one behind the other
+        one, at = json.JSONDecoder().raw_decode(text, at)
+        found += one["items"] if one["kind"] == "List" else [one]
+        at += len(text[at:]) - len(text[at:].lstrip())
+    return found
 
 
 class Group(unittest.TestCase):
@@ -1193,6 +1197,20 @@ class Deploy(Group):
         self.assertIn("--rgd=/etc/kroc/rgd.yaml", text)
         self.assertIn("kind: ResourceGraphDefinition", text, "the definition is in the ConfigMap")
         self.assertNotIn("kind: ClusterRole", text)
+
+    def test_pods_may_end_their_work_and_turn_slowly(self):
+        """What drains has its time and some for the Lease; the kubelet's own limit of 1 s is not that of a loop with much to do."""
+        for folder in (STANDALONE, os.path.join(os.path.dirname(STANDALONE), "ha"), SIDECAR):
+            for d in documents(self.cluster, write(self.cluster.path("built.yaml"), self.build(folder))):
+                if d["kind"] != "Deployment":
+                    continue
+                with self.subTest(folder):
+                    pod = d["spec"]["template"]["spec"]
+                    kroc = next(c for c in pod["containers"] if c["name"] == "kroc")
+                    drain = next((a.split("=")[1] for a in kroc["args"] if a.startswith("--graceful-shutdown-timeout=")), "60s")
+                    self.assertGreaterEqual(pod.get("terminationGracePeriodSeconds", 30), int(drain[:-1]) + 5)
+                    self.assertGreaterEqual(kroc["livenessProbe"].get("timeoutSeconds", 1), 5)
+                    self.assertGreaterEqual(kroc["startupProbe"]["failureThreshold"] * kroc["startupProbe"]["periodSeconds"], 60)
 
     def test_example_is_accepted(self):
         self.cluster.kubectl("apply", "-k", CRDS)
