@@ -5,7 +5,9 @@
  * wake in the same turn) and then back to the machine that asked. A child that belongs to another
  * ApplySet, or that another instance is creating at this moment, is not sent: the machine gets
  * GRAPH_O_FOREIGN with kro's words. With --shards the object may be one that the store has dropped, for
- * its instance is another member's: then a GET asks first whose it is.
+ * its instance is another member's: then a GET asks first whose it is. And who has just taken over may
+ * not have heard yet that an instance is gone: before its first apply, a GET asks for the instance (an
+ * apply makes what is not there).
  */
 #include "cel/base/log.h"
 #include "reactor/internal.h"
@@ -189,6 +191,46 @@ static enum graph_outcome probe_outcome(struct reactor_op *op, kr_str *message)
     return op->req.status == 403 ? GRAPH_O_INVALID : GRAPH_O_RETRY;
 }
 
+/* --- is the instance there still? ------------------------------------------------------------- */
+
+static bool needs_confirm(const struct reactor_inst *inst, const struct reactor_watch *w,
+                          const struct graph_action *act)
+{
+    const struct reactor *r = w ? w->r : NULL;
+
+    return inst && w && act->kind == GRAPH_A_APPLY && !r->buckets.on &&
+           inst->there_ms != r->unheard_until_ms && kube_now_ms(r->clock) < r->unheard_until_ms;
+}
+
+static void confirm_start(struct reactor *r, struct reactor_op *op, struct reactor_watch *w,
+                          const struct graph_action *act)
+{
+    op->confirm = op->sent = true;
+    op->watch_key = kr_strdup(&op->arena, w->key);
+    op->child = op->req.ref;
+    op->body = kr_copy(&op->arena, act->body);
+    op->req.ref = kr_ref_copy(&op->arena, graph_inst_ref(op->inst->core));
+    op->req.verb = KUBE_GET;
+    op->req.manager = NULL;
+    kr_map_put(&r->flying, op->key, op);
+    r->stats.requests[KUBE_GET]++;
+    reactor__trace(r, "there?    " KR_FMT " " KR_FMT "/" KR_FMT, KR_ARG(op->req.ref.gvr.resource),
+                   KR_ARG(op->req.ref.namespace), KR_ARG(op->req.ref.name));
+    kr_link_push(&r->ops, &op->link);
+    kube_req_start(r->client, &op->req);
+}
+
+/* What went wrong with the question itself is no answer: then all goes on as if nobody had asked. */
+static bool is_there(const struct reactor_op *op)
+{
+    kr_val meta = kr_at(op->req.object, "metadata");
+
+    if (op->req.rc != 0)
+        return op->req.reason != KUBE_R_NOT_FOUND;
+    return kr_get(meta, KR_S("deletionTimestamp")).kind == KR_NONE &&
+           kr_str_eq(kr_text(kr_get(meta, KR_S("uid"))), graph_inst_uid(op->inst->core));
+}
+
 static void trace_action(struct reactor *r, const struct graph_action *act)
 {
     struct kr_buf b = KR_BUF(1024);
@@ -219,28 +261,11 @@ static uint64_t known_version(const struct reactor_watch *w, kr_ref ref)
     return rec ? rec->version_u : 0;
 }
 
-static void op_start(struct reactor *r, struct reactor_inst *inst, struct reactor_def *def,
-                     const struct graph_action *act, const struct form *form)
+static void op_send(struct reactor *r, struct reactor_op *op, struct reactor_watch *w,
+                    const struct form *form, kr_val body)
 {
-    struct reactor_op *op = op_new(r, inst, def, act);
-    struct reactor_watch *w = answer_watch(r, inst, act);
-    kr_str owner = act->kind == GRAPH_A_APPLY ? other_owner(r, w, act, op->key) : KR_S("");
-    kr_val body = act->kind == GRAPH_A_DELETE ? delete_body(&op->arena, act->uid) : act->body;
     struct kr_err err = KR_ERR_NONE;
 
-    if (inst)
-        tell_inst(op, act, w ? kube_store_get(w->store, act->ref.namespace, act->ref.name) : NULL);
-    if (owner.n) {
-        op_refuse(op, GRAPH_O_FOREIGN,
-                  foreign_message(&op->arena, act->ref, act->gvk, owner, act->part_of));
-        return;
-    }
-    if (act->kind == GRAPH_A_APPLY)
-        op->gvk = kr_gvk_copy(&op->arena, act->gvk);
-    if (needs_probe(w, act)) {
-        probe_start(r, op, w, act);
-        return;
-    }
     op->req.verb = form->verb;
     op->req.subresource = form->subresource;
     op->req.force = form->force;
@@ -256,13 +281,41 @@ static void op_start(struct reactor *r, struct reactor_inst *inst, struct reacto
         op->run = kube_store_run(w->store);
         op->known = known_version(w, op->req.ref);
     }
-    if (act->kind == GRAPH_A_APPLY)
+    if (op->kind == GRAPH_A_APPLY)
         kr_map_put(&r->flying, op->key, op);
     op->sent = true;
     r->stats.requests[form->verb]++;
-    trace_action(r, act);
     kr_link_push(&r->ops, &op->link);
     kube_req_start(r->client, &op->req);
+}
+
+static void op_start(struct reactor *r, struct reactor_inst *inst, struct reactor_def *def,
+                     const struct graph_action *act, const struct form *form)
+{
+    struct reactor_op *op = op_new(r, inst, def, act);
+    struct reactor_watch *w = answer_watch(r, inst, act);
+    kr_str owner = act->kind == GRAPH_A_APPLY ? other_owner(r, w, act, op->key) : KR_S("");
+    kr_val body = act->kind == GRAPH_A_DELETE ? delete_body(&op->arena, act->uid) : act->body;
+
+    if (inst)
+        tell_inst(op, act, w ? kube_store_get(w->store, act->ref.namespace, act->ref.name) : NULL);
+    if (owner.n) {
+        op_refuse(op, GRAPH_O_FOREIGN,
+                  foreign_message(&op->arena, act->ref, act->gvk, owner, act->part_of));
+        return;
+    }
+    if (act->kind == GRAPH_A_APPLY)
+        op->gvk = kr_gvk_copy(&op->arena, act->gvk);
+    if (needs_probe(w, act)) {
+        probe_start(r, op, w, act);
+        return;
+    }
+    if (needs_confirm(inst, w, act)) {
+        confirm_start(r, op, w, act);
+        return;
+    }
+    trace_action(r, act);
+    op_send(r, op, w, form, body);
 }
 
 void reactor__exec(struct reactor *r, struct reactor_inst *inst, struct reactor_def *def,
@@ -444,12 +497,30 @@ static kr_str message_of(struct reactor_op *op)
     return op->req.message.n || op->req.rc == 0 ? op->req.message : kr_err_str(&op->req.err);
 }
 
+/* The instance is there: now what was to be sent. Returns whether it is. */
+static bool confirmed(struct reactor_op *op)
+{
+    struct reactor *r = op->r;
+    struct form form;
+
+    if (!op->confirm || !op->inst || r->stopping || !r->leading || !is_there(op))
+        return false;
+    op->confirm = op->sent = false;
+    op->inst->there_ms = r->unheard_until_ms;
+    action_form(op->kind, &form);
+    kube_req_fini(&op->req);
+    op->req.ref = op->child;
+    op->req.manager = GRAPH_MANAGER_CHILD;
+    op_send(r, op, kr_map_get(&r->watches, op->watch_key), &form, op->body);
+    return true;
+}
+
 static void op_deliver(struct reactor_op *op)
 {
     struct reactor *r = op->r;
     struct kr_arena a = {0};
     kr_str was = kr_strdup(&a, version_of(op)); /* the record may go while the answer is stored */
-    struct kr_rec *rec = op->sent ? answer_store(op) : NULL;
+    struct kr_rec *rec = op->sent && !op->confirm ? answer_store(op) : NULL;
     struct graph_result res = {.token = op->token,
                                .outcome = op->sent ? outcome_of(&op->req) : op->outcome,
                                .message = message_of(op),
@@ -458,6 +529,10 @@ static void op_deliver(struct reactor_op *op)
 
     if (op->probe)
         res.outcome = probe_outcome(op, &res.message);
+    if (op->confirm) {
+        res.outcome = GRAPH_O_RETRY;
+        res.message = KR_S("the instance is gone or is being deleted, which was not heard of yet");
+    }
     reactor__count_answer(op, rec && was.n && kr_str_eq(kr_rec_version(rec), was));
     kr_arena_fini(&a);
     if (op->req.rc == KR_E_CANCELED && r->stopping) {
@@ -497,8 +572,10 @@ void reactor__exec_turn(struct reactor *r)
     while ((l = kr_link_pop(&list)) != NULL) {
         struct reactor_op *op = KR_OWNER(l, struct reactor_op, link);
 
-        op_deliver(op);
-        op_free(op);
+        if (!confirmed(op)) {
+            op_deliver(op);
+            op_free(op);
+        }
         kr_rec_rest();
     }
 }

@@ -217,6 +217,7 @@ struct reactor_inst {
     bool known;                  /* no longer counted in served->unknown_n */
     struct kr_link held;         /* lead.c's */
     uint8_t bucket;              /* with --shards */
+    uint64_t there_ms; /* r->unheard_until_ms of the take-over since which a GET has shown it */
 };
 
 /* Children by ApplySet id. */
@@ -319,6 +320,9 @@ struct reactor_op {
     bool sent;
     bool
         probe; /* only asks whose the object is: an object that the store has dropped has the name */
+    bool confirm; /* asks first whether the instance is there still; then .child is sent .body */
+    kr_ref child;
+    kr_val body;
     bool of_inst; /* and bucket is that instance's, with --shards; stays when inst is gone */
     uint8_t bucket;
 };

@@ -50,6 +50,11 @@ TEST(lead, a_standby_writes_nothing_and_takes_over_without_a_request)
     world_patch(&w, settings, "{data: {COLOUR: red}}");
     world_rest(&w);
     assert_int_equal(world_writes_n(&w, "PATCH"), 1);
+    assert_int_equal(fakeapi_log_n(w.api, "GET", NULL), 1); /* is the instance there still? */
+    world_mark(&w);
+    world_patch(&w, settings, "{data: {COLOUR: green}}");
+    world_rest(&w);
+    assert_int_equal(world_writes_n(&w, "PATCH"), 1);
     expect_no_reads(&w);
     world_close(&w);
 }
@@ -69,7 +74,8 @@ TEST(lead, what_changed_while_nobody_led_is_done_after_without_a_list)
     world_rest(&w);
     assert_int_equal(world_writes_n(&w, NULL) + world_statuses_n(&w), 0);
     take_over(&w);
-    expect_no_reads(&w);
+    assert_int_equal(fakeapi_log_n(w.api, "GET", "?"), 0); /* no list, no stream */
+    assert_in_range(fakeapi_log_n(w.api, "GET", NULL), 1, 6);
     EXPECT_TEXT(world_text(&w, KRO "webapps/late", "status.state"), "ACTIVE");
     EXPECT_TEXT(world_text(&w, shop, "status.state"), "ACTIVE");
     EXPECT_TEXT(world_text(&w, CORE "services/shop", "spec.selector.app"), "shop");
