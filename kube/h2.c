@@ -32,9 +32,14 @@ struct kube_h2 {
     size_t written; /* of out */
     bool retired, broken, told;
     uint32_t handles_n;
-    int events; /* that poll waits for */
+    bool polls; /* poll is a handle */
+    int events; /* that it waits for */
     uv_poll_t poll;
     uv_timer_t more; /* there may be bytes that no socket tells of */
+    uv_timer_t life; /* when to look whether it is silent */
+    uint64_t heard_ms;
+    uint32_t silence_ms, ping_ms;
+    bool asked; /* a PING was sent, and no byte came since */
 };
 
 /* --- streams ---------------------------------------------------------------------------------- */
@@ -181,13 +186,22 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 
 static void on_poll(uv_poll_t *p, int status, int events);
 static void on_more(uv_timer_t *t);
+static void on_life(uv_timer_t *t);
 
 static void poll_for(struct kube_h2 *h, int events)
 {
-    if (h->handles_n < 2 || h->broken || h->events == events)
+    if (!h->polls || h->broken || h->events == events)
         return; /* each start is a system call */
     h->events = events;
     uv_poll_start(&h->poll, events, on_poll);
+}
+
+static void heard(struct kube_h2 *h)
+{
+    h->heard_ms = uv_now(h->life.loop);
+    if (h->asked)
+        uv_timer_start(&h->life, on_life, h->silence_ms, 0);
+    h->asked = false;
 }
 
 static void read_some(struct kube_h2 *h)
@@ -203,6 +217,7 @@ static void read_some(struct kube_h2 *h)
             break_down(h);
             return;
         }
+        heard(h);
     }
     uv_timer_start(&h->more, on_more, 0, 0);
 }
@@ -259,6 +274,7 @@ static void judge(struct kube_h2 *h)
     h->told = true;
     uv_poll_stop(&h->poll);
     uv_timer_stop(&h->more);
+    uv_timer_stop(&h->life);
     h->gone(h->arg);
 }
 
@@ -277,6 +293,34 @@ static void on_poll(uv_poll_t *p, int status, int events)
 static void on_more(uv_timer_t *t)
 {
     pump(t->data);
+}
+
+/* silent -> PING -> a byte: heard again; none: broken. Without streams nobody waits for anything. */
+static void on_life(uv_timer_t *t)
+{
+    struct kube_h2 *h = t->data;
+    uint64_t silent = uv_now(t->loop) - h->heard_ms;
+
+    if (h->asked) {
+        break_down(h);
+        judge(h);
+        return;
+    }
+    h->asked = h->streams_n > 0 && silent >= h->silence_ms;
+    if (h->asked)
+        nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL);
+    if (silent >= h->silence_ms)
+        silent = 0;
+    uv_timer_start(&h->life, on_life, h->asked ? h->ping_ms : h->silence_ms - silent, 0);
+    write_all(h);
+    judge(h);
+}
+
+void kube_h2_patience(struct kube_h2 *h, uint32_t silence_ms, uint32_t ping_ms)
+{
+    h->silence_ms = silence_ms;
+    h->ping_ms = ping_ms;
+    uv_timer_start(&h->life, on_life, silence_ms, 0);
 }
 
 void kube_h2_flush(struct kube_h2 *h)
@@ -325,12 +369,16 @@ struct kube_h2 *kube_h2_new(uv_loop_t *loop, int fd, const struct kube_h2_io *io
     kr_buf_init(&h->out, OUT_MAX);
     h->session = session_new(h);
     uv_timer_init(loop, &h->more);
-    h->more.data = h;
-    h->handles_n = 1;
-    if (uv_poll_init(loop, &h->poll, fd) == 0) {
+    uv_timer_init(loop, &h->life);
+    h->more.data = h->life.data = h;
+    h->handles_n = 2;
+    h->polls = uv_poll_init(loop, &h->poll, fd) == 0;
+    if (h->polls) {
         h->poll.data = h;
         h->handles_n++;
     }
+    h->heard_ms = uv_now(loop);
+    kube_h2_patience(h, KUBE_H2_SILENCE_MS, KUBE_H2_PING_MS);
     /* From the loop also where no poll could be made: reading then tells what is wrong. */
     uv_timer_start(&h->more, on_more, 0, 0);
     return h;
@@ -355,7 +403,8 @@ void kube_h2_close(struct kube_h2 *h, void (*closed)(void *arg))
     nghttp2_session_del(h->session);
     h->session = NULL;
     kr_buf_fini(&h->out);
-    if (h->handles_n == 2)
+    if (h->polls)
         uv_close((uv_handle_t *)&h->poll, on_handle_closed);
     uv_close((uv_handle_t *)&h->more, on_handle_closed);
+    uv_close((uv_handle_t *)&h->life, on_handle_closed);
 }

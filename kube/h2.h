@@ -8,7 +8,10 @@
  * Rules: callbacks run only from the loop, or inside kube_h2_flush; never inside open or cancel. Inside a
  * callback everything may be called but kube_h2_flush and kube_h2_close.
  *
- * Source: RFC 9113; nghttp2.
+ * A peer that is gone is noticed by the kernel; one behind a balancer that still acknowledges bytes is
+ * not, so a silent connection is asked for a sign of life.
+ *
+ * Source: RFC 9113; nghttp2; client-go's HTTP2_READ_IDLE_TIMEOUT_SECONDS and HTTP2_PING_TIMEOUT_SECONDS.
  */
 #ifndef KUBE_H2_H
 #define KUBE_H2_H
@@ -24,6 +27,9 @@ enum {
     KUBE_H2_WINDOW = 1024 * 1024, /* bytes of one stream that may be under way */
     KUBE_H2_CONNECTION_WINDOW = 16 * 1024 * 1024,
     KUBE_H2_READS_MAX = 32, /* reads (16 KB each) before the loop gets its turn */
+    /* As client-go: a connection with streams that says nothing for so long is asked with a PING, */
+    KUBE_H2_SILENCE_MS = 30 * 1000,
+    KUBE_H2_PING_MS = 15 * 1000, /* and is broken where no byte comes within this. */
 };
 
 /* The bytes. Neither ever blocks. Return how many; 0: not now; -1: closed or broken. A write that
@@ -85,6 +91,8 @@ bool kube_h2_is_later(const struct kube_h2_stream *s);
 void kube_h2_cancel(struct kube_h2_stream *s);
 /* Takes no new streams any more. */
 void kube_h2_retire(struct kube_h2 *h);
+/* Other times than KUBE_H2_SILENCE_MS and KUBE_H2_PING_MS. */
+void kube_h2_patience(struct kube_h2 *h, uint32_t silence_ms, uint32_t ping_ms);
 /* Sends what was opened and canceled. */
 void kube_h2_flush(struct kube_h2 *h);
 

@@ -346,6 +346,40 @@ TEST(kube_h2, a_retired_connection_is_gone_when_its_last_stream_ends)
     fixture_close(&f);
 }
 
+TEST(kube_h2, a_connection_that_is_dead_behind_a_balancer_breaks)
+{
+    struct call c = {0};
+    struct fixture f;
+
+    fixture_open(&f, 0);
+    start(&f, &c, "/freeze", (kr_str){0});
+    wait_bytes(&f, &c);
+    kube_h2_patience(f.h2, 20, 20);
+    wait_for(&f, &c);
+    assert_int_equal(c.how, KUBE_H2_BROKEN);
+    assert_true(f.gone);
+    call_fini(&c);
+    fixture_close(&f);
+}
+
+TEST(kube_h2, a_silent_connection_that_lives_stays)
+{
+    struct call c = {0};
+    struct fixture f;
+
+    fixture_open(&f, 0);
+    start(&f, &c, "/hold", (kr_str){0});
+    wait_bytes(&f, &c);
+    kube_h2_patience(f.h2, 20, 60 * 1000);
+    while (h2server_pings_n(f.server) < 4) /* each is sent after the answer to the one before */
+        uv_run(&f.loop, UV_RUN_ONCE);
+    assert_false(c.ended);
+    assert_false(f.gone);
+    kube_h2_cancel(&c.s);
+    call_fini(&c);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     return RUN(
@@ -353,5 +387,7 @@ int main(void)
         T(kube_h2, takes_as_many_streams_as_the_server_allows), T(kube_h2, says_how_a_stream_ended),
         T(kube_h2, a_connection_that_goes_away_serves_to_the_end),
         T(kube_h2, what_is_canceled_is_not_heard_of_any_more), T(kube_h2, a_reader_may_stop_it),
-        T(kube_h2, a_retired_connection_is_gone_when_its_last_stream_ends));
+        T(kube_h2, a_retired_connection_is_gone_when_its_last_stream_ends),
+        T(kube_h2, a_connection_that_is_dead_behind_a_balancer_breaks),
+        T(kube_h2, a_silent_connection_that_lives_stays));
 }

@@ -15,7 +15,8 @@ struct h2server {
     uv_tcp_t listener;
     uv_async_t stop;
     int port;
-    uint32_t streams_max, connections_n, requests_n, misbehaved_n; /* the last three: atomic */
+    uint32_t streams_max, connections_n, requests_n, misbehaved_n,
+        pings_n; /* the last four: atomic */
 };
 
 struct connection {
@@ -23,6 +24,7 @@ struct connection {
     struct h2server *server;
     nghttp2_session *session;
     struct request *all; /* until its end: streams may be left open */
+    bool frozen;         /* acknowledges bytes, and reads none */
 };
 
 struct request {
@@ -179,7 +181,8 @@ static void serve(struct connection *c, int32_t id, struct request *r)
         early(c, id);
     if (is(r, "/mute"))
         return;
-    if (is(r, "/hold")) {
+    c->frozen = is(r, "/freeze");
+    if (is(r, "/hold") || c->frozen) {
         part(c, id, r);
     } else if (is(r, "/big")) {
         r->left = (size_t)atol(strchr(r->path, '?') + 1);
@@ -245,7 +248,10 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct request *r = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    struct connection *c = arg;
 
+    if (frame->hd.type == NGHTTP2_PING)
+        __atomic_add_fetch(&c->server->pings_n, 1, __ATOMIC_SEQ_CST);
     if (r && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
         serve(arg, frame->hd.stream_id, r);
     return 0;
@@ -280,6 +286,8 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 {
     struct connection *c = s->data;
 
+    if (n >= 0 && c->frozen)
+        return;
     if (n < 0 || nghttp2_session_mem_recv(c->session, (const uint8_t *)buf->base, (size_t)n) < 0)
         hang_up(c);
     put_all(c);
@@ -368,6 +376,11 @@ uint32_t h2server_connections_n(struct h2server *s)
 uint32_t h2server_requests_n(struct h2server *s)
 {
     return __atomic_load_n(&s->requests_n, __ATOMIC_SEQ_CST);
+}
+
+uint32_t h2server_pings_n(struct h2server *s)
+{
+    return __atomic_load_n(&s->pings_n, __ATOMIC_SEQ_CST);
 }
 
 void h2server_calm(struct h2server *s)

@@ -5,6 +5,7 @@
  *   /echo         200, and the method, a blank, the length of the body, a blank, the authority, the path
  *   /big?N        200, and N bytes
  *   /hold         200, eight bytes, and never an end
+ *   /freeze       as /hold, and then nothing more on this connection, as behind a dead balancer
  *   /mute         nothing
  *   /early        103, then as /echo
  *   /trailer      as /echo, then a trailer
@@ -30,6 +31,7 @@ void h2server_stop(struct h2server *s);
 int h2server_port(const struct h2server *s);
 uint32_t h2server_connections_n(struct h2server *s); /* accepted so far */
 uint32_t h2server_requests_n(struct h2server *s);    /* streams opened so far */
+uint32_t h2server_pings_n(struct h2server *s);       /* asked so far */
 void h2server_calm(struct h2server *s);              /* the N above count from nought again */
 
 #endif
