@@ -220,6 +220,20 @@ static void confirm_start(struct reactor *r, struct reactor_op *op, struct react
     kube_req_start(r->client, &op->req);
 }
 
+/* Does the inventory name the child's kind? The former leader may have taken it out. */
+static bool is_listed(const struct reactor_op *op, kr_val notes)
+{
+    kr_str list = kr_text(kr_get(notes, KR_S(GRAPH_ANNO_KINDS))), group = op->gvk.group;
+
+    while (list.n > 0) {
+        kr_str listed = kr_str_cut(&list, ','), kind = kr_str_cut(&listed, '.');
+
+        if (kr_str_eq(kind, op->gvk.kind) && kr_str_eq(listed, group))
+            return true;
+    }
+    return false;
+}
+
 /* What went wrong with the question itself is no answer: then all goes on as if nobody had asked. */
 static bool is_there(const struct reactor_op *op)
 {
@@ -228,7 +242,8 @@ static bool is_there(const struct reactor_op *op)
     if (op->req.rc != 0)
         return op->req.reason != KUBE_R_NOT_FOUND;
     return kr_get(meta, KR_S("deletionTimestamp")).kind == KR_NONE &&
-           kr_str_eq(kr_text(kr_get(meta, KR_S("uid"))), graph_inst_uid(op->inst->core));
+           kr_str_eq(kr_text(kr_get(meta, KR_S("uid"))), graph_inst_uid(op->inst->core)) &&
+           is_listed(op, kr_get(meta, KR_S("annotations")));
 }
 
 static void trace_action(struct reactor *r, const struct graph_action *act)
@@ -531,7 +546,7 @@ static void op_deliver(struct reactor_op *op)
         res.outcome = probe_outcome(op, &res.message);
     if (op->confirm) {
         res.outcome = GRAPH_O_RETRY;
-        res.message = KR_S("the instance is gone or is being deleted, which was not heard of yet");
+        res.message = KR_S("the instance has changed, which was not heard of yet");
     }
     reactor__count_answer(op, rec && was.n && kr_str_eq(kr_rec_version(rec), was));
     kr_arena_fini(&a);
