@@ -165,6 +165,12 @@ class Chart(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn('rbac.mode is "none"', done.stderr)
 
+    def test_more_shards_than_there_are_buckets_are_refused(self):
+        done = helm("template", "kro", CHART, "--set", "config.shards=65", check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("config.shards is 65; it may be 0 (none) to 64", done.stderr)
+        self.render("config.shards=64")
+
     def test_pod_passes_the_restricted_standard(self):
         spec = self.objects(self.render())["Deployment", "kro-kroc"]["spec"]["template"]["spec"]
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "try", "namespace": NS}, "spec": spec}
