@@ -198,8 +198,10 @@ static int open_all(struct run *r, struct kr_err *err)
     r->clock = kube_uv_clock_new(&r->loop);
     r->sandbox = sandbox_new(kube_uv_clock_door(r->clock), &opts);
     open_handles(r);
-    if (r->save)
+    if (r->save) { /* a place where nothing can be kept is told now, not after an hour of work */
         KR_TRY(sandbox_load(r->sandbox, r->save, err));
+        KR_TRY(sandbox_save(r->sandbox, r->save, err));
+    }
     if (r->controller)
         cli_local_crds(r->sandbox);
     endpoint.sandbox = r->sandbox;

@@ -567,11 +567,21 @@ void sandbox_server_close(struct sandbox_server *server, void (*closed)(void *ar
 
 /* --- faults ----------------------------------------------------------------------------------- */
 
+static bool is_method(kr_str s)
+{
+    static const char *const methods[] = {"GET", "POST", "PUT", "PATCH", "DELETE"};
+
+    for (size_t i = 0; i < KR_N(methods); i++)
+        if (kr_str_eq(s, kr_str_c(methods[i])))
+            return true;
+    return false;
+}
+
 static bool fault_part(kr_str name, kr_str value, struct sandbox_fault *out)
 {
     uint64_t n;
 
-    if (kr_str_is(name, "of") && value.n > 0 && value.n < sizeof out->of) {
+    if (kr_str_is(name, "of") && is_method(value) && value.n < sizeof out->of) {
         memcpy(out->of, value.s, value.n);
         out->of[value.n] = '\0';
         return true;

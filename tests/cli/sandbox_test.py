@@ -138,6 +138,16 @@ class Alone(unittest.TestCase):
             self.assertEqual((p.returncode, p.stdout), (1, ""))
             self.assertIn(path, p.stderr)
 
+    def test_it_does_not_start_where_nothing_can_be_saved(self):
+        p = subprocess.run([KROC, "sandbox", "--save", "/nowhere/saved"], capture_output=True, text=True, timeout=60)
+        self.assertEqual((p.returncode, p.stdout), (1, ""))
+        self.assertIn("/nowhere/saved", p.stderr)
+
+    def test_a_fault_of_a_method_that_is_none_is_refused(self):
+        p = subprocess.run([KROC, "sandbox", "--fault", "delay=5ms,of=nope"], capture_output=True, text=True, timeout=60)
+        self.assertEqual((p.returncode, p.stdout), (2, ""))
+        self.assertIn('fault "delay=5ms,of=nope"', p.stderr)
+
 
 class Demo(unittest.TestCase):
     def test_the_example_is_active_and_an_edit_costs_one_patch_and_one_status(self):
