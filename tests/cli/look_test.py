@@ -145,11 +145,13 @@ class Progress(unittest.TestCase):
             self.addCleanup(os.close, ours)
             p = subprocess.run([KROC, "get", "rgd", "--kubeconfig", s.kubeconfig], stdout=subprocess.PIPE, text=True,
                                stderr=theirs, timeout=60)
-            os.write(theirs, b".")  # there is always something to read
-            said = os.read(ours, 65536).decode()
+            os.write(theirs, b"\x01")  # the end: a terminal gives what it has piece by piece
+            said = b""
+            while not said.endswith(b"\x01"):
+                said += os.read(ours, 65536)
             os.close(theirs)
             self.assertEqual(p.returncode, 0)
-        return p.stdout.splitlines(), said[:-1]
+        return p.stdout.splitlines(), said[:-1].decode()
 
     def test_on_a_terminal_one_line_that_goes_again(self):
         lines, said = self.get(700, True)
