@@ -283,6 +283,8 @@ void graph_inst_result(struct graph_inst *inst, const struct graph_result *res, 
         }
         result_parent_record(inst, res, INST_OUR_APPLY);
         inst->shrinking &= res->rec == NULL; /* else what the object shows holds */
+    } else if (res->outcome != GRAPH_O_RETRY) {
+        inst->shrinking = false; /* refused: nothing was taken out */
     }
     if (inst->apply_version &&
         (!res->rec || inst->apply_version != inst__str_digest(kr_rec_version(res->rec))))
