@@ -8,8 +8,9 @@ The runner and the cases stand outside of this repository (DIR/tools/run_cases.p
 are not there, exit code 77 says so. A case that needs something this version refuses is not listed.
 
 A case with `~` before its name polls for a state that lasts some milliseconds here: a ConfigMap between its deletion and
-its recreation, an instance between its DELETE and its end. Whether a poll meets it is chance, so such a case passes if
-one of TRIES runs does; everything else in it is asked for as in the others.
+its recreation, an instance between its DELETE and its end. Or it asks at the sight of a child for the status that is
+written after that child, which kro has not written at that moment either. Whether a poll meets it is chance, so such a
+case passes if one of TRIES runs does; everything else in it is asked for as in the others.
 """
 import argparse
 import importlib.util

@@ -6,8 +6,8 @@
 
 The runner and the cases stand outside of this repository; where they or PyYAML are not there, exit code 77 says so.
 
-The cases with `~` in tests/e2e/cases.txt poll for a state that lasts less than a millisecond here: the controller's next
-PATCH ends it. Where a poll has missed it they run again, up to TRIES times, with PATCHes that take a second, so that it
+The cases with `~` in tests/e2e/cases.txt (tests/e2e/cases.py says why) poll for a state that lasts less than a millisecond
+here: the controller's next PATCH ends it. Where a poll has missed it they run again, up to TRIES times, with PATCHes that take a second, so that it
 lasts as long. A case whose controller could not start (a port that the runner found free is taken by then, now and then)
 is run again.
 """
