@@ -16,8 +16,9 @@
 
 enum {
     SANDBOX_CONNECTIONS_MAX = 5000,
-    SANDBOX_PATH_MAX = 16 * 1024,    /* bytes of path and query */
-    SANDBOX_CHUNK_BYTES = 64 * 1024, /* of a watch, made at a time */
+    SANDBOX_PATH_MAX = 16 * 1024,         /* bytes of path and query */
+    SANDBOX_CHUNK_BYTES = 64 * 1024,      /* of a watch, made at a time */
+    SANDBOX_DRAIN_MAX = 64 * 1024 * 1024, /* bytes read of a body that is refused */
     SANDBOX_DELAY_MAX_MS = 60 * 1000,
     SANDBOX_METHOD_MAX = 8, /* "DELETE" and its end */
     SANDBOX_TOKEN_BYTES = 32,

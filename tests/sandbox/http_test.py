@@ -42,14 +42,28 @@ class Http(unittest.TestCase):
                 self.assertEqual(status, 201)
             self.assertEqual(len(s.request("GET", MAPS + "?labelSelector=!x&limit=500", connection=c)[1]["items"]) >= 50, True)
 
-    def test_a_body_over_the_limit_is_refused(self):
+    def test_a_body_over_the_limit_is_refused_and_the_client_hears_it(self):
+        large = b"x" * (4 << 20)
         with Sandbox(KROC, "--plain") as s:
+            for body in (large, iter([large[:1 << 20]] * 4)):  # with its length, and in chunks
+                c = s.connect()
+                c.request("POST", MAPS, body, {"Authorization": "Bearer " + s.token, "Content-Type": "application/json"},
+                          encode_chunked=not isinstance(body, bytes))
+                self.assertEqual(c.getresponse().status, 413)
             c = s.connect()
             c.putrequest("POST", MAPS)
             c.putheader("Authorization", "Bearer " + s.token)
             c.putheader("Content-Length", str(4 << 20))
+            c.putheader("Expect", "100-continue")
             c.endheaders()
             self.assertEqual(c.getresponse().status, 413)
+            self.assertEqual(s.request("GET", "/readyz")[0], 200)
+
+    def test_a_body_without_end_is_cut_off(self):
+        with Sandbox(KROC, "--plain") as s:
+            with self.assertRaises((BrokenPipeError, ConnectionResetError)):
+                s.connect().request("POST", MAPS, (b"x" * (1 << 20) for _ in range(1000)),
+                                    {"Content-Type": "application/json"}, encode_chunked=True)
             self.assertEqual(s.request("GET", "/readyz")[0], 200)
 
     def test_a_watch_comes_in_pieces_and_ends_at_its_time(self):
