@@ -76,18 +76,17 @@ static void choose_path(struct cli_endpoint *e, const char *wanted)
 int cli_endpoint_open(struct cli_endpoint *e, const struct cli_endpoint_opts *opts,
                       struct kr_err *err)
 {
-    struct sandbox_server_opts server = {
-        .loop = opts->loop, .sandbox = opts->sandbox, .plain = opts->plain, .fault = opts->fault};
+    struct sandbox_server_opts server = {.loop = opts->loop,
+                                         .sandbox = opts->sandbox,
+                                         .port = opts->port,
+                                         .plain = opts->plain,
+                                         .fault = opts->fault};
     uint8_t bytes[SANDBOX_TOKEN_BYTES];
     const char *token;
-    uint64_t port = 0;
 
     *e = (struct cli_endpoint){0};
-    if (opts->port && (!kr_str_u64(kr_str_c(opts->port), &port) || port > UINT16_MAX))
-        return kr_fail(err, KR_E_INPUT, "--port takes a number up to 65535");
     KR_TRY(sandbox_cert_random(bytes, sizeof bytes, err));
     token = kr_cstr(&e->a, kr_hex(&e->a, bytes, sizeof bytes));
-    server.port = (uint16_t)port;
     server.token = opts->plain ? NULL : token; /* clients send none without TLS */
     KR_TRY(sandbox_server_open(&server, &e->server, err));
     choose_path(e, opts->kubeconfig);

@@ -10,7 +10,7 @@
 struct cli_endpoint_opts {
     uv_loop_t *loop;         /* borrowed */
     struct sandbox *sandbox; /* borrowed */
-    const char *port;        /* NULL: any */
+    uint16_t port;           /* 0: any */
     bool plain;              /* HTTP without TLS and without a token */
     struct sandbox_fault fault;
     const char *kubeconfig; /* file to write; NULL: one of its own, which goes with it */

@@ -25,14 +25,15 @@
 
 #include "cel/base/banned.h"
 
-enum { SAVE_EVERY_MS = 1000 };
+enum { SAVE_EVERY_MS = 1000, READY_AFTER_MAX_MS = 24 * 3600 * 1000 };
 
 static const char usage[] = "kroc sandbox";
 
 struct run {
     struct cli_list apply, operands;
-    const char *cluster, *kubeconfig, *save, *port, *ready_after;
+    const char *cluster, *kubeconfig, *save;
     struct cli_list faults;
+    uint32_t port, ready_after_ms;
     bool controller, plain;
 
     uv_loop_t loop;
@@ -182,17 +183,14 @@ static void open_handles(struct run *r)
 
 static int open_all(struct run *r, struct kr_err *err)
 {
-    struct sandbox_opts opts = {.bare = r->cluster && strcmp(r->cluster, "apiserver-only") == 0};
+    struct sandbox_opts opts = {.bare = r->cluster && strcmp(r->cluster, "apiserver-only") == 0,
+                                .ready_after_ms = r->ready_after_ms};
     struct cli_endpoint_opts endpoint = {.loop = &r->loop,
-                                         .port = r->port,
+                                         .port = (uint16_t)r->port,
                                          .plain = r->plain,
                                          .fault = r->fault,
                                          .kubeconfig = r->kubeconfig};
-    uint64_t ready_ms = 0;
 
-    if (r->ready_after && !kr_str_u64(kr_str_c(r->ready_after), &ready_ms))
-        return kr_fail(err, KR_E_INPUT, "--ready-after takes milliseconds");
-    opts.ready_after_ms = (uint32_t)ready_ms;
     for (uint32_t i = 0; i < r->apply.n; i++)
         KR_TRY(cli_feed_path(&r->feed, r->apply.at[i], err));
     r->clock = kube_uv_clock_new(&r->loop);
@@ -227,9 +225,24 @@ static int serve(struct run *r, struct kr_err *err)
     return 0;
 }
 
+/* An unset option leaves *out alone. */
+static int read_number(const char *text, uint32_t min, uint32_t max, const char *takes,
+                       uint32_t *out, struct kr_err *err)
+{
+    uint64_t n;
+
+    if (text == NULL)
+        return 0;
+    if (!kr_str_u64(kr_str_c(text), &n) || n < min || n > max)
+        return kr_fail(err, KR_E_INPUT, "%s from %u to %u, not \"%s\"", takes, min, max, text);
+    *out = (uint32_t)n;
+    return 0;
+}
+
 static int parse(struct run *r, int argc, char *const *argv, struct kr_err *err)
 {
     static const char *const clusters[] = {"full", "apiserver-only", NULL};
+    const char *port = NULL, *ready_after = NULL;
     const struct cli_option options[] = {
         {.name = "controller", .flag = &r->controller, .help = "run the controller on it"},
         {.name = "apply",
@@ -247,10 +260,10 @@ static int parse(struct run *r, int argc, char *const *argv, struct kr_err *err)
          .arg = "WHAT",
          .help = "every=N,status=CODE, cut=BYTES or delay=MSms, on purpose; of=METHOD"},
         {.name = "save", .value = &r->save, .arg = "FILE", .help = "keep the objects there"},
-        {.name = "port", .value = &r->port, .arg = "N", .help = "of 127.0.0.1; default: any"},
+        {.name = "port", .value = &port, .arg = "N", .help = "of 127.0.0.1; default: any"},
         {.name = "plain", .flag = &r->plain, .help = "HTTP without TLS and without a token"},
         {.name = "ready-after",
-         .value = &r->ready_after,
+         .value = &ready_after,
          .arg = "MS",
          .help = "how long workloads take to become ready; default 300"},
         {0}};
@@ -260,7 +273,9 @@ static int parse(struct run *r, int argc, char *const *argv, struct kr_err *err)
         return rc;
     for (uint32_t i = 0; i < r->faults.n; i++)
         KR_TRY(sandbox_fault_read(r->faults.at[i], &r->fault, err));
-    return 0;
+    KR_TRY(read_number(port, 0, UINT16_MAX, "--port takes a number", &r->port, err));
+    return read_number(ready_after, 1, READY_AFTER_MAX_MS, "--ready-after takes milliseconds",
+                       &r->ready_after_ms, err);
 }
 
 int cli_sandbox(int argc, char *const *argv)

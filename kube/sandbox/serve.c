@@ -51,6 +51,7 @@ struct exchange {
     char *uri;
     struct kr_buf body;
     bool begun, too_large, delayed, suspended, gone;
+    size_t dropped_n; /* bytes of a body that is too large, read so that the client hears why */
     struct sandbox_watch *watch;
     struct kr_buf out; /* of the watch: made and not yet sent */
     size_t sent;
@@ -385,9 +386,22 @@ static enum MHD_Result begin(struct exchange *x)
         return MHD_NO;
     if (kr_str_u64(header(x, MHD_HTTP_HEADER_CONTENT_LENGTH), &n) && n > SANDBOX_BODY_MAX) {
         x->too_large = true;
-        return answer(x, "POST"); /* the body is not read */
+        if (n > SANDBOX_DRAIN_MAX || header(x, MHD_HTTP_HEADER_EXPECT).n)
+            return answer(x, "POST"); /* who asks first sends nothing */
     }
     return MHD_YES;
+}
+
+/* Who closes with bytes unread resets the connection, and a client that is still writing loses the answer
+ * with it: what is too large is read to its end, within bounds. */
+static enum MHD_Result take_body(struct exchange *x, const char *bytes, size_t n)
+{
+    if (!x->too_large)
+        kr_buf_add(&x->body, bytes, n);
+    else
+        x->dropped_n += n;
+    x->too_large |= x->body.full;
+    return x->dropped_n > SANDBOX_DRAIN_MAX ? MHD_NO : MHD_YES;
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *path,
@@ -401,10 +415,10 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
     if (!x->begun)
         return begin(x);
     if (*n > 0) {
-        kr_buf_add(&x->body, bytes, *n);
-        x->too_large |= x->body.full;
+        size_t body_n = *n;
+
         *n = 0;
-        return MHD_YES;
+        return take_body(x, bytes, body_n);
     }
     if (server->opts.fault.delay_ms && !x->delayed && is_faulty(&server->opts.fault, method)) {
         x->delayed = true;
@@ -586,8 +600,11 @@ static bool fault_part(kr_str name, kr_str value, struct sandbox_fault *out)
         out->of[value.n] = '\0';
         return true;
     }
-    if (kr_str_is(name, "delay") && kr_str_ends(value, KR_S("ms")))
+    if (kr_str_is(name, "delay")) {
+        if (!kr_str_ends(value, KR_S("ms")))
+            return false; /* 50 what? */
         value.n -= 2;
+    }
     if (!kr_str_u64(value, &n) || n == 0 || n > UINT32_MAX)
         return false;
     if (kr_str_is(name, "every"))
@@ -606,16 +623,18 @@ static bool fault_part(kr_str name, kr_str value, struct sandbox_fault *out)
 int sandbox_fault_read(const char *text, struct sandbox_fault *out, struct kr_err *err)
 {
     kr_str rest = kr_str_c(text);
+    bool fits;
 
-    while (rest.n > 0) {
+    do {
         kr_str value = kr_str_cut(&rest, ','), name = kr_str_cut(&value, '=');
 
-        if (!fault_part(kr_str_trim(name), kr_str_trim(value), out))
-            return kr_fail(
-                err, KR_E_INPUT,
-                "fault \"%s\": every=N,status=CODE or cut=BYTES or delay=MSms, and of=METHOD",
-                text);
-    }
+        fits = fault_part(kr_str_trim(name), kr_str_trim(value), out);
+    } while (fits && rest.n > 0);
+    if (!fits || (out->status && !out->every) || (out->of[0] && !out->every && !out->delay_ms))
+        return kr_fail(err, KR_E_INPUT,
+                       "fault \"%s\": every=N,status=CODE or cut=BYTES or delay=MSms, and "
+                       "of=METHOD beside the first or the last",
+                       text);
     if (out->every && !out->status)
         out->status = 500;
     return 0;

@@ -97,7 +97,7 @@ class Alone(unittest.TestCase):
             self.assertGreaterEqual(time.monotonic() - before, 0.045)
 
     def test_a_fault_that_is_none_is_refused(self):
-        for fault in ("every=0", "cut", "delay=1h", "status=200"):
+        for fault in ("every=0", "cut", "delay=1h", "delay=50", "status=200", "status=500", "of=GET", "", "every=2,,"):
             p = subprocess.run([KROC, "sandbox", "--fault", fault], capture_output=True, text=True, timeout=60)
             self.assertEqual((p.returncode, p.stdout), (2, ""))
             self.assertIn(f'fault "{fault}"', p.stderr)
@@ -142,6 +142,16 @@ class Alone(unittest.TestCase):
         p = subprocess.run([KROC, "sandbox", "--save", "/nowhere/saved"], capture_output=True, text=True, timeout=60)
         self.assertEqual((p.returncode, p.stdout), (1, ""))
         self.assertIn("/nowhere/saved", p.stderr)
+
+    def test_numbers_out_of_range_are_usage_errors(self):
+        for option, value, says in (("--port", "70000", "--port takes a number from 0 to 65535"),
+                                    ("--port", "x", "--port takes a number from 0 to 65535"),
+                                    ("--ready-after", "5s", "--ready-after takes milliseconds from 1 to 86400000"),
+                                    ("--ready-after", "0", "--ready-after takes milliseconds from 1 to 86400000"),
+                                    ("--ready-after", "99999999999", "--ready-after takes milliseconds from 1 to 86400000")):
+            p = subprocess.run([KROC, "sandbox", option, value], capture_output=True, text=True, timeout=60)
+            self.assertEqual((p.returncode, p.stdout), (2, ""))
+            self.assertIn(says, p.stderr)
 
     def test_a_fault_of_a_method_that_is_none_is_refused(self):
         p = subprocess.run([KROC, "sandbox", "--fault", "delay=5ms,of=nope"], capture_output=True, text=True, timeout=60)
