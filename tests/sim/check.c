@@ -429,22 +429,16 @@ static void on_change(void *arg, const struct sandbox_seen *seen)
 
 static void check_child(struct sim_check *c, const struct record *owner, const struct sim_want *w)
 {
-    KR_AUTO(kr_arena) a = {0};
     bool workload = kr_str_is(kr_str_c(w->resource), "deployments");
-    kr_val v = sim_get(c->s, &a,
-                       kr_fmt(&a, "/%s/v1/namespaces/%s/%s/" KR_FMT, workload ? "apis/apps" : "api",
-                              w->ns, w->resource, KR_ARG(w->name))
-                           .s);
+    const struct record *r = record_of(c, workload ? KR_S("apps") : KR_S(""), kr_str_c(w->resource),
+                                       kr_str_c(w->ns), w->name);
 
-    if (v.kind == KR_NONE)
-        sim_fail(c->s, "end: %s %s/" KR_FMT " of " WHERE " is not there", w->resource, w->ns,
-                 KR_ARG(w->name), WHERE_ARG(owner));
-    else if (!kr_str_eq(label(v, GRAPH_LABEL_PART_OF), owner->set_id))
-        sim_fail(c->s, "end: %s %s/" KR_FMT " is not that of " WHERE, w->resource, w->ns,
-                 KR_ARG(w->name), WHERE_ARG(owner));
-    else if (!kr_str_eq(annotation(v, "v"), w->v))
-        sim_fail(c->s, "end: %s %s/" KR_FMT " has " KR_FMT ", not " KR_FMT, w->resource, w->ns,
-                 KR_ARG(w->name), KR_ARG(annotation(v, "v")), KR_ARG(w->v));
+    if (!r->live)
+        sim_fail(c->s, "end: " WHERE " of " WHERE " is not there", WHERE_ARG(r), WHERE_ARG(owner));
+    else if (!kr_str_eq(r->part_of, owner->set_id))
+        sim_fail(c->s, "end: " WHERE " is not that of " WHERE, WHERE_ARG(r), WHERE_ARG(owner));
+    else if (!had_value(r, w->v, UINT64_MAX))
+        sim_fail(c->s, "end: " WHERE " has not the value " KR_FMT, WHERE_ARG(r), KR_ARG(w->v));
 }
 
 static uint32_t children_n(const struct sim_check *c, kr_str set)

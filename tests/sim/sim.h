@@ -236,7 +236,7 @@ void sim_rest(struct sim *s); /* fails where it never comes to rest */
 bool sim_back(struct sim *s);
 /* As somebody else, at once. body: YAML or JSON; NULL: none. Returns the status. */
 int sim_do(struct sim *s, const char *method, const char *path, const char *body);
-int sim_apply(struct sim *s, const char *yaml); /* one document; returns the status */
+int sim_apply(struct sim *s, const char *text); /* one JSON or YAML document; returns the status */
 kr_val sim_get(struct sim *s, struct kr_arena *a, const char *path);
 /* A schema, or what has some in it, without descriptions; lives in a. */
 kr_val sim_undescribed(struct kr_arena *a, kr_val v);

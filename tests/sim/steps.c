@@ -90,23 +90,24 @@ void sim_define(struct sim *s, uint32_t def)
 
 static void make(struct sim *s, const struct sim_step *step)
 {
-    static const char *const names[] = {"", "a", "a, b", "b, a", "b, c, a", "c"};
+    static const char *const names[] = {
+        "", "\"a\"", "\"a\",\"b\"", "\"b\",\"a\"", "\"b\",\"c\",\"a\"", "\"c\""};
     uint32_t def = def_at(s, step);
 
-    sim_apply(s, text("{apiVersion: kro.run/v1alpha1, kind: Thing%u, metadata: {name: t%u-%u}, "
-                      "spec: {a: %c, flag: %s, names: [%s]%s}}",
+    sim_apply(s, text("{\"apiVersion\":\"kro.run/v1alpha1\",\"kind\":\"Thing%u\",\"metadata\":{"
+                      "\"name\":\"t%u-%u\"},\"spec\":{\"a\":\"%c\",\"flag\":%s,\"names\":[%s]%s}}",
                       def, def, step->x[1] % SIM_INSTANCES, 'p' + (int)(step->x[2] % 3),
                       step->x[3] % 3 ? "true" : "false", names[step->x[4] % KR_N(names)],
-                      step->x[5] % 3 ? "" : ", b: w")
+                      step->x[5] % 3 ? "" : ",\"b\":\"w\"")
                      .s);
 }
 
 static void make_source(struct sim *s, uint32_t j, uint32_t pick, uint32_t v)
 {
-    static const char *const values[] = {"v0", "v1", "v2", "v3", "'off'"};
+    static const char *const values[] = {"v0", "v1", "v2", "v3", "off"};
 
-    sim_apply(s, text("{apiVersion: v1, kind: ConfigMap, metadata: {name: source-%u, labels: "
-                      "{pick: p%u}}, data: {v: %s}}",
+    sim_apply(s, text("{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":"
+                      "\"source-%u\",\"labels\":{\"pick\":\"p%u\"}},\"data\":{\"v\":\"%s\"}}",
                       j, pick % 2, values[v % KR_N(values)])
                      .s);
 }

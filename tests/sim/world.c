@@ -95,16 +95,19 @@ int sim_do(struct sim *s, const char *method, const char *path, const char *body
     return status;
 }
 
-static kr_val parsed(struct kr_arena *a, const char *yaml)
+/* One document; what is written as JSON is read as such, in a fifth of the time. */
+static kr_val parsed(struct kr_arena *a, const char *text)
 {
     struct kr_err err = KR_ERR_NONE;
     kr_val docs = KR_V_NONE;
-    int rc = kr_yaml_parse(a, kr_str_c(yaml), &docs, &err);
+    bool json = text[0] == '{';
+    int rc = json ? kr_json_parse(a, kr_str_c(text), &docs, &err)
+                  : kr_yaml_parse(a, kr_str_c(text), &docs, &err);
 
     if (rc < 0)
-        fprintf(stderr, "%s\n%s\n", yaml, err.text);
+        fprintf(stderr, "%s\n%s\n", text, err.text);
     KR_ASSERT(rc == 0); /* texts of ours */
-    return kr_item(docs, 0);
+    return json ? docs : kr_item(docs, 0);
 }
 
 static int apply(struct sim *s, kr_val v)
@@ -120,11 +123,11 @@ static int apply(struct sim *s, kr_val v)
     return status;
 }
 
-int sim_apply(struct sim *s, const char *yaml)
+int sim_apply(struct sim *s, const char *text)
 {
     KR_AUTO(kr_arena) a = {0};
 
-    return apply(s, parsed(&a, yaml));
+    return apply(s, parsed(&a, text));
 }
 
 kr_val sim_get(struct sim *s, struct kr_arena *a, const char *path)
@@ -471,7 +474,9 @@ static void make_start(struct kr_buf *out)
     s.sandbox = server_new(&s.clock.door);
     apply(&s, unschooled(&a, parsed(&a, reactor_crd_definitions)));
     apply(&s, unschooled(&a, parsed(&a, reactor_crd_revisions)));
-    sim_apply(&s, "{apiVersion: v1, kind: Namespace, metadata: {name: " SIM_NS_OTHER "}}");
+    sim_apply(&s,
+              "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"" SIM_NS_OTHER
+              "\"}}");
     run_net(&s);
     for (size_t i = 0; i < KR_N(crds); i++)
         KR_ASSERT(
