@@ -249,16 +249,17 @@ kr_str graph_def_problem(const struct graph_def *def)
 /* Name and kind of what is generated, as far as the spec says. */
 static void read_identity(struct graph_def *def)
 {
-    kr_val schema = kr_at(def->rgd.v, "spec.schema"), group = kr_get(schema, KR_S("group"));
+    kr_val schema = kr_at(def->rgd.v, "spec.schema"), named = kr_get(schema, KR_S("group"));
+    kr_str group = named.kind == KR_STRING ? kr_text(named) : KR_S(GRAPH_GROUP);
     kr_str kind = kr_text(kr_get(schema, KR_S("kind"))), plural;
+    kr_gvk gvk = {group, kr_text(kr_get(schema, KR_S("apiVersion"))), kind};
     char *lower;
 
+    if (def->crd_name.n && kr_gvk_eq(def->instance, gvk))
+        return; /* as ever; a plural takes a walk over many words */
     kr_arena_fini(&def->id);
     def->crd_name = KR_S("");
-    def->instance = (kr_gvk){.kind = kr_strdup(&def->id, kind)};
-    def->instance.version = kr_strdup(&def->id, kr_text(kr_get(schema, KR_S("apiVersion"))));
-    def->instance.group =
-        group.kind == KR_STRING ? kr_strdup(&def->id, kr_text(group)) : KR_S(GRAPH_GROUP);
+    def->instance = kr_gvk_copy(&def->id, gvk);
     if (kind.n == 0)
         return;
     lower = kr_arena_bytes(&def->id, kind.n + 1);

@@ -61,15 +61,16 @@ static bool crd_is_ours(const struct kr_rec *rec)
 static void def_tell_crd(struct reactor_def *def)
 {
     struct reactor *r = def->r;
+    kr_str name = graph_def_crd_name(def->core);
     struct kr_rec *rec;
     bool known, partial = true;
 
-    if (r->opts.sidecar || !def->crd_name.s)
+    if (r->opts.sidecar || name.n == 0)
         return;
     known = reactor__watch_known(r->crds) && reactor__watch_known(r->own_crds);
-    rec = kube_store_get(r->own_crds->store, KR_S(""), def->crd_name);
+    rec = kube_store_get(r->own_crds->store, KR_S(""), name);
     if (!rec)
-        rec = kube_store_get(r->crds->store, KR_S(""), def->crd_name);
+        rec = kube_store_get(r->crds->store, KR_S(""), name);
     else
         partial = false;
     if (partial && crd_is_ours(rec))
@@ -77,22 +78,6 @@ static void def_tell_crd(struct reactor_def *def)
     reactor__held_look_again(def);
     graph_def_crd(def->core, rec ? kr_rec_root(rec) : KR_V_NONE, known);
     reactor__def_queue(def, REACTOR_P_CHANGE);
-}
-
-static void def_set_crd_name(struct reactor_def *def, kr_val rgd)
-{
-    struct kr_arena a = {0};
-    kr_str kind = kr_at_str(rgd, "spec.schema.kind");
-    kr_str group = kr_at_str(rgd, "spec.schema.group");
-    char *lower = kr_arena_bytes(&a, kind.n + 1);
-
-    for (size_t i = 0; i < kind.n; i++)
-        lower[i] = (char)(kind.s[i] >= 'A' && kind.s[i] <= 'Z' ? kind.s[i] + 32 : kind.s[i]);
-    kr_free((char *)(uintptr_t)def->crd_name.s);
-    def->crd_name = kr_str_c(
-        kr_cstrdup(kr_fmt(&a, KR_FMT "." KR_FMT, KR_ARG(graph_plural(&a, (kr_str){lower, kind.n})),
-                          KR_ARG(group.n ? group : KR_S(GRAPH_GROUP)))));
-    kr_arena_fini(&a);
 }
 
 void reactor__def_object(struct reactor *r, kr_str name, kr_val rgd)
@@ -104,12 +89,10 @@ void reactor__def_object(struct reactor *r, kr_str name, kr_val rgd)
     reactor__roll_policy(r, def, rgd);
     if (!def->deleting_ms && kr_at(rgd, "metadata.deletionTimestamp").kind != KR_NONE)
         def->deleting_ms = kube_now_ms(r->clock);
-    if (rgd.kind == KR_NONE && def->crd_name.s)
+    if (rgd.kind == KR_NONE && graph_def_crd_name(def->core).n)
         reactor__count_def_gone(def);
-    if (rgd.kind != KR_NONE) {
-        def_set_crd_name(def, rgd);
+    if (rgd.kind != KR_NONE)
         def_tell_crd(def);
-    }
     reactor__def_queue(def, REACTOR_P_USER);
 }
 
@@ -160,7 +143,7 @@ void reactor__defs_crd(struct reactor *r, const struct kube_change *c)
     kr_map_each (e, &r->defs) {
         struct reactor_def *def = e->val;
 
-        if (def->crd_name.s && kr_str_eq(def->crd_name, kr_rec_name(rec)))
+        if (kr_str_eq(graph_def_crd_name(def->core), kr_rec_name(rec)))
             def_tell_crd(def);
     }
     if (c->store == r->crds->store && (!c->now || is_served(c->now)))
@@ -389,7 +372,6 @@ void reactor__def_free(struct reactor_def *def)
     if (def->fetching)
         return; /* on_schemas comes back */
     graph_def_free(def->core);
-    kr_free((char *)(uintptr_t)def->crd_name.s);
     kr_free(def->problem);
     kr_arena_fini(&def->fetch_arena);
     kr_arena_fini(&def->next_arena);

@@ -277,7 +277,6 @@ struct reactor_def {
     struct kr_arena next_arena;  /* of the kinds wanted next */
     kr_gvk *next_gvks;           /* NULL: nothing more is wanted */
     uint32_t next_n;
-    kr_str crd_name; /* owned */
     char *problem;   /* owned: as last logged */
     kr_gvr serving;  /* strings live in serving_arena; resource empty: nothing is served */
     struct kr_arena serving_arena;
