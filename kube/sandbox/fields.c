@@ -6,6 +6,8 @@
  */
 #include "kube/sandbox/fields.h"
 
+#include <stdlib.h>
+
 #include "cel/base/json.h"
 
 #include "cel/base/banned.h"
@@ -217,17 +219,92 @@ static kr_str path_of(struct kr_arena *a, kr_str prefix, kr_str element)
     return kr_fmt(a, KR_FMT KR_FMT, KR_ARG(prefix), KR_ARG(sandbox_element_text(a, element)));
 }
 
+/* --- the order of paths ----------------------------------------------------------------------- */
+
+struct element {
+    kr_str name;
+    kr_val what;  /* of k and v: what the name says, read */
+    kr_val below; /* its entry */
+};
+
+/* Numbers, texts, booleans, lists, maps, null. */
+static int rank(kr_val v)
+{
+    static const uint8_t ranks[] = {
+        [KR_STRING] = 1, [KR_BOOL] = 2, [KR_LIST] = 3, [KR_MAP] = 4, [KR_NULL] = 5};
+
+    return v.kind < KR_N(ranks) ? ranks[v.kind] : 0;
+}
+
+static int value_order(kr_val x, kr_val y)
+{
+    int order = rank(x) - rank(y);
+
+    if (order)
+        return order;
+    if (x.kind == KR_MAP || x.kind == KR_LIST) {
+        for (uint32_t i = 0; i < x.n && i < y.n && order == 0; i++) {
+            if (x.kind == KR_MAP)
+                order = kr_str_cmp(kr_text(x.map[i].key), kr_text(y.map[i].key));
+            if (order == 0)
+                order = value_order(x.kind == KR_MAP ? x.map[i].val : x.list[i],
+                                    x.kind == KR_MAP ? y.map[i].val : y.list[i]);
+        }
+        return order ? order : (x.n > y.n) - (x.n < y.n);
+    }
+    return x.kind == KR_NULL ? 0 : kr_val_cmp_key(x, y);
+}
+
+static int by_element(const void *p, const void *q)
+{
+    const struct element *x = p, *y = q;
+    uint64_t i = 0, k = 0;
+
+    if (x->name.s[0] != y->name.s[0]) /* places come last */
+        return x->name.s[0] == 'i' || (y->name.s[0] != 'i' && x->name.s[0] > y->name.s[0]) ? 1 : -1;
+    if (x->name.s[0] == 'f')
+        return kr_str_cmp(x->name, y->name);
+    if (x->name.s[0] != 'i')
+        return value_order(x->what, y->what);
+    if (!kr_str_u64(kr_str_sub(x->name, 2, x->name.n), &i) ||
+        !kr_str_u64(kr_str_sub(y->name, 2, y->name.n), &k))
+        return kr_str_cmp(x->name, y->name);
+    return (i > k) - (i < k);
+}
+
+/* The elements of a level as the server orders them: by what they say, where the set has them by text. */
+static uint32_t ordered(struct kr_arena *a, kr_val set, struct element **out)
+{
+    struct element *list = kr_new_n(a, struct element, set.n);
+    uint32_t n = 0;
+
+    KR_MAP_EACH (p, set) {
+        struct element e = {kr_text(p->key), KR_V_NULL, p->val};
+
+        if (kr_str_eq(e.name, DOT))
+            continue;
+        if ((e.name.s[0] == 'k' || e.name.s[0] == 'v') &&
+            kr_json_parse(a, kr_str_sub(e.name, 2, e.name.n), &e.what, NULL) < 0)
+            e.what = KR_V_NULL;
+        list[n++] = e;
+    }
+    qsort(list, n, sizeof *list, by_element);
+    *out = list;
+    return n;
+}
+
 /* Members of a level come before what is below them, as the server lists them. */
 static void each(struct kr_arena *a, kr_val set, kr_str prefix, sandbox_fields_fn *fn, void *arg)
 {
-    KR_MAP_EACH (p, set) {
-        if (!kr_str_eq(kr_text(p->key), DOT) && sandbox_fields_is_member(p->val))
-            fn(arg, path_of(a, prefix, kr_text(p->key)));
-    }
-    KR_MAP_EACH (p, set) {
-        if (!kr_str_eq(kr_text(p->key), DOT) && p->val.n)
-            each(a, p->val, path_of(a, prefix, kr_text(p->key)), fn, arg);
-    }
+    struct element *list;
+    uint32_t n = ordered(a, set, &list);
+
+    for (uint32_t i = 0; i < n; i++)
+        if (sandbox_fields_is_member(list[i].below))
+            fn(arg, path_of(a, prefix, list[i].name));
+    for (uint32_t i = 0; i < n; i++)
+        if (list[i].below.n)
+            each(a, list[i].below, path_of(a, prefix, list[i].name), fn, arg);
 }
 
 void sandbox_fields_each(struct kr_arena *a, kr_val set, sandbox_fields_fn *fn, void *arg)

@@ -75,6 +75,20 @@ TEST(fields, paths_are_printed_as_conflicts_print_them)
                      ".spec.tags[=\"x\"]\n");
 }
 
+TEST(fields, paths_come_in_the_order_of_values_not_of_texts)
+{
+    KR_AUTO(kr_arena) a = {0};
+    KR_AUTO(kr_buf) b = KR_BUF(1000);
+
+    sandbox_fields_each(
+        &a,
+        test_json(&a, "{\"k:{\\\"port\\\":443}\":{},\"k:{\\\"port\\\":81}\":{},"
+                      "\"k:{\\\"name\\\":\\\"z\\\"}\":{},\"v:\\\"a\\\"\":{},\"v:10\":{},"
+                      "\"v:9\":{},\"i:10\":{},\"i:9\":{},\"f:z\":{}}"),
+        collect, &b);
+    EXPECT_TEXT(b.s, ".z\n[name=\"z\"]\n[port=81]\n[port=443]\n[=9]\n[=10]\n[=\"a\"]\n[9]\n[10]\n");
+}
+
 TEST(fields, what_is_no_set_is_refused)
 {
     static const char *const bad[] = {
@@ -93,5 +107,6 @@ int main(void)
     return RUN(T(fields, a_member_keeps_what_is_below_it), T(fields, what_is_empty_vanishes),
                T(fields, a_named_field_with_members_is_one),
                T(fields, paths_are_printed_as_conflicts_print_them),
+               T(fields, paths_come_in_the_order_of_values_not_of_texts),
                T(fields, what_is_no_set_is_refused));
 }
