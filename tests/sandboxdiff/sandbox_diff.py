@@ -40,6 +40,7 @@ SKIPPED = 77
 DIFF_LINES = 60
 VOLATILE = r"\d+s|10\.0\.\d+\.\d+"
 RECORD = r"(?<=in record )\([^)]*\)"
+WITHIN = r'(\\*"(?:uid|resourceVersion|creationTimestamp|time)\\*":\\*")[^"\\]*'  # of an object that a message quotes
 QUIET_S = 120  # a sequence takes a fraction of a second
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 SEEN_BY = ("a", "a=x", "a!=y", "a in (x,y)", "a=x,b=y")  # selectors that the object "end" meets
@@ -204,7 +205,7 @@ def normal(v, key=""):
     if isinstance(v, str) and re.fullmatch(VOLATILE, v):  # cells of tables
         return "volatile"
     if key == "message" and isinstance(v, str):
-        v = re.sub(RECORD, "(volatile)", v)
+        v = re.sub(WITHIN, r"\1volatile", re.sub(RECORD, "(volatile)", v))
     if key == "message" and isinstance(v, str):  # causes come in the order of a Go map
         if "field not declared in schema" in v:  # ends the walk there, through members in the order of a Go map
             return "field not declared in schema"
