@@ -3,7 +3,7 @@
  *
  *   listens --> writes the kubeconfig --> KUBECONFIG=PATH --> (--controller: a child of its own)
  *                                                        --> (--apply: documents, until all are in)
- *   SIGTERM, SIGINT --> child ended --> (--save: written) --> done
+ *   SIGTERM, SIGINT, SIGHUP --> child ended --> (--save: written) --> done
  *
  * The controller is a process of its own that comes over HTTP, like the one of a cluster, so that
  * --fault is in its way; it has kro's CRDs before it starts. A document whose kind is not served yet
@@ -41,11 +41,15 @@ struct run {
     struct sandbox *sandbox;
     struct cli_endpoint endpoint;
     struct sandbox_fault fault;
-    uv_signal_t on_term, on_int, on_child;
+    uv_signal_t on_term, on_int, on_hup, on_child;
     uv_timer_t again, saver;
+    struct kr_arena a;
     uint64_t saved_version, began_ms;
     struct cli_feed feed; /* documents of --apply */
-    bool failed;          /* one of them is refused, nothing saved, or the controller ended */
+    bool failed;          /* one of them is refused, or the controller ended */
+    const char *kept;     /* --save: the file, links followed, once it is ours and was read */
+    int claim;            /* of it */
+    bool save_failed;     /* the last time */
     bool handles;         /* there are some to close */
     bool stopping;
     pid_t child;
@@ -80,17 +84,52 @@ static void on_again(uv_timer_t *timer)
 
 /* --- end -------------------------------------------------------------------------------------- */
 
+/* The file is ours from here on, and what it had is in; where nothing can be kept is told now, not
+ * after an hour of work. A file that was not read is not written either: it is somebody's. */
+static int open_save(struct run *r, struct kr_err *err)
+{
+    char *real = realpath(r->save, NULL);
+    const char *path = kr_cstr(&r->a, kr_str_c(real ? real : r->save));
+    int rc;
+
+    free(real);
+    KR_TRY(sandbox_claim(path, &r->claim, err));
+    rc = sandbox_load(r->sandbox, path, err);
+    rc = rc < 0 ? rc : sandbox_save(r->sandbox, path, err);
+    if (rc < 0) {
+        sandbox_unclaim(path, r->claim);
+        return rc;
+    }
+    r->kept = path;
+    r->saved_version = sandbox_version(r->sandbox);
+    return 0;
+}
+
+/* Tries again each second until it has worked, and says once that it does not. */
 static void save(struct run *r)
 {
     struct kr_err err = KR_ERR_NONE;
+    uint64_t version = sandbox_version(r->sandbox);
 
-    if (r->save == NULL || r->saved_version == sandbox_version(r->sandbox))
+    if (r->kept == NULL || r->saved_version == version)
         return;
-    r->saved_version = sandbox_version(r->sandbox);
-    if (sandbox_save(r->sandbox, r->save, &err) < 0) {
+    if (sandbox_save(r->sandbox, r->kept, &err) == 0) {
+        r->saved_version = version;
+        r->save_failed = false;
+    } else if (!r->save_failed) {
         cli_fail_err(CLI_FAILED, &err);
-        r->failed = true;
+        r->save_failed = true;
     }
+}
+
+static void close_save(struct run *r)
+{
+    if (r->kept == NULL)
+        return;
+    r->save_failed = false; /* the last word is said in any case */
+    save(r);
+    sandbox_unclaim(r->kept, r->claim);
+    r->kept = NULL;
 }
 
 static void on_save(uv_timer_t *timer)
@@ -103,10 +142,11 @@ static void finish(struct run *r)
     if (!r->handles)
         return;
     r->handles = false;
-    save(r);
+    close_save(r);
     cli_endpoint_close(&r->endpoint);
     uv_close((uv_handle_t *)&r->on_term, NULL);
     uv_close((uv_handle_t *)&r->on_int, NULL);
+    uv_close((uv_handle_t *)&r->on_hup, NULL);
     uv_close((uv_handle_t *)&r->on_child, NULL);
     uv_close((uv_handle_t *)&r->again, NULL);
     uv_close((uv_handle_t *)&r->saver, NULL);
@@ -169,12 +209,26 @@ static void on_int(uv_signal_t *signal, int number)
     stop(KR_OWNER(signal, struct run, on_int));
 }
 
+static void on_hup(uv_signal_t *signal, int number)
+{
+    stop(KR_OWNER(signal, struct run, on_hup));
+}
+
+/* Under nohup it stays ignored. */
+static bool is_ignored(int number)
+{
+    struct sigaction was;
+
+    return sigaction(number, NULL, &was) == 0 && was.sa_handler == SIG_IGN;
+}
+
 /* --- start ------------------------------------------------------------------------------------ */
 
 static void open_handles(struct run *r)
 {
     uv_signal_init(&r->loop, &r->on_term);
     uv_signal_init(&r->loop, &r->on_int);
+    uv_signal_init(&r->loop, &r->on_hup);
     uv_signal_init(&r->loop, &r->on_child);
     uv_timer_init(&r->loop, &r->again);
     uv_timer_init(&r->loop, &r->saver);
@@ -196,10 +250,8 @@ static int open_all(struct run *r, struct kr_err *err)
     r->clock = kube_uv_clock_new(&r->loop);
     r->sandbox = sandbox_new(kube_uv_clock_door(r->clock), &opts);
     open_handles(r);
-    if (r->save) { /* a place where nothing can be kept is told now, not after an hour of work */
-        KR_TRY(sandbox_load(r->sandbox, r->save, err));
-        KR_TRY(sandbox_save(r->sandbox, r->save, err));
-    }
+    if (r->save)
+        KR_TRY(open_save(r, err));
     if (r->controller)
         cli_local_crds(r->sandbox);
     endpoint.sandbox = r->sandbox;
@@ -211,6 +263,8 @@ static int serve(struct run *r, struct kr_err *err)
     KR_TRY(open_all(r, err));
     uv_signal_start(&r->on_term, on_term, SIGTERM);
     uv_signal_start(&r->on_int, on_int, SIGINT);
+    if (!is_ignored(SIGHUP))
+        uv_signal_start(&r->on_hup, on_hup, SIGHUP);
     uv_signal_start(&r->on_child, on_child, SIGCHLD);
     if (r->save)
         uv_timer_start(&r->saver, on_save, SAVE_EVERY_MS, SAVE_EVERY_MS);
@@ -290,11 +344,14 @@ int cli_sandbox(int argc, char *const *argv)
         finish(r);
         uv_run(&r->loop, UV_RUN_DEFAULT);
         uv_loop_close(&r->loop);
-        code = rc < 0 ? cli_fail_err(CLI_FAILED, &err) : r->failed ? CLI_FAILED : CLI_OK;
+        code = rc < 0                        ? cli_fail_err(CLI_FAILED, &err)
+               : r->failed || r->save_failed ? CLI_FAILED
+                                             : CLI_OK;
     } else {
         code = rc == CLI_HELP ? CLI_OK : cli_fail(CLI_USAGE, err.text);
     }
     cli_feed_fini(&r->feed);
+    kr_arena_fini(&r->a);
     kr_free(r);
     return code;
 }

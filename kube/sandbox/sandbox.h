@@ -145,7 +145,14 @@ KR_MUST int sandbox_fill(struct sandbox *s, kr_str text, struct kr_err *err);
 
 /* Writes all objects to a new file beside path and renames it: a crash leaves the old or the new. */
 KR_MUST int sandbox_save(struct sandbox *s, const char *path, struct kr_err *err);
-/* Reads what sandbox_save wrote, into an empty sandbox. 1: there is no such file. */
+/* Reads what sandbox_save wrote, into an empty sandbox. 1: there is no such file. What was given
+ * out behind the last save and lost in a crash is not given out again: versions go on
+ * SANDBOX_VERSION_GAP higher. */
 KR_MUST int sandbox_load(struct sandbox *s, const char *path, struct kr_err *err);
+enum { SANDBOX_VERSION_GAP = 1000 * 1000 };
+/* Keeps other sandboxes from path by a lock on a file beside it, until *claim is given to
+ * sandbox_unclaim. KR_E_IO: another one has it. */
+KR_MUST int sandbox_claim(const char *path, int *claim, struct kr_err *err);
+void sandbox_unclaim(const char *path, int claim);
 
 #endif

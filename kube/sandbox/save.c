@@ -4,12 +4,16 @@
  * The first line has the version, each other one a type and an object as it is stored; the last one
  * says how many there are, so that a file that was cut is refused. Definitions stand first: they
  * make the types of what follows. The file is written beside its place, flushed to the disk and
- * renamed, so a crash leaves the old one or the new one.
+ * renamed, so a crash leaves the old one or the new one. A file that is no such is never replaced:
+ * who cannot load must not save. A lock file keeps a second sandbox away; it is a third file, for
+ * the other two change places at each save.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cel/base/json.h"
@@ -163,14 +167,65 @@ int sandbox_fill(struct sandbox *s, kr_str text, struct kr_err *err)
     return 0;
 }
 
+/* Replacing needs no right to write to the old one: what its owner protects is refused here. */
+static int check_place(const char *path, struct kr_err *err)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return errno == ENOENT ? 1
+                               : kr_fail(err, KR_E_IO, "cannot read %s: %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return kr_fail(err, KR_E_INPUT, "cannot save to %s: not a regular file", path);
+    if (access(path, W_OK) < 0)
+        return kr_fail(err, KR_E_IO, "cannot write %s: %s", path, strerror(errno));
+    return 0;
+}
+
 int sandbox_load(struct sandbox *s, const char *path, struct kr_err *err)
 {
     KR_AUTO(kr_buf) text = KR_BUF(FILE_MAX);
+    int rc = check_place(path, err);
 
-    if (access(path, F_OK) < 0)
-        return 1;
+    if (rc != 0)
+        return rc;
     KR_TRY(kr_buf_read_file(&text, path, err));
     if (sandbox_fill(s, kr_buf_view(&text), err) < 0)
         return kr_wrap(err, "%s", path);
+    s->version += SANDBOX_VERSION_GAP;
+    sandbox_compact(s);
     return 0;
+}
+
+/* --- one at a time ---------------------------------------------------------------------------- */
+
+static const char *lock_of(struct kr_arena *a, const char *path)
+{
+    return kr_cstr(a, kr_fmt(a, "%s.lock", path));
+}
+
+int sandbox_claim(const char *path, int *claim, struct kr_err *err)
+{
+    KR_AUTO(kr_arena) a = {0};
+    const char *lock = lock_of(&a, path);
+    int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    struct stat st;
+
+    if (fd < 0)
+        return kr_fail(err, KR_E_IO, "cannot write %s: %s", lock, strerror(errno));
+    /* One without a name was unclaimed between open and flock; its next owner has another. */
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0) {
+        close(fd);
+        return kr_fail(err, KR_E_IO, "another kroc sandbox saves to %s", path);
+    }
+    *claim = fd;
+    return 0;
+}
+
+void sandbox_unclaim(const char *path, int claim)
+{
+    KR_AUTO(kr_arena) a = {0};
+
+    unlink(lock_of(&a, path));
+    close(claim);
 }

@@ -131,17 +131,76 @@ class Alone(unittest.TestCase):
         p = subprocess.run([KROC, "sandbox", "--apply", "/nowhere"], capture_output=True, text=True, timeout=60)
         self.assertEqual((p.returncode, p.stdout, p.stderr), (1, "", "kroc: no file or folder /nowhere\n"))
 
-    def test_it_does_not_start_on_a_broken_save(self):
+    def refused(self, path, word):
+        p = subprocess.run([KROC, "sandbox", "--save", path], capture_output=True, text=True, timeout=60)
+        self.assertEqual((p.returncode, p.stdout), (1, ""))
+        self.assertIn(word, p.stderr)
+        self.assertEqual(p.stderr.count("\n"), 1, p.stderr)
+
+    def test_it_does_not_start_on_a_broken_save_and_leaves_it_as_it_is(self):
         with tempfile.TemporaryDirectory() as d:
-            path = write(d, "saved", "{")
-            p = subprocess.run([KROC, "sandbox", "--save", path], capture_output=True, text=True, timeout=60)
-            self.assertEqual((p.returncode, p.stdout), (1, ""))
-            self.assertIn(path, p.stderr)
+            with Sandbox(KROC, "--save", d + "/good"):
+                pass
+            good = open(d + "/good").read()
+            for text in ("{", "", "my notes", "[1]", good[:1000], good[:good[:-1].rindex("\n") + 1]):
+                path = write(d, "saved", text)
+                self.refused(path, path)
+                self.assertEqual(open(path).read(), text)
+            self.assertEqual(sorted(os.listdir(d)), ["good", "saved"])
 
     def test_it_does_not_start_where_nothing_can_be_saved(self):
-        p = subprocess.run([KROC, "sandbox", "--save", "/nowhere/saved"], capture_output=True, text=True, timeout=60)
-        self.assertEqual((p.returncode, p.stdout), (1, ""))
-        self.assertIn("/nowhere/saved", p.stderr)
+        self.refused("/nowhere/saved", "/nowhere/saved")
+        with tempfile.TemporaryDirectory() as d:
+            self.refused(d, "not a regular file")
+            os.mkfifo(d + "/pipe")
+            self.refused(d + "/pipe", "not a regular file")
+
+    def test_a_file_is_saved_to_by_one_at_a_time_and_through_a_link(self):
+        with tempfile.TemporaryDirectory() as d:
+            with Sandbox(KROC, "--save", d + "/saved"):
+                os.symlink(d + "/saved", d + "/link")
+                self.refused(d + "/saved", "another kroc sandbox")
+                self.refused(d + "/link", "another kroc sandbox")
+            with Sandbox(KROC, "--save", d + "/link"):
+                pass
+            self.assertTrue(os.path.islink(d + "/link"))
+
+    def test_versions_do_not_come_again_after_a_crash(self):
+        maps = "/api/v1/namespaces/default/configmaps"
+        with tempfile.TemporaryDirectory() as d:
+            s = Sandbox(KROC, "--plain", "--save", d + "/saved")
+            s.__enter__()
+            for i in range(50):
+                _, last = s.request("POST", maps, {"metadata": {"name": f"m{i}"}})
+            s.process.kill()
+            s.process.wait()
+            s.process.stdout.close()
+            s.work.cleanup()
+            last = last["metadata"]["resourceVersion"]
+            with Sandbox(KROC, "--plain", "--save", d + "/saved") as s:
+                self.assertGreater(int(s.request("GET", maps)[1]["metadata"]["resourceVersion"]), int(last))
+                self.assertEqual(s.request("GET", f"{maps}?watch=1&timeoutSeconds=1&resourceVersion={last}")[1]["code"], 410)
+
+    def test_a_save_that_failed_is_tried_again(self):
+        with tempfile.TemporaryDirectory() as d:
+            s = Sandbox(KROC, "--plain", "--save", d + "/saved")
+            s.__enter__()
+            os.mkdir(d + "/saved.new")  # as good as a full disk
+            self.assertEqual(s.request("POST", "/api/v1/namespaces/default/configmaps", {"metadata": {"name": "late"}})[0], 201)
+            time.sleep(2.2)
+            os.rmdir(d + "/saved.new")
+            s.__exit__(None)
+            with open(d + "/saved") as f:
+                self.assertIn('"name":"late"', f.read())
+
+    def test_a_terminal_that_goes_away_ends_it_in_order(self):
+        with tempfile.TemporaryDirectory() as d:
+            with Sandbox(KROC, "--plain", "--save", d + "/saved") as s:
+                s.request("POST", "/api/v1/namespaces/default/configmaps", {"metadata": {"name": "late"}})
+                s.process.send_signal(signal.SIGHUP)
+                self.assertEqual(s.process.wait(20), 0)
+            with open(d + "/saved") as f:
+                self.assertIn('"name":"late"', f.read())
 
     def test_numbers_out_of_range_are_usage_errors(self):
         for option, value, says in (("--port", "70000", "--port takes a number from 0 to 65535"),
