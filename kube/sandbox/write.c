@@ -670,6 +670,8 @@ int sandbox__delete(struct sandbox_call *c)
     now = sandbox__delete_obj(c->s, c->t.type, w.old_obj, options.how, &removed);
     if (removed && !shows_deleted(c->t.type))
         status = success(c, kr_at_str(w.old, "metadata.uid"));
+    else if (removed && kr_at(w.old, "metadata.deletionTimestamp").kind == KR_STRING)
+        status = show_value(c, 200, w.old); /* the end of what another request has begun */
     else
         status = sandbox__answer_obj(c, 200, &c->t, now);
     sandbox__obj_drop(now);

@@ -331,6 +331,24 @@ TEST(sandbox, a_deletion_that_says_how_undoes_what_another_said)
     client_close(&c);
 }
 
+TEST(sandbox, a_deletion_that_ends_another_shows_the_object_as_that_one_left_it)
+{
+    static const char *const path = "/api/v1/namespaces/default/services";
+    struct client c;
+
+    client_open(&c, NULL);
+    client_do(&c, "POST", path,
+              "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"ports\":[{\"port\":80}]}}");
+    client_do(&c, "DELETE", "/api/v1/namespaces/default/services/a",
+              "{\"propagationPolicy\":\"Orphan\"}");
+    assert_int_equal(client_do(&c, "DELETE", "/api/v1/namespaces/default/services/a",
+                               "{\"propagationPolicy\":\"Background\"}"),
+                     200);
+    assert_int_equal(kr_at(c.body, "metadata.finalizers").n, 1);
+    assert_int_equal(client_do(&c, "GET", "/api/v1/namespaces/default/services/a", NULL), 404);
+    client_close(&c);
+}
+
 TEST(sandbox, a_dry_run_of_a_deletion_shows_what_finalizers_would_keep)
 {
     const char *kept = "{\"metadata\":{\"name\":\"a\",\"finalizers\":[\"x.test/a\"]}}";
@@ -428,6 +446,7 @@ int main(void)
                T(sandbox, a_body_too_large_or_too_deep_is_refused),
                T(sandbox, what_is_not_served_is_not_found), T(sandbox, openapi_of_version_2),
                T(sandbox, scale_changes_the_replicas),
+               T(sandbox, a_deletion_that_ends_another_shows_the_object_as_that_one_left_it),
                T(sandbox, a_dry_run_of_a_deletion_shows_what_finalizers_would_keep),
                T(sandbox, an_object_being_deleted_takes_no_new_finalizers),
                T(sandbox, a_deletion_shows_what_was_stored_last),
