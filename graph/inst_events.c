@@ -241,6 +241,9 @@ void inst__set_parent(struct graph_inst *inst, struct kr_rec *rec, const struct 
         inst__dirty_all(inst);
     } else if (!kr_str_eq(kr_rec_uid(old), kr_rec_uid(rec))) {
         reborn(inst);
+    } else if (old->terminating && !rec->terminating) {
+        inst__dirty_all(
+            inst); /* the server has gone back: while it was deleted nothing was evaluated */
     } else {
         if (own == INST_OUR_APPLY && !same_need(old, rec, NEED_GENERATION))
             own = INST_FOREIGN; /* our applies leave the spec alone */

@@ -177,6 +177,22 @@ TEST(delete, waits_for_the_types_of_the_inventory)
     teardown(&f);
 }
 
+TEST(delete, that_a_backup_takes_back_is_as_if_it_had_not_begun)
+{
+    KR_AUTO(kr_arena) a = {0};
+    struct fixture f = setup();
+
+    model_rest(f.m);
+    f.m->types_hang = true; /* so that it lasts */
+    model_delete_instance(f.m);
+    model_restart(f.m); /* nothing was evaluated since */
+    model_rest(f.m);
+    model_edit(f.m, test_json(&a, "{\"metadata\":{\"deletionTimestamp\":null}}"));
+    model_rest(f.m);
+    EXPECT_TEXT(kr_cstr(&a, kr_at_str(model_instance(f.m), "status.state")), "ACTIVE");
+    teardown(&f);
+}
+
 TEST(delete, when_the_finalizer_was_taken_away_orphans_the_children)
 {
     struct fixture f = setup();
@@ -205,6 +221,7 @@ int main(void)
                  T(delete, waits_for_an_apply_whose_outcome_nobody_told),
                  T(delete, of_an_instance_that_was_never_managed_does_nothing),
                  T(delete, waits_for_the_types_of_the_inventory),
+                 T(delete, that_a_backup_takes_back_is_as_if_it_had_not_begun),
                  T(delete, when_the_finalizer_was_taken_away_orphans_the_children));
     graph_rev_drop(chain);
     cel_kinds_free(kinds);
