@@ -206,6 +206,8 @@ struct sandbox_call {
     struct sandbox_target t;
 };
 kr_str sandbox__arg(const struct sandbox_call *c, const char *name); /* empty: absent */
+/* As the real server reads it: there, and neither "0" nor "false" (of any case): some clients send "True".
+ * Source: apimachinery pkg/runtime/conversion.go. */
 bool sandbox__arg_true(const struct sandbox_call *c, const char *name);
 
 /* Answers. All return c->r->status. */

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "cel/base/json.h"
 #include "kube/sandbox/internal.h"
@@ -127,9 +128,12 @@ kr_str sandbox__arg(const struct sandbox_call *c, const char *name)
 
 bool sandbox__arg_true(const struct sandbox_call *c, const char *name)
 {
-    kr_str v = sandbox__arg(c, name);
+    kr_val v = kr_get(c->query, kr_str_c(name));
+    kr_str text = kr_text(v);
 
-    return kr_str_is(v, "true") || kr_str_is(v, "1");
+    if (v.kind != KR_STRING || kr_str_is(text, "0"))
+        return false;
+    return text.n != strlen("false") || strncasecmp(text.s, "false", text.n) != 0;
 }
 
 bool sandbox__dry_run(const struct sandbox_call *c)
