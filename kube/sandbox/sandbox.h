@@ -37,8 +37,11 @@
 #include "kube/transport.h"
 
 enum {
-    SANDBOX_BODY_MAX = 3 * 1024 * 1024,        /* bytes of a request's body, as the real server */
-    SANDBOX_OBJECT_MAX = 3 * 1024 * 1024 / 2,  /* bytes of a stored object, as etcd */
+    SANDBOX_BODY_MAX = 3 * 1024 * 1024,       /* bytes of a request's body, as the real server */
+    SANDBOX_OBJECT_MAX = 3 * 1024 * 1024 / 2, /* bytes of a stored object, as etcd */
+    SANDBOX_OBJECT_DEPTH_MAX = 95, /* nesting of an object with its managed fields: what it is shown
+                                      in (event, table, rows, row, object) nests 4 more, and JSON
+                                      ends at KR_JSON_DEPTH_MAX */
     SANDBOX_RESPONSE_MAX = 1024 * 1024 * 1024, /* bytes of a response */
     SANDBOX_HISTORY_MAX = 2000,            /* changes of one type that a watch can resume over */
     SANDBOX_WATCHES_MAX = 10 * 1000,       /* open at a time */

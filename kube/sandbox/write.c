@@ -273,6 +273,33 @@ static void warn_of_pods(struct write *w, kr_val next)
         sandbox__warn_pod(w->c, kr_get(next, KR_S("spec")), "spec");
 }
 
+/* Does it nest at most that deep? */
+static bool is_flat(kr_val v, uint32_t levels)
+{
+    if (v.kind != KR_MAP && v.kind != KR_LIST)
+        return true;
+    if (levels == 0)
+        return false;
+    KR_LIST_EACH (item, v) {
+        if (!is_flat(*item, levels - 1))
+            return false;
+    }
+    KR_MAP_EACH (p, v) {
+        if (!is_flat(p->val, levels - 1))
+            return false;
+    }
+    return true;
+}
+
+static int check_depth(struct sandbox_call *c, kr_val v)
+{
+    if (is_flat(v, SANDBOX_OBJECT_DEPTH_MAX))
+        return 0;
+    return sandbox__fail(c, 400, "BadRequest",
+                         "the object with its managed fields is nested over %d levels",
+                         SANDBOX_OBJECT_DEPTH_MAX);
+}
+
 /* From the value a client wants to the stored one. */
 static int finish(struct write *w, kr_val next)
 {
@@ -283,6 +310,9 @@ static int finish(struct write *w, kr_val next)
 
     if (!parts)
         next = limited(w, next);
+    status = check_depth(c, next); /* before it is walked */
+    if (status)
+        return status;
     status = sandbox__checked(c, w->old, &next, w->apply);
     if (status)
         return status;
@@ -292,7 +322,9 @@ static int finish(struct write *w, kr_val next)
     if (!w->apply)
         next = sandbox__managed(c, w->old, next);
     next = sandbox__filled(c->s, c->a, &c->t, w->old, next);
-    status = sandbox__admitted(c, w->old, next);
+    status = check_depth(c, next);
+    if (status == 0)
+        status = sandbox__admitted(c, w->old, next);
     if (status)
         return status;
     warn_of_pods(w, next);
@@ -564,6 +596,8 @@ int sandbox__patch(struct sandbox_call *c)
     if (kr_str_is(c->t.sub, "scale"))
         return patch_scale(&w);
     status = sandbox__patched(c, w.old, &next);
+    if (status == 0)
+        status = check_depth(c, next); /* a patch puts depth below depth */
     if (status == 0)
         status = check_kind(c, next);
     if (status == 0)

@@ -324,9 +324,79 @@ TEST(work, a_file_that_was_cut_is_refused)
     unlink(path);
 }
 
+static void show_as(struct client *c, const char *path, const char *form)
+{
+    struct sandbox_request q = {
+        .method = "GET",
+        .path = kr_str_c(path),
+        .accept = kr_fmt(&c->a, "application/json;as=%s;v=v1;g=meta.k8s.io", form)};
+    struct sandbox_response r = {0};
+    KR_AUTO(kr_buf) line = KR_BUF(SANDBOX_OBJECT_MAX);
+
+    sandbox_serve(c->s, &q, &r);
+    assert_int_equal(r.status, 200);
+    if (r.watch) {
+        assert_true(sandbox_watch_read(r.watch, &line, SANDBOX_OBJECT_MAX));
+        assert_true(line.n > 0);
+    }
+    sandbox_watch_close(r.watch);
+    sandbox_response_fini(&r);
+}
+
+/* A status of so many maps, one in the other. */
+static const char *nested(struct client *c, uint32_t levels)
+{
+    struct kr_buf b = KR_BUF(4096);
+    const char *text;
+
+    kr_buf_fmt(&b, "{\"status\":");
+    for (uint32_t i = 0; i < levels; i++)
+        kr_buf_fmt(&b, "{\"a\":");
+    kr_buf_chr(&b, '1');
+    for (uint32_t i = 0; i <= levels; i++)
+        kr_buf_chr(&b, '}');
+    text = kr_cstr(&c->a, kr_buf_view(&b));
+    kr_buf_fini(&b);
+    return text;
+}
+
+TEST(work, what_is_stored_can_be_shown_and_saved_however_deep)
+{
+    struct client c, other;
+    struct kr_err err = KR_ERR_NONE;
+    KR_AUTO(kr_buf) text = KR_BUF(SANDBOX_RESPONSE_MAX);
+    uint32_t taken_n = 0;
+
+    client_open(&c, NULL);
+    client_open(&other, NULL);
+    define(&c);
+    assert_int_equal(shop(&c, "{\"size\":1}"), 201);
+    for (uint32_t levels = 60; levels < 100; levels++) {
+        const char *body = nested(&c, levels);
+        int dry = client_patch(&c, "merge", SHOPS "/s/status?dryRun=All", body),
+            status = client_patch(&c, "merge", SHOPS "/s/status", body);
+
+        assert_int_equal(dry, status);
+        assert_true(status == 400 || (status == 200 && taken_n == levels - 60));
+        taken_n += status == 200;
+        show_as(&c, SHOPS "?includeObject=Object", "Table");
+        show_as(&c, SHOPS "?includeObject=Object&watch=true", "Table");
+        show_as(&c, SHOPS, "PartialObjectMetadataList");
+        kr_buf_reset(&text);
+        sandbox_text(c.s, &text);
+    }
+    assert_in_range(taken_n, 20, 35);
+    sandbox_free(other.s);
+    other.s = sandbox_new(&other.clock.door, &(struct sandbox_opts){0});
+    EXPECT_OK(sandbox_fill(other.s, kr_buf_view(&text), &err), &err);
+    client_close(&other);
+    client_close(&c);
+}
+
 int main(void)
 {
-    return RUN(T(work, a_definition_is_established_and_its_schema_holds),
+    return RUN(T(work, what_is_stored_can_be_shown_and_saved_however_deep),
+               T(work, a_definition_is_established_and_its_schema_holds),
                T(work, a_new_schema_is_read_by_and_ends_the_streams),
                T(work, a_definition_takes_its_objects_along),
                T(work, dependents_go_with_their_owner), T(work, in_the_foreground_the_owner_waits),
