@@ -108,6 +108,24 @@ static struct sandbox_obj *owner_named(struct sandbox *s, kr_val ref, kr_str ns,
     return o;
 }
 
+/* Names the reference of an object in namespace ns (empty: of the cluster) what nobody can look for: a kind
+ * that was never served, or something in a namespace? The real collector leaves such an object alone. */
+static bool is_untraceable(struct sandbox *s, kr_val ref, kr_str ns)
+{
+    kr_str group, version, kind = kr_at_str(ref, "kind");
+
+    if (!kr_api_version(kr_at_str(ref, "apiVersion"), &group, &version))
+        return true;
+    kr_map_each (e, &s->types) { /* those that are gone, too: their objects went with them */
+        const struct sandbox_type *t = e->val;
+
+        if (kr_str_eq(t->kind, kind) && kr_str_eq(t->group, group) &&
+            sandbox__type_version(t, version))
+            return t->namespaced && ns.n == 0;
+    }
+    return true;
+}
+
 static bool has_finalizer(kr_val v, kr_str name)
 {
     KR_LIST_EACH (f, kr_at(v, "metadata.finalizers")) {
@@ -200,6 +218,8 @@ void sandbox__dependent_task(struct sandbox *s, struct sandbox_type *t, struct s
         struct sandbox_type *type;
         struct sandbox_obj *owner = owner_named(s, *ref, sandbox__obj_namespace(o), &type);
 
+        if (owner == NULL && is_untraceable(s, *ref, sandbox__obj_namespace(o)))
+            return;
         if (owner == NULL)
             gone_n++;
         else if (is_foreground(s, type, owner) &&

@@ -200,6 +200,39 @@ TEST(work, dependents_go_with_their_owner)
     client_close(&c);
 }
 
+/* An object at that path, with one owner that is not there; is it left alone? */
+static bool stays(struct client *c, const char *path, const char *api, const char *kind)
+{
+    client_do(
+        c, "POST", path,
+        kr_cstr(&c->a, kr_fmt(&c->a,
+                              "{\"metadata\":{\"name\":\"x\",\"ownerReferences\":[{\"apiVersion\":"
+                              "\"%s\",\"kind\":\"%s\",\"name\":\"o\",\"uid\":\"1\"}]}}",
+                              api, kind)));
+    assert_int_equal(c->status, 201);
+    vclock_run(&c->clock);
+    return client_do(c, "DELETE", kr_cstr(&c->a, kr_fmt(&c->a, "%s/x", path)), NULL) == 200;
+}
+
+TEST(work, an_owner_that_nobody_can_look_for_is_not_taken_for_gone)
+{
+    const char *roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
+    struct client c;
+
+    client_open(&c, NULL);
+    assert_false(stays(&c, MAPS, "v1", "Secret"));
+    assert_true(stays(&c, MAPS, "v7", "Secret"));
+    assert_true(stays(&c, MAPS, "example.io/v1", "Shop"));
+    assert_false(stays(&c, roles, "v1", "Namespace"));
+    assert_true(stays(&c, roles, "v1", "Secret"));
+    define(&c);
+    assert_false(stays(&c, MAPS, "example.io/v1", "Shop"));
+    client_do(&c, "DELETE", CRDS "/shops.example.io", NULL);
+    vclock_run(&c.clock);
+    assert_false(stays(&c, MAPS, "example.io/v1", "Shop"));
+    client_close(&c);
+}
+
 TEST(work, in_the_foreground_the_owner_waits)
 {
     struct client c;
@@ -399,6 +432,7 @@ int main(void)
                T(work, a_definition_is_established_and_its_schema_holds),
                T(work, a_new_schema_is_read_by_and_ends_the_streams),
                T(work, a_definition_takes_its_objects_along),
+               T(work, an_owner_that_nobody_can_look_for_is_not_taken_for_gone),
                T(work, dependents_go_with_their_owner), T(work, in_the_foreground_the_owner_waits),
                T(work, the_rules_of_a_definition_hold_and_change_with_it),
                T(work, orphans_stay_without_reference), T(work, a_bare_server_collects_nothing),
