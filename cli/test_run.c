@@ -192,10 +192,9 @@ static void do_delete(struct run *r, kr_val items)
         change(r, *item, "DELETE", NULL, KR_V_NONE);
 }
 
-static void do_wait(struct run *r, kr_val items)
+static void wait_for(struct run *r, kr_str text)
 {
     struct kr_err err = KR_ERR_NONE;
-    kr_str text = kr_text(kr_item(items, 0));
     int64_t ns = 0;
 
     if (!kr_duration_parse(text, &ns) || ns < 0 || ns / MS_NS > CLI_TEST_WAIT_MAX_MS)
@@ -204,14 +203,24 @@ static void do_wait(struct run *r, kr_val items)
         fail(r, kr_strdup(&r->work, kr_err_str(&err)));
 }
 
+static void do_wait(struct run *r, kr_val items)
+{
+    KR_LIST_EACH (item, items)
+        wait_for(r, kr_text(*item));
+}
+
 /* --- what a step expects ---------------------------------------------------------------------- */
 
 static void expect_refused(struct run *r, kr_val items)
 {
     kr_str all = kr_buf_view(&r->refusals);
 
+    if (items.n == 0) /* it would let all refusals pass */
+        fail(r, KR_S("refused: a part of the refusal's text is wanted"));
     KR_LIST_EACH (item, items) {
-        if (kr_str_find(all, kr_text(*item)) < 0)
+        if (kr_text(*item).n == 0)
+            fail(r, KR_S("refused: a part of the refusal's text is wanted, as a string"));
+        else if (kr_str_find(all, kr_text(*item)) < 0)
             fail(r, kr_fmt(&r->work, "expected to be refused with \"" KR_FMT "\"; %s\n" KR_FMT,
                            KR_ARG(kr_text(*item)),
                            all.n ? "it was refused with:" : "nothing was refused", KR_ARG(all)));
@@ -282,7 +291,13 @@ static void expect_assert(struct run *r, kr_val items)
 static void expect_none(struct run *r, kr_val item)
 {
     kr_str why;
-    kr_val found = candidates(r, item, &why);
+    kr_val found;
+
+    if (kr_at_str(item, "apiVersion").n == 0 || kr_at_str(item, "kind").n == 0) {
+        fail(r, KR_S("error: an object is wanted, with apiVersion and kind"));
+        return;
+    }
+    found = candidates(r, item, &why);
 
     KR_LIST_EACH (object, found) {
         struct kr_buf out = KR_BUF_IN(&r->work, CLI_TEST_TEXT_MAX);

@@ -173,6 +173,12 @@ class Test(unittest.TestCase):
         for text, words in (("  - asert: []\n", 'a step has no member "asert"; did you mean "assert"?'),
                             ("  - wait: soon\n", "wait: a duration such as 90s is wanted"),
                             ("  - wait: 25h\n", "of 24h at most"),
+                            ("  - wait: [1s, soon]\n", "wait: a duration such as 90s is wanted"),
+                            ("  - refused: 404\n", "refused: a part of the refusal's text is wanted, as a string"),
+                            ("  - refused: ''\n", "refused: a part of the refusal's text is wanted, as a string"),
+                            ("  - refused: []\n", "refused: a part of the refusal's text is wanted"),
+                            ("  - error: [a]\n", "error: an object is wanted, with apiVersion and kind"),
+                            ("  - error: {kind: ConfigMap, metadata: {name: a}}\n", "error: an object is wanted"),
                             ("  - 1\n", "a step is a map of what it does and expects"),
                             ("  - patch: {apiVersion: v1, kind: ConfigMap}\n", "it has no metadata.name"),
                             ("  - apply: {kind: ConfigMap}\n", "a document without apiVersion or kind")):
