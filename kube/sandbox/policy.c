@@ -62,17 +62,27 @@ static bool selector_takes(kr_val selector, kr_val labels)
     return true;
 }
 
+/* "pods", "pods/status", "pods/" and a star, a star for each part: without a slash no subresource is meant. */
+static bool resource_listed(kr_val list, kr_str resource, kr_str sub)
+{
+    KR_LIST_EACH (one, list) {
+        kr_str of = kr_text(*one), name = kr_str_cut(&of, '/');
+
+        if ((kr_str_is(name, "*") || kr_str_eq(name, resource)) &&
+            (kr_str_is(of, "*") || kr_str_eq(of, sub)))
+            return true;
+    }
+    return false;
+}
+
 static bool rule_takes(const struct admission *m, kr_val rule)
 {
     struct sandbox_call *c = m->c;
-    kr_str resource = c->t.type->resource;
 
-    if (c->t.sub.n)
-        resource = kr_fmt(c->a, KR_FMT "/" KR_FMT, KR_ARG(resource), KR_ARG(c->t.sub));
     return listed(kr_get(rule, KR_S("operations")), m->operation) &&
            listed(kr_get(rule, KR_S("apiGroups")), c->t.type->group) &&
            listed(kr_get(rule, KR_S("apiVersions")), c->t.version->name) &&
-           listed(kr_get(rule, KR_S("resources")), resource) &&
+           resource_listed(kr_get(rule, KR_S("resources")), c->t.type->resource, c->t.sub) &&
            (kr_get(rule, KR_S("resourceNames")).n == 0 ||
             listed(kr_get(rule, KR_S("resourceNames")), c->t.name));
 }

@@ -265,13 +265,15 @@ static int not_served(struct sandbox_call *c)
 
 static int serve_collection(struct sandbox_call *c)
 {
+    bool whole = (c->t.ns.n > 0) == c->t.type->namespaced; /* all namespaces are only read */
+
     if (is_method(c, "GET") && sandbox__arg_true(c, "watch"))
         return has_verb(c, 'w') ? sandbox__watch(c) : not_allowed(c);
     if (is_method(c, "GET"))
         return has_verb(c, 'l') ? sandbox__list(c) : not_allowed(c);
-    if (is_method(c, "POST") && (c->t.ns.n > 0) == c->t.type->namespaced)
+    if (is_method(c, "POST") && whole)
         return has_verb(c, 'c') ? sandbox__create(c) : not_allowed(c);
-    if (is_method(c, "DELETE"))
+    if (is_method(c, "DELETE") && whole)
         return has_verb(c, 'D') ? sandbox__delete_all(c) : not_allowed(c);
     return not_allowed(c);
 }

@@ -723,6 +723,24 @@ static kr_val listed(struct sandbox_call *c, struct sandbox_obj *o)
     return kr_with_key(c->a, v, KR_S("kind"), KR_V_NONE);
 }
 
+/* One of a collection, unless it went with another. 0, or the status of the refusal. */
+static int delete_listed(struct sandbox_call *c, const struct sandbox_obj *o,
+                         const struct sandbox_delete_options *options)
+{
+    struct sandbox_obj *now = sandbox__tree_get(&c->t.type->objects, sandbox__obj_key(o));
+    bool removed;
+    int status;
+
+    if (now == NULL)
+        return 0;
+    c->t.name = sandbox__obj_name(o);
+    status = sandbox__admitted(c, sandbox__value(c->a, c->t.type, c->t.version, now), KR_V_NONE);
+    c->t.name = KR_S("");
+    if (status == 0 && !options->dry_run)
+        sandbox__obj_drop(sandbox__delete_obj(c->s, c->t.type, now, options->how, &removed));
+    return status;
+}
+
 int sandbox__delete_all(struct sandbox_call *c)
 {
     struct sandbox_filter filter = {0};
@@ -742,14 +760,13 @@ int sandbox__delete_all(struct sandbox_call *c)
             list[n++] = sandbox__obj_hold(sandbox__node_obj(at));
     }
     for (uint32_t i = 0; i < n; i++) {
-        struct sandbox_obj *now = sandbox__tree_get(&c->t.type->objects, sandbox__obj_key(list[i]));
-        bool removed;
-
         kr_listb_add(&items, listed(c, list[i]));
-        if (now && !options.dry_run)
-            sandbox__obj_drop(sandbox__delete_obj(c->s, c->t.type, now, options.how, &removed));
+        if (status == 0)
+            status = delete_listed(c, list[i], &options);
         sandbox__obj_drop(list[i]);
     }
+    if (status)
+        return status;
     return sandbox__answer(
         c, 200,
         sandbox__formed_list(c, kr_listb_done(&items),
