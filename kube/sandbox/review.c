@@ -3,12 +3,15 @@
  * I, may I, is this token good. In the sandbox whoever gets in is an administrator and may all.
  */
 #include "cel/base/digest.h"
+#include "cel/base/json.h"
 #include "cel/base/time.h"
 #include "kube/sandbox/internal.h"
 
 #include "cel/base/banned.h"
 
-enum { TOKEN_SECONDS = 60 * 60 };
+#define TOKEN_SECONDS_MAX (INT64_C(1) << 32)
+
+enum { TOKEN_SECONDS = 60 * 60, TOKEN_SECONDS_MIN = 10 * 60 };
 
 static kr_val strings(struct kr_arena *a, const char *const *list, size_t n)
 {
@@ -74,15 +77,34 @@ static const struct {
     {"authentication.k8s.io", "tokenreviews", token_review},
 };
 
+static int refuse_seconds(struct sandbox_call *c, kr_val seconds)
+{
+    struct kr_listb causes = KR_LISTB(c->a);
+    const char *why =
+        seconds.i < TOKEN_SECONDS_MIN ? "less than 10 minutes" : "larger than 2^32 seconds";
+
+    kr_listb_add(
+        &causes,
+        sandbox__cause(c->a, "FieldValueInvalid",
+                       kr_fmt(c->a, "Invalid value: " KR_FMT ": may not specify a duration %s",
+                              KR_ARG(kr_json_str(c->a, seconds)), why),
+                       KR_S("spec.expirationSeconds")));
+    return sandbox__invalid_of(c, KR_S("authentication.k8s.io"), KR_S("TokenRequest"), KR_S(""),
+                               kr_listb_done(&causes));
+}
+
 /* A token of a service account: good for nothing but to be shown. */
 static int token_request(struct sandbox_call *c, kr_val v)
 {
     char text[KR_TIME_TEXT_MAX];
     kr_val seconds = kr_at(v, "spec.expirationSeconds");
-    int64_t n = seconds.kind == KR_INT ? seconds.i : TOKEN_SECONDS,
-            end = c->s->clock->ops->wall_ms(c->s->clock) / 1000 + n;
-    size_t text_n = kr_time_text(end, 0, text);
+    int64_t n = seconds.kind == KR_INT ? seconds.i : TOKEN_SECONDS, end;
+    size_t text_n;
 
+    if (n < TOKEN_SECONDS_MIN || n > TOKEN_SECONDS_MAX)
+        return refuse_seconds(c, seconds);
+    end = c->s->clock->ops->wall_ms(c->s->clock) / 1000 + n;
+    text_n = kr_time_text(end, 0, text);
     if (!sandbox__find(c->t.type, c->t.ns, c->t.name))
         return sandbox__not_found(c);
     v = v.kind == KR_MAP ? v : kr_map_sorted(NULL, 0);

@@ -280,6 +280,27 @@ TEST(sandbox, a_collection_goes_only_by_namespace_and_by_policy)
     client_close(&c);
 }
 
+TEST(sandbox, a_token_lasts_from_ten_minutes_on)
+{
+    static const struct {
+        const char *seconds;
+        int status;
+    } cases[] = {{"600", 201},        {"4294967296", 201}, {"599", 422},
+                 {"4294967297", 422}, {"-1", 422},         {"9223372036854775807", 422}};
+    struct client c;
+
+    client_open(&c, NULL);
+    for (size_t i = 0; i < KR_N(cases); i++) {
+        kr_str body = kr_fmt(&c.a, "{\"spec\":{\"expirationSeconds\":%s}}", cases[i].seconds);
+
+        assert_int_equal(client_do(&c, "POST",
+                                   "/api/v1/namespaces/default/serviceaccounts/default/token",
+                                   kr_cstr(&c.a, body)),
+                         cases[i].status);
+    }
+    client_close(&c);
+}
+
 TEST(sandbox, what_is_not_served_is_not_found)
 {
     struct client c;
@@ -499,28 +520,28 @@ TEST(sandbox, serves_the_types_that_it_is_told_and_those_it_needs)
 
 int main(void)
 {
-    return RUN(T(sandbox, an_object_is_created_shown_and_deleted),
-               T(sandbox, a_dry_run_stores_nothing_and_a_name_is_generated),
-               T(sandbox, an_update_of_an_old_version_is_a_conflict),
-               T(sandbox, a_patch_that_changes_nothing_gives_no_version),
-               T(sandbox, two_appliers_conflict_unless_forced),
-               T(sandbox, what_an_applier_no_longer_says_goes),
-               T(sandbox, a_watch_tells_what_happens_to_what_it_selects),
-               T(sandbox, a_streaming_list_ends_in_a_bookmark),
-               T(sandbox, a_watch_ends_at_its_time),
-               T(sandbox, a_version_that_was_forgotten_is_gone),
-               T(sandbox, pages_show_the_state_of_the_first),
-               T(sandbox, a_body_too_large_or_too_deep_is_refused),
-               T(sandbox, a_flag_is_on_unless_it_says_no),
-               T(sandbox, a_policy_for_all_resources_is_for_no_subresource),
-               T(sandbox, a_collection_goes_only_by_namespace_and_by_policy),
-               T(sandbox, what_is_not_served_is_not_found), T(sandbox, openapi_of_version_2),
-               T(sandbox, scale_changes_the_replicas),
-               T(sandbox, options_are_checked_before_the_object_is_looked_at),
-               T(sandbox, a_deletion_that_says_how_undoes_what_another_said),
-               T(sandbox, a_deletion_that_ends_another_shows_the_object_as_that_one_left_it),
-               T(sandbox, a_dry_run_of_a_deletion_shows_what_finalizers_would_keep),
-               T(sandbox, an_object_being_deleted_takes_no_new_finalizers),
-               T(sandbox, a_deletion_shows_what_was_stored_last),
-               T(sandbox, serves_the_types_that_it_is_told_and_those_it_needs));
+    return RUN(
+        T(sandbox, an_object_is_created_shown_and_deleted),
+        T(sandbox, a_dry_run_stores_nothing_and_a_name_is_generated),
+        T(sandbox, an_update_of_an_old_version_is_a_conflict),
+        T(sandbox, a_patch_that_changes_nothing_gives_no_version),
+        T(sandbox, two_appliers_conflict_unless_forced),
+        T(sandbox, what_an_applier_no_longer_says_goes),
+        T(sandbox, a_watch_tells_what_happens_to_what_it_selects),
+        T(sandbox, a_streaming_list_ends_in_a_bookmark), T(sandbox, a_watch_ends_at_its_time),
+        T(sandbox, a_version_that_was_forgotten_is_gone),
+        T(sandbox, pages_show_the_state_of_the_first),
+        T(sandbox, a_body_too_large_or_too_deep_is_refused),
+        T(sandbox, a_flag_is_on_unless_it_says_no),
+        T(sandbox, a_policy_for_all_resources_is_for_no_subresource),
+        T(sandbox, a_collection_goes_only_by_namespace_and_by_policy),
+        T(sandbox, a_token_lasts_from_ten_minutes_on), T(sandbox, what_is_not_served_is_not_found),
+        T(sandbox, openapi_of_version_2), T(sandbox, scale_changes_the_replicas),
+        T(sandbox, options_are_checked_before_the_object_is_looked_at),
+        T(sandbox, a_deletion_that_says_how_undoes_what_another_said),
+        T(sandbox, a_deletion_that_ends_another_shows_the_object_as_that_one_left_it),
+        T(sandbox, a_dry_run_of_a_deletion_shows_what_finalizers_would_keep),
+        T(sandbox, an_object_being_deleted_takes_no_new_finalizers),
+        T(sandbox, a_deletion_shows_what_was_stored_last),
+        T(sandbox, serves_the_types_that_it_is_told_and_those_it_needs));
 }
