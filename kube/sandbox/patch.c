@@ -186,6 +186,26 @@ static kr_val changed(struct kr_arena *a, kr_val v, const kr_str *names, uint32_
     return kr_with_key(a, v, names[0], next);
 }
 
+/* Takes the size of v, about that of its JSON, from *left, and not more time than that: what was
+ * copied into itself shares its parts, and is far greater to walk than to keep. */
+static bool fits(kr_val v, uint32_t depth, size_t *left)
+{
+    size_t n = v.kind == KR_STRING ? kr_text(v).n + 2 : 1;
+
+    if (depth > SANDBOX_PATCH_DEPTH_MAX || n > *left)
+        return false;
+    *left -= n;
+    KR_LIST_EACH (item, v) {
+        if (!fits(*item, depth + 1, left))
+            return false;
+    }
+    KR_MAP_EACH (p, v) {
+        if (!fits(p->key, depth, left) || !fits(p->val, depth + 1, left))
+            return false;
+    }
+    return true;
+}
+
 /* One operation; KR_NONE: it cannot be done. */
 static kr_val operate(struct kr_arena *a, kr_val doc, kr_val op, const struct pointer *path,
                       const struct pointer *from)
@@ -230,10 +250,12 @@ enum sandbox_json_patch sandbox_patch_json(struct kr_arena *a, kr_val doc, kr_va
                                            struct kr_err *err)
 {
     size_t budget = 2 * (size_t)KR_JSON_DOC_MAX + a->used_bytes; /* for all operations */
+    size_t copies = SANDBOX_PATCH_COPY_MAX, whole = KR_JSON_DOC_MAX;
 
     if (ops.kind != KR_LIST) {
         kr_fail(err, KR_E_INPUT,
-                "json: cannot unmarshal object into Go value of type jsonpatch.Patch");
+                "error decoding patch: json: cannot unmarshal object into Go value of type "
+                "[]handlers.jsonPatchOp");
         return SANDBOX_PATCH_MALFORMED;
     }
     if (ops.n > SANDBOX_PATCH_OPS_MAX) {
@@ -249,10 +271,14 @@ enum sandbox_json_patch sandbox_patch_json(struct kr_arena *a, kr_val doc, kr_va
         if (!is_op(name) || !read_pointer(a, kr_get(*op, KR_S("path")), &path) ||
             (two && !read_pointer(a, kr_get(*op, KR_S("from")), &from)) || a->used_bytes > budget)
             return SANDBOX_PATCH_MISFIT;
+        if (kr_str_is(name, "copy") && !fits(at_pointer(doc, &from), 0, &copies))
+            return SANDBOX_PATCH_MISFIT;
         doc = operate(a, doc, *op, &path, &from);
         if (doc.kind == KR_NONE)
             return SANDBOX_PATCH_MISFIT;
     }
+    if (!fits(doc, 0, &whole))
+        return SANDBOX_PATCH_MISFIT;
     *out = doc;
     return SANDBOX_PATCH_DONE;
 }

@@ -20,7 +20,9 @@
 
 enum {
     SANDBOX_PATCH_OPS_MAX = 10 * 1000, /* operations of a JSON patch; the API server's limit */
-    SANDBOX_PATCH_DEPTH_MAX = 128,     /* of a strategic or merge patch */
+    SANDBOX_PATCH_COPY_MAX = 3 * 1024 * 1024, /* bytes that a JSON patch copies; likewise */
+    SANDBOX_PATCH_DEPTH_MAX =
+        128, /* of a strategic or merge patch, and of what a JSON patch makes */
 };
 
 KR_MUST int sandbox_patch_merge(struct kr_arena *a, kr_val doc, kr_val patch, kr_val *out,

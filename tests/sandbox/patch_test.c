@@ -61,6 +61,47 @@ TEST(patch, a_json_patch_is_a_list)
                      SANDBOX_PATCH_MALFORMED);
 }
 
+static enum sandbox_json_patch repeated(struct kr_arena *a, const char *first, const char *ops,
+                                        int times)
+{
+    struct kr_buf b = KR_BUF_IN(a, 4 * 1024 * 1024);
+    struct kr_err err = KR_ERR_NONE;
+    kr_val out;
+
+    kr_buf_fmt(&b, "[%s", first);
+    for (int i = 0; i < times; i++)
+        kr_buf_fmt(&b, ",%s", ops);
+    kr_buf_fmt(&b, "]");
+    return sandbox_patch_json(a, test_json(a, "{\"a\":{\"x\":\"0123456789\"}}"),
+                              test_json(a, kr_cstr(a, kr_buf_view(&b))), &out, &err);
+}
+
+/* Each copy doubles the document: sixty of them are more than any memory, though not so shared. */
+TEST(patch, copies_have_a_limit_in_sum)
+{
+    const char *op = "{\"op\":\"copy\",\"from\":\"\",\"path\":\"/b\"},"
+                     "{\"op\":\"copy\",\"from\":\"/b\",\"path\":\"/c\"}";
+    KR_AUTO(kr_arena) a = {0};
+
+    assert_int_equal(repeated(&a, "{\"op\":\"test\",\"path\":\"/n\",\"value\":null}", op, 3),
+                     SANDBOX_PATCH_DONE);
+    assert_int_equal(repeated(&a, "{\"op\":\"test\",\"path\":\"/n\",\"value\":null}", op, 30),
+                     SANDBOX_PATCH_MISFIT);
+}
+
+TEST(patch, moves_do_not_make_a_document_deeper_than_one_can_be)
+{
+    const char *op = "{\"op\":\"add\",\"path\":\"/b\",\"value\":{}},"
+                     "{\"op\":\"move\",\"from\":\"/a\",\"path\":\"/b/a\"},"
+                     "{\"op\":\"move\",\"from\":\"/b\",\"path\":\"/a\"}";
+    const char *first = "{\"op\":\"test\",\"path\":\"/n\",\"value\":null}";
+    KR_AUTO(kr_arena) a = {0};
+
+    assert_int_equal(repeated(&a, first, op, SANDBOX_PATCH_DEPTH_MAX - 2), SANDBOX_PATCH_DONE);
+    assert_int_equal(repeated(&a, first, op, SANDBOX_PATCH_DEPTH_MAX), SANDBOX_PATCH_MISFIT);
+    assert_int_equal(repeated(&a, first, op, 3000), SANDBOX_PATCH_MISFIT);
+}
+
 TEST(patch, merge_patch)
 {
     static const struct row rows[] = {
@@ -125,6 +166,8 @@ TEST(patch, strategic_merge)
 
 int main(void)
 {
-    return RUN(T(patch, json_operations), T(patch, a_json_patch_is_a_list), T(patch, merge_patch),
+    return RUN(T(patch, json_operations), T(patch, a_json_patch_is_a_list),
+               T(patch, copies_have_a_limit_in_sum),
+               T(patch, moves_do_not_make_a_document_deeper_than_one_can_be), T(patch, merge_patch),
                T(patch, strategic_merge));
 }
