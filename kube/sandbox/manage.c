@@ -465,7 +465,7 @@ static void track(struct managers *ms, const struct sandbox_writer *w, kr_val ol
 static int check_applied(struct kr_arena *a, const struct sandbox_writer *w, kr_val applied,
                          int *status, struct kr_err *err)
 {
-    kr_str ns = kr_at_str(applied, "metadata.namespace");
+    kr_str ns = kr_at_str(applied, "metadata.namespace"), api = kr_at_str(applied, "apiVersion");
 
     *status = 400;
     if (kr_at(applied, "metadata.managedFields").kind > KR_NULL)
@@ -473,10 +473,10 @@ static int check_applied(struct kr_arena *a, const struct sandbox_writer *w, kr_
     *status = 500;
     if (sandbox_typed_check(a, w->schema, applied, err) < 0)
         return kr_wrap(err,
-                       "failed to create typed patch object (" KR_FMT "/" KR_FMT "; " KR_FMT
+                       "failed to create typed patch object (" KR_FMT "/" KR_FMT "; %s" KR_FMT
                        ", Kind=" KR_FMT ")",
                        KR_ARG(ns), KR_ARG(kr_at_str(applied, "metadata.name")),
-                       KR_ARG(kr_at_str(applied, "apiVersion")),
+                       kr_str_chr(api, '/') < 0 ? "/" : "", KR_ARG(api),
                        KR_ARG(kr_at_str(applied, "kind")));
     return 0;
 }

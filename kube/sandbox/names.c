@@ -23,6 +23,11 @@ enum { SUBDOMAIN_MAX = 253, LABEL_MAX = 63 };
     "or '12345', regex used for validation is "                                                    \
     "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 
+#define DNS_LABEL_TEXT                                                                             \
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and "   \
+    "must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex "     \
+    "used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+
 static bool lower_alnum(char ch)
 {
     return (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9');
@@ -62,6 +67,19 @@ static bool is_path_segment(kr_str s)
            kr_str_chr(s, '%') < 0;
 }
 
+/* A Namespace's: a name of DNS without dots. */
+static void check_namespace_name(struct sandbox_call *c, kr_str name, struct kr_listb *causes)
+{
+    bool fits = is_subdomain(name) && kr_str_chr(name, '.') < 0;
+
+    if (!fits || name.n > LABEL_MAX)
+        kr_listb_add(causes,
+                     sandbox__cause(c->a, "FieldValueInvalid",
+                                    kr_fmt(c->a, "Invalid value: \"" KR_FMT "\": %s", KR_ARG(name),
+                                           fits ? "must be no more than 63 bytes" : DNS_LABEL_TEXT),
+                                    KR_S("metadata.name")));
+}
+
 static void check_name(struct sandbox_call *c, kr_val v, struct kr_listb *causes)
 {
     kr_str name = kr_at_str(v, "metadata.name");
@@ -72,6 +90,8 @@ static void check_name(struct sandbox_call *c, kr_val v, struct kr_listb *causes
                      sandbox__cause(c->a, "FieldValueRequired",
                                     KR_S("Required value: name or generateName is required"),
                                     KR_S("metadata.name")));
+    else if (sandbox__is(c->t.type, "", "namespaces"))
+        check_namespace_name(c, name, causes);
     else if (path ? !is_path_segment(name) : !is_subdomain(name))
         kr_listb_add(causes, sandbox__cause(c->a, "FieldValueInvalid",
                                             kr_fmt(c->a, "Invalid value: \"" KR_FMT "\": %s",

@@ -79,6 +79,8 @@ static const struct row rows[] = {
     {"ValidatingAdmissionPolicy", "spec.matchConstraints", "namespaceSelector", "{}"},
     {"ValidatingAdmissionPolicy", "spec.matchConstraints", "objectSelector", "{}"},
     {"ValidatingAdmissionPolicy", "spec.matchConstraints.resourceRules.[]", "scope", "\"*\""},
+    {"Pod", "spec", "enableServiceLinks", "true"},
+    {"New Pod", "", "status", "{\"phase\":\"Pending\"}"},
     {"Pod*", "", "dnsPolicy", "\"ClusterFirst\""},
     {"Pod*", "", "restartPolicy", "\"Always\""},
     {"Pod*", "", "schedulerName", "\"default-scheduler\""},
@@ -148,6 +150,12 @@ static kr_val at_place(struct sandbox *s, struct kr_arena *a, kr_val v, kr_str p
     return kr_with_key(a, v, name, at_place(s, a, kr_get(v, name), place, fn, arg));
 }
 
+/* A Go struct without members, which is there though nobody has set it. */
+static bool is_blank_status(const struct row *row, kr_val v)
+{
+    return strcmp(row->name, "status") == 0 && v.kind == KR_MAP && v.n == 0;
+}
+
 static kr_val set_default(struct sandbox *s, struct kr_arena *a, kr_val v, const void *arg)
 {
     const struct row *row = arg;
@@ -155,7 +163,7 @@ static kr_val set_default(struct sandbox *s, struct kr_arena *a, kr_val v, const
     kr_val value, was = kr_get(v, kr_str_c(row->name));
     int rc;
 
-    if (was.kind != KR_NONE && was.kind != KR_NULL)
+    if (was.kind != KR_NONE && was.kind != KR_NULL && !is_blank_status(row, was))
         return v;
     rc = kr_json_parse(a, kr_str_c(row->value), &value, &err);
     KR_ASSERT(rc == 0);

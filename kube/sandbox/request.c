@@ -290,12 +290,32 @@ static bool knows_sub(const struct sandbox_call *c)
     return c->t.type->builtin && sandbox__has_sub(v, c->t.sub);
 }
 
+/* What goes on to a container, or to what one listens on. */
+static bool needs_containers(const struct sandbox_call *c)
+{
+    static const char *const names[] = {"attach", "exec", "log", "portforward", "proxy"};
+
+    for (size_t i = 0; i < KR_N(names); i++) {
+        if (c->t.type->group.n == 0 && kr_str_eq(c->t.sub, kr_str_c(names[i])))
+            return true;
+    }
+    return false;
+}
+
 static int serve_object(struct sandbox_call *c)
 {
     if (c->t.sub.n && !knows_sub(c))
         return not_served(c);
     if (c->t.type->namespaced && c->t.ns.n == 0)
         return not_served(c);
+    if (needs_containers(c)) {
+        if (sandbox__find(c->t.type, c->t.ns, c->t.name) == NULL)
+            return sandbox__not_found(c);
+        return sandbox__fail(c, 501, "NotImplemented",
+                             "the sandbox runs no containers: " KR_FMT
+                             " is for the Pods of a cluster with nodes",
+                             KR_ARG(c->t.sub));
+    }
     if (is_method(c, "GET"))
         return has_verb(c, 'g') ? sandbox__get(c) : not_allowed(c);
     if (is_method(c, "PUT"))

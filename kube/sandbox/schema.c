@@ -259,10 +259,10 @@ static void check_string(struct check *c, kr_val schema, kr_val v, kr_str path)
     if (max >= 0 && n > max)
         refuse(c, "FieldValueTooLong", path, "Too long: may not be more than %" PRId64 " bytes",
                max);
-    if (min >= 0 && n < min)
+    else if (min >= 0 && n < min)
         INVALID(c, path, KR_FMT ": " KR_FMT " in body should be at least %" PRId64 " chars long",
                 KR_ARG(shown(c, v)), KR_ARG(path), min);
-    if (pattern.n && !matches(c, kr_text(v), pattern))
+    else if (pattern.n && !matches(c, kr_text(v), pattern))
         INVALID(c, path, KR_FMT ": " KR_FMT " in body should match '" KR_FMT "'",
                 KR_ARG(shown(c, v)), KR_ARG(path), KR_ARG(pattern));
     if (kr_str_is(format, "date-time") && !kr_time_parse(kr_text(v), &seconds, &nanos))
@@ -539,7 +539,7 @@ static void check_inside(struct check *c, kr_val schema, kr_val old, kr_val v, k
 
 static void check(struct check *c, kr_val schema, kr_val old, kr_val v, kr_str path, uint32_t depth)
 {
-    kr_str type = kr_at_str(schema, "type");
+    kr_str type = kr_at_str(schema, "type"), wanted = type.n ? type : KR_S("integer,string");
 
     if (depth >= DEPTH_MAX)
         return refuse(c, "FieldValueInvalid", path, "nested too deep");
@@ -552,7 +552,7 @@ static void check(struct check *c, kr_val schema, kr_val old, kr_val v, kr_str p
     if (!type_fits(schema, type, v)) {
         refuse(c, "FieldValueTypeInvalid", path,
                "Invalid value: \"%s\": " KR_FMT " in body must be of type " KR_FMT ": \"%s\"",
-               type_of(v), KR_ARG(path), KR_ARG(type), type_of(v));
+               type_of(v), KR_ARG(path), KR_ARG(wanted), type_of(v));
         if (v.kind == KR_DOUBLE && kr_str_is(type, "integer")) /* the server's two validators */
             refuse(c, "FieldValueInvalid", KR_S("<nil>"),
                    "Invalid value: \"\": Checked value must be of type integer (default format) "

@@ -94,6 +94,35 @@ static void check_selector(struct valid *c, kr_val old, kr_val v)
                    KR_ARG(selector.kind == KR_MAP ? kr_json_str(c->a, selector) : KR_S("null"))));
 }
 
+/* Jobs end: their pods must not be started again for ever. */
+static void check_job(struct valid *c, kr_val pod, kr_str path)
+{
+    kr_str policy = kr_at_str(pod, "restartPolicy");
+
+    check_pod(c, pod, path);
+    if (!kr_str_is(policy, "OnFailure") && !kr_str_is(policy, "Never"))
+        required(c, under(c, path, "restartPolicy"), ": valid values: \"OnFailure\", \"Never\"");
+}
+
+/* --- what can be closed ----------------------------------------------------------------------- */
+
+static void check_immutable(struct valid *c, kr_val old, kr_val v)
+{
+    static const char *const names[] = {"data", "binaryData"};
+    const kr_str text = KR_S("Forbidden: field is immutable when `immutable` is set");
+
+    if (!kr_is_true(kr_get(old, KR_S("immutable"))))
+        return;
+    if (!kr_is_true(kr_get(v, KR_S("immutable"))))
+        refuse(c, "FieldValueForbidden", KR_S("immutable"), text);
+    for (size_t i = 0; i < KR_N(names); i++) {
+        kr_val was = kr_get(old, kr_str_c(names[i])), is = kr_get(v, kr_str_c(names[i]));
+
+        if ((was.n || is.n) && !kr_equal(was, is) && kr_get(v, KR_S("stringData")).n == 0)
+            refuse(c, "FieldValueForbidden", kr_str_c(names[i]), text);
+    }
+}
+
 /* --- services --------------------------------------------------------------------------------- */
 
 static void check_port(struct valid *c, kr_val ports, uint32_t i, kr_str path)
@@ -139,7 +168,12 @@ kr_val sandbox_valid_causes(struct kr_arena *a, kr_str kind, kr_val old, kr_val 
         check_pod(&c, kr_at(next, "spec.template.spec"), KR_S("spec.template.spec"));
     }
     if (kr_str_is(kind, "Job"))
-        check_pod(&c, kr_at(next, "spec.template.spec"), KR_S("spec.template.spec"));
+        check_job(&c, kr_at(next, "spec.template.spec"), KR_S("spec.template.spec"));
+    else if (kr_str_is(kind, "CronJob"))
+        check_job(&c, kr_at(next, "spec.jobTemplate.spec.template.spec"),
+                  KR_S("spec.jobTemplate.spec.template.spec"));
+    else if (kr_str_is(kind, "ConfigMap") || kr_str_is(kind, "Secret"))
+        check_immutable(&c, old, next);
     else if (kr_str_is(kind, "Pod"))
         check_pod(&c, kr_get(next, KR_S("spec")), KR_S("spec"));
     else if (kr_str_is(kind, "Service"))

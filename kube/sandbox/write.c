@@ -138,6 +138,7 @@ static int check_kind(struct sandbox_call *c, kr_val v)
 {
     kr_str api = sandbox__api_version(c->a, c->t.type, c->t.version->name), kind = c->t.type->kind,
            has_api = kr_at_str(v, "apiVersion"), has_kind = kr_at_str(v, "kind");
+    int status;
 
     if (v.kind != KR_MAP)
         return bad_request(c, "the body of the request was empty or is no object");
@@ -152,7 +153,10 @@ static int check_kind(struct sandbox_call *c, kr_val v)
         return sandbox__fail(
             c, 400, "BadRequest", "invalid object type: %s" KR_FMT ", Kind=" KR_FMT,
             kr_str_chr(has_api, '/') < 0 ? "/" : "", KR_ARG(has_api), KR_ARG(has_kind));
-    return c->t.type->builtin ? other_builtin(c, has_api, has_kind) : other_custom(c, v);
+    if (!c->t.type->builtin)
+        return other_custom(c, v);
+    status = other_builtin(c, has_api, has_kind);
+    return status ? status : sandbox__typed(c, v);
 }
 
 static kr_val with_kind(struct sandbox_call *c, kr_val v)
@@ -191,8 +195,6 @@ static kr_val limited(struct write *w, kr_val v)
     if (!c->t.version->status)
         return v;
     if (!status) {
-        if (w->old_obj == NULL && c->t.type->builtin && sandbox__is(c->t.type, "", "namespaces"))
-            return v;
         return kr_with_key(c->a, v, KR_S("status"), kr_get(w->old, KR_S("status")));
     }
     next = kr_with_key(c->a, w->old, KR_S("status"), kr_get(v, KR_S("status")));
@@ -376,8 +378,10 @@ static int create_value(struct write *w, kr_val v)
     if (status)
         return status;
     if (c->t.type->terminating)
-        return sandbox__fail(c, 405, "MethodNotAllowed",
-                             "create not allowed while custom resource definition is terminating");
+        return sandbox__fail(c, 403, "Forbidden",
+                             KR_FMT " \"" KR_FMT "\" is forbidden: create not allowed while custom "
+                                    "resource definition is terminating",
+                             KR_ARG(sandbox__qualified(c->a, c->t.type)), KR_ARG(c->t.name));
     v = kr_with(c->a, v, "metadata.name", kr_string(c->t.name));
     v = kr_with(c->a, v, "metadata.namespace",
                 c->t.type->namespaced ? kr_string(c->t.ns) : KR_V_NONE);
@@ -681,6 +685,18 @@ static int dry_delete(struct write *w, enum sandbox_propagation how)
     return success(c, kr_at_str(w->old, "metadata.uid"));
 }
 
+/* Those that a cluster cannot be without. */
+static bool is_immortal(const struct sandbox_call *c)
+{
+    static const char *const names[] = {"default", "kube-public", "kube-system"};
+
+    for (size_t i = 0; i < KR_N(names); i++) {
+        if (sandbox__is(c->t.type, "", "namespaces") && kr_str_eq(c->t.name, kr_str_c(names[i])))
+            return true;
+    }
+    return false;
+}
+
 int sandbox__delete(struct sandbox_call *c)
 {
     struct write w = {.c = c};
@@ -692,6 +708,11 @@ int sandbox__delete(struct sandbox_call *c)
     find_old(&w);
     if (status)
         return status;
+    if (is_immortal(c))
+        return sandbox__fail(c, 403, "Forbidden",
+                             "namespaces \"" KR_FMT
+                             "\" is forbidden: this namespace may not be deleted",
+                             KR_ARG(c->t.name));
     if (w.old_obj == NULL)
         return sandbox__not_found(c);
     status = check_preconditions(&w, &options);

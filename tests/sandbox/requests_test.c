@@ -518,6 +518,105 @@ TEST(sandbox, serves_the_types_that_it_is_told_and_those_it_needs)
     client_close(&c);
 }
 
+TEST(sandbox, what_is_new_has_the_status_that_the_server_gives_it)
+{
+    static const struct {
+        const char *path, *body, *phase;
+    } rows[] = {
+        {"/api/v1/namespaces", "{\"metadata\":{\"name\":\"n1\"}}", "Active"},
+        {"/api/v1/namespaces", "{\"metadata\":{\"name\":\"n2\"},\"status\":{}}", "Active"},
+        {"/api/v1/namespaces",
+         "{\"metadata\":{\"name\":\"n3\"},\"status\":{\"phase\":\"Terminating\"}}", "Active"},
+        {"/api/v1/namespaces/default/persistentvolumeclaims",
+         "{\"metadata\":{\"name\":\"p\"},\"spec\":{}}", "Pending"},
+        {"/api/v1/persistentvolumes", "{\"metadata\":{\"name\":\"p\"},\"spec\":{}}", "Pending"},
+        {"/api/v1/namespaces/default/pods",
+         "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"containers\":[{\"name\":\"a\",\"image\":\"b\"}"
+         "]}}",
+         "Pending"},
+    };
+    struct client c;
+
+    client_open(&c, NULL);
+    for (size_t i = 0; i < KR_N(rows); i++) {
+        assert_int_equal(client_do(&c, "POST", rows[i].path, rows[i].body), 201);
+        EXPECT_TEXT(kr_cstr(&c.a, client_at(&c, "status.phase")), rows[i].phase);
+    }
+    client_close(&c);
+}
+
+TEST(sandbox, a_cluster_cannot_be_without_its_first_namespaces)
+{
+    struct client c;
+
+    client_open(&c, NULL);
+    assert_int_equal(client_do(&c, "DELETE", "/api/v1/namespaces/default", NULL), 403);
+    EXPECT_TEXT(kr_cstr(&c.a, client_at(&c, "message")),
+                "namespaces \"default\" is forbidden: this namespace may not be deleted");
+    assert_int_equal(
+        client_do(&c, "POST", "/api/v1/namespaces", "{\"metadata\":{\"name\":\"a.b\"}}"), 422);
+    client_close(&c);
+}
+
+/* A client that reads logs must not take the Pod for one. */
+TEST(sandbox, what_needs_containers_is_refused)
+{
+    struct client c;
+
+    client_open(&c, NULL);
+    assert_int_equal(client_do(&c, "GET", "/api/v1/namespaces/default/pods/p/log", NULL), 404);
+    client_do(&c, "POST", "/api/v1/namespaces/default/pods",
+              "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"containers\":[{\"name\":\"a\",\"image\":"
+              "\"b\"}]}}");
+    assert_int_equal(client_do(&c, "GET", "/api/v1/namespaces/default/pods/p/log", NULL), 501);
+    assert_int_equal(
+        client_do(&c, "POST", "/api/v1/namespaces/default/pods/p/exec?command=ls", NULL), 501);
+    client_close(&c);
+}
+
+/* What the path says may be left out of the body; its types are looked at all the same. */
+TEST(sandbox, a_body_without_kind_is_read_by_its_type)
+{
+    struct client c;
+
+    client_open(&c, NULL);
+    assert_int_equal(
+        client_do(&c, "POST", MAPS, "{\"metadata\":{\"name\":\"a\"},\"data\":{\"k\":1}}"), 400);
+    client_close(&c);
+}
+
+TEST(sandbox, what_is_immutable_stays)
+{
+    struct client c;
+
+    client_open(&c, NULL);
+    client_do(&c, "POST", MAPS,
+              "{\"metadata\":{\"name\":\"a\"},\"data\":{\"k\":\"v\"},\"immutable\":true}");
+    assert_int_equal(client_patch(&c, "merge", MAPS "/a", "{\"data\":{\"k\":\"w\"}}"), 422);
+    EXPECT_TEXT(
+        kr_cstr(&c.a, client_at(&c, "message")),
+        "ConfigMap \"a\" is invalid: data: Forbidden: field is immutable when `immutable` is set");
+    assert_int_equal(client_patch(&c, "merge", MAPS "/a", "{\"immutable\":null}"), 422);
+    assert_int_equal(
+        client_patch(&c, "merge", MAPS "/a", "{\"metadata\":{\"labels\":{\"x\":\"y\"}}}"), 200);
+    client_close(&c);
+}
+
+TEST(sandbox, a_job_must_come_to_an_end)
+{
+    const char *job =
+        "{\"metadata\":{\"name\":\"j\"},\"spec\":{\"template\":{\"spec\":{\"containers\":"
+        "[{\"name\":\"a\",\"image\":\"b\"}]}}}}";
+    struct client c;
+
+    client_open(&c, NULL);
+    assert_int_equal(client_do(&c, "POST", "/apis/batch/v1/namespaces/default/jobs", job), 422);
+    EXPECT_TEXT(kr_cstr(&c.a, client_at(&c, "message")),
+                "Job.batch \"j\" is invalid: spec.template.spec.restartPolicy: Required value: "
+                "valid values: \"OnFailure\", \"Never\"");
+    client_close(&c);
+}
+
 int main(void)
 {
     return RUN(
@@ -543,5 +642,10 @@ int main(void)
         T(sandbox, a_dry_run_of_a_deletion_shows_what_finalizers_would_keep),
         T(sandbox, an_object_being_deleted_takes_no_new_finalizers),
         T(sandbox, a_deletion_shows_what_was_stored_last),
-        T(sandbox, serves_the_types_that_it_is_told_and_those_it_needs));
+        T(sandbox, serves_the_types_that_it_is_told_and_those_it_needs),
+        T(sandbox, what_is_new_has_the_status_that_the_server_gives_it),
+        T(sandbox, a_cluster_cannot_be_without_its_first_namespaces),
+        T(sandbox, what_needs_containers_is_refused),
+        T(sandbox, a_body_without_kind_is_read_by_its_type), T(sandbox, what_is_immutable_stays),
+        T(sandbox, a_job_must_come_to_an_end));
 }

@@ -161,9 +161,10 @@ TEST(work, a_definition_takes_its_objects_along)
     shop(&c, "{size: 1}");
     w = client_watch(&c, SHOPS "?watch=1&resourceVersion=0");
     assert_int_equal(client_do(&c, "DELETE", CRDS "/shops.example.io", NULL), 200);
-    assert_int_equal(shop(&c, "{size: 1}"), 405);
+    assert_int_equal(shop(&c, "{size: 1}"), 403);
     EXPECT_TEXT(kr_cstr(&c.a, client_at(&c, "message")),
-                "create not allowed while custom resource definition is terminating");
+                "shops.example.io \"s\" is forbidden: create not allowed while custom resource "
+                "definition is terminating");
     vclock_run(&c.clock);
     assert_int_equal(client_do(&c, "GET", CRDS "/shops.example.io", NULL), 404);
     assert_int_equal(client_do(&c, "GET", SHOPS, NULL), 404);
