@@ -152,6 +152,17 @@ static void do_apply(struct run *r, kr_val items)
     cli_feed_fini(&feed);
 }
 
+static bool has_kind(kr_val item)
+{
+    return kr_at_str(item, "apiVersion").n && kr_at_str(item, "kind").n;
+}
+
+/* Why nothing can be asked of it. */
+static const char *no_place(kr_val item)
+{
+    return has_kind(item) ? "no such kind is served" : "it has no apiVersion or no kind";
+}
+
 /* One request about the object that item names. */
 static void change(struct run *r, kr_val item, const char *method, const char *sub, kr_val body)
 {
@@ -161,7 +172,7 @@ static void change(struct run *r, kr_val item, const char *method, const char *s
 
     if (path.n == 0 || kr_at_str(item, "metadata.name").n == 0) {
         fail(r, kr_fmt(&r->work, KR_FMT ": %s", KR_ARG(name),
-                       path.n ? "it has no metadata.name" : "no such kind is served"));
+                       path.n ? "it has no metadata.name" : no_place(item)));
         return;
     }
     answer = cli_local_ask(&r->local, &r->work, method, path, "merge-patch+json",
@@ -235,7 +246,7 @@ static kr_val candidates(struct run *r, kr_val item, kr_str *why)
     struct cli_answer answer;
 
     if (path.n == 0) {
-        *why = KR_S("no such kind is served");
+        *why = kr_str_c(no_place(item));
         return KR_V_NONE;
     }
     answer = cli_local_ask(&r->local, &r->work, "GET", path, NULL, KR_S(""));
@@ -299,6 +310,9 @@ static void expect_none(struct run *r, kr_val item)
     }
     found = candidates(r, item, &why);
 
+    if (!has_kind(item)) /* nothing can be like it: that says nothing */
+        fail(r, kr_fmt(&r->work, KR_FMT ": " KR_FMT, KR_ARG(cli_feed_name(&r->work, item)),
+                       KR_ARG(why)));
     KR_LIST_EACH (object, found) {
         struct kr_buf out = KR_BUF_IN(&r->work, CLI_TEST_TEXT_MAX);
         kr_val name = kr_at(*object, "metadata.name");
@@ -489,6 +503,10 @@ static void read_cluster(struct run *r, kr_val spec, struct sandbox_opts *opts)
 
 static void check_test(struct run *r, kr_val steps)
 {
+    kr_val skip = kr_at(r->c->v, "spec.skip");
+
+    if (skip.kind != KR_NONE && skip.kind != KR_STRING)
+        fail(r, KR_S("spec.skip: a text is wanted that says why"));
     check_members(r, r->c->v, "a Test", test_members);
     check_members(r, kr_get(r->c->v, KR_S("spec")), "spec", spec_members);
     if (steps.kind != KR_LIST || steps.n == 0)

@@ -101,6 +101,13 @@ class Test(unittest.TestCase):
         out = self.passes(steps("  - nonsense: 1\n", more="  skip: not yet\n"), count="0 passed, 0 failed, 1 skipped")
         self.assertIn("t.yaml: t: not yet\n", out)
 
+    def test_a_skip_says_why(self):
+        self.fails(steps("  - wait: 1s\n", more="  skip: true\n"), "spec.skip: a text is wanted that says why")
+
+    def test_an_object_has_a_kind(self):
+        for what in ("patch", "delete", "assert", "error"):
+            self.fails(steps("  - %s: {metadata: {name: x}}\n" % what), "x: it has no apiVersion or no kind")
+
     def test_run_chooses(self):
         path = self.file("---\n".join(steps("  - wait: 1s\n", n) for n in ("one", "two", "three")))
         self.assertEqual(self.kroc(path, "--run", "t.yaml: t")[:2], (0, "2 passed, 0 failed, 0 skipped\n"))
