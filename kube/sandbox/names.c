@@ -23,6 +23,13 @@ enum { SUBDOMAIN_MAX = 253, LABEL_MAX = 63 };
     "or '12345', regex used for validation is "                                                    \
     "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 
+#define KEY_NAME_TEXT                                                                              \
+    "consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "         \
+    "alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for "         \
+    "validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+#define KEY_TEXT                                                                                   \
+    "a valid label key must " KEY_NAME_TEXT                                                        \
+    " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
 #define DNS_LABEL_TEXT                                                                             \
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and "   \
     "must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex "     \
@@ -67,42 +74,72 @@ static bool is_path_segment(kr_str s)
            kr_str_chr(s, '%') < 0;
 }
 
-/* A Namespace's: a name of DNS without dots. */
-static void check_namespace_name(struct sandbox_call *c, kr_str name, struct kr_listb *causes)
+/* A Namespace's: a name of DNS without dots. What is wrong with it, or NULL. */
+static const char *namespace_fault(kr_str name)
 {
-    bool fits = is_subdomain(name) && kr_str_chr(name, '.') < 0;
+    if (kr_str_chr(name, '.') >= 0)
+        return "must not contain dots";
+    if (!is_subdomain(name))
+        return DNS_LABEL_TEXT;
+    return name.n > LABEL_MAX ? "must be no more than 63 characters" : NULL;
+}
 
-    if (!fits || name.n > LABEL_MAX)
-        kr_listb_add(causes,
-                     sandbox__cause(c->a, "FieldValueInvalid",
-                                    kr_fmt(c->a, "Invalid value: \"" KR_FMT "\": %s", KR_ARG(name),
-                                           fits ? "must be no more than 63 bytes" : DNS_LABEL_TEXT),
-                                    KR_S("metadata.name")));
+static const char *name_fault(const struct sandbox_call *c, kr_str name)
+{
+    if (sandbox__is(c->t.type, "", "namespaces"))
+        return namespace_fault(name);
+    if (c->t.type->builtin && kr_str_is(c->t.type->group, "rbac.authorization.k8s.io"))
+        return is_path_segment(name) ? NULL : SUBDOMAIN_TEXT;
+    return is_subdomain(name) ? NULL : SUBDOMAIN_TEXT;
 }
 
 static void check_name(struct sandbox_call *c, kr_val v, struct kr_listb *causes)
 {
     kr_str name = kr_at_str(v, "metadata.name");
-    bool path = c->t.type->builtin && kr_str_is(c->t.type->group, "rbac.authorization.k8s.io");
+    const char *fault = name_fault(c, name);
 
     if (name.n == 0)
         kr_listb_add(causes,
                      sandbox__cause(c->a, "FieldValueRequired",
                                     KR_S("Required value: name or generateName is required"),
                                     KR_S("metadata.name")));
-    else if (sandbox__is(c->t.type, "", "namespaces"))
-        check_namespace_name(c, name, causes);
-    else if (path ? !is_path_segment(name) : !is_subdomain(name))
+    else if (fault)
         kr_listb_add(causes, sandbox__cause(c->a, "FieldValueInvalid",
                                             kr_fmt(c->a, "Invalid value: \"" KR_FMT "\": %s",
-                                                   KR_ARG(name), SUBDOMAIN_TEXT),
+                                                   KR_ARG(name), fault),
                                             KR_S("metadata.name")));
+}
+
+/* [PREFIX/]NAME; what is wrong with it, or NULL. */
+static const char *key_fault(kr_str key)
+{
+    ptrdiff_t slash = kr_str_chr(key, '/');
+    kr_str name = kr_str_sub(key, (size_t)(slash + 1), key.n);
+
+    if (kr_str_chr(name, '/') >= 0)
+        return KEY_TEXT;
+    if (slash == 0)
+        return "prefix part must be non-empty";
+    if (slash > 0 && !is_subdomain(kr_str_sub(key, 0, (size_t)slash)))
+        return "prefix part " SUBDOMAIN_TEXT;
+    if (name.n == 0)
+        return "name part must be non-empty";
+    if (name.n > LABEL_MAX)
+        return "name part must be no more than 63 bytes";
+    return is_label_value(name) ? NULL : "name part must " KEY_NAME_TEXT;
 }
 
 static void check_labels(struct sandbox_call *c, kr_val v, struct kr_listb *causes)
 {
     KR_MAP_EACH (p, kr_at(v, "metadata.labels")) {
         kr_str text = kr_text(p->val);
+        const char *fault = key_fault(kr_text(p->key));
+
+        if (fault)
+            kr_listb_add(causes, sandbox__cause(c->a, "FieldValueInvalid",
+                                                kr_fmt(c->a, "Invalid value: \"" KR_FMT "\": %s",
+                                                       KR_ARG(kr_text(p->key)), fault),
+                                                KR_S("metadata.labels")));
 
         if (p->val.kind == KR_STRING && text.n > LABEL_MAX)
             kr_listb_add(causes, sandbox__cause(c->a, "FieldValueInvalid",
@@ -119,8 +156,9 @@ static void check_labels(struct sandbox_call *c, kr_val v, struct kr_listb *caus
     }
 }
 
-static void check_definition(struct sandbox_call *c, kr_val v, struct kr_listb *causes)
+static void check_definition(struct sandbox_call *c, kr_val old, kr_val v, struct kr_listb *causes)
 {
+    kr_val scope = kr_at(v, "spec.scope"), was = kr_at(old, "spec.scope");
     kr_str wanted = kr_fmt(c->a, KR_FMT "." KR_FMT, KR_ARG(kr_at_str(v, "spec.names.plural")),
                            KR_ARG(kr_at_str(v, "spec.group")));
     uint32_t stored = 0;
@@ -134,6 +172,12 @@ static void check_definition(struct sandbox_call *c, kr_val v, struct kr_listb *
                                                    "\": must be spec.names.plural+\".\"+spec.group",
                                                    KR_ARG(kr_at_str(v, "metadata.name"))),
                                             KR_S("metadata.name")));
+    if (was.kind == KR_STRING && !kr_equal(was, scope))
+        kr_listb_add(
+            causes, sandbox__cause(c->a, "FieldValueInvalid",
+                                   kr_fmt(c->a, "Invalid value: \"" KR_FMT "\": field is immutable",
+                                          KR_ARG(kr_text(scope))),
+                                   KR_S("spec.scope")));
     KR_LIST_EACH (version, kr_at(v, "spec.versions"))
         stored += kr_is_true(kr_get(*version, KR_S("storage")));
     if (stored != 1)
@@ -212,6 +256,6 @@ kr_val sandbox__meta_causes(struct sandbox_call *c, kr_val old, kr_val v, kr_val
     KR_LIST_EACH (cause, others)
         kr_listb_add(&causes, *cause);
     if (causes.n == 0)
-        check_definition(c, v, &causes);
+        check_definition(c, old, v, &causes);
     return kr_listb_done(&causes);
 }

@@ -555,6 +555,9 @@ TEST(sandbox, a_cluster_cannot_be_without_its_first_namespaces)
                 "namespaces \"default\" is forbidden: this namespace may not be deleted");
     assert_int_equal(
         client_do(&c, "POST", "/api/v1/namespaces", "{\"metadata\":{\"name\":\"a.b\"}}"), 422);
+    EXPECT_TEXT(kr_cstr(&c.a, client_at(&c, "message")),
+                "Namespace \"a.b\" is invalid: metadata.name: Invalid value: \"a.b\": must not "
+                "contain dots");
     client_close(&c);
 }
 
@@ -617,6 +620,25 @@ TEST(sandbox, a_job_must_come_to_an_end)
     client_close(&c);
 }
 
+TEST(sandbox, keys_of_labels_are_looked_at)
+{
+    static const char *const bad[] = {"a b", "-a", "/a", "a/", "A_b/c", "a/b/c"};
+    struct client c;
+
+    client_open(&c, NULL);
+    for (size_t i = 0; i < KR_N(bad); i++) {
+        kr_str body =
+            kr_fmt(&c.a, "{\"metadata\":{\"name\":\"a\",\"labels\":{\"%s\":\"\"}}}", bad[i]);
+
+        assert_int_equal(client_do(&c, "POST", MAPS, kr_cstr(&c.a, body)), 422);
+    }
+    assert_int_equal(
+        client_do(&c, "POST", MAPS,
+                  "{\"metadata\":{\"name\":\"a\",\"labels\":{\"x.io/A_b.c\":\"\",\"k\":\"v\"}}}"),
+        201);
+    client_close(&c);
+}
+
 int main(void)
 {
     return RUN(
@@ -647,5 +669,5 @@ int main(void)
         T(sandbox, a_cluster_cannot_be_without_its_first_namespaces),
         T(sandbox, what_needs_containers_is_refused),
         T(sandbox, a_body_without_kind_is_read_by_its_type), T(sandbox, what_is_immutable_stays),
-        T(sandbox, a_job_must_come_to_an_end));
+        T(sandbox, a_job_must_come_to_an_end), T(sandbox, keys_of_labels_are_looked_at));
 }
