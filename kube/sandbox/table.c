@@ -219,6 +219,11 @@ static kr_val or_none(struct sandbox_call *c, kr_val o, const char *path)
     return v.kind == KR_STRING && v.n ? v : KR_V_STR("<none>");
 }
 
+static kr_val cluster_ip(struct sandbox_call *c, kr_val o)
+{
+    return or_none(c, o, "spec.clusterIP");
+}
+
 static kr_val pod_ip(struct sandbox_call *c, kr_val o)
 {
     return or_none(c, o, "status.podIP");
@@ -499,7 +504,7 @@ static const struct column columns[] = {
     {"StatefulSet", "Containers", "string", "", 1, NULL, containers},
     {"StatefulSet", "Images", "string", "", 1, NULL, images},
     {"Service", "Type", "string", "", 0, "spec.type", NULL},
-    {"Service", "Cluster-IP", "string", "", 0, "spec.clusterIP", NULL},
+    {"Service", "Cluster-IP", "string", "", 0, NULL, cluster_ip},
     {"Service", "External-IP", "string", "", 0, NULL, external_ip},
     {"Service", "Port(s)", "string", "", 0, NULL, service_ports},
     {"Service", "Age", "string", "", 0, NULL, age},

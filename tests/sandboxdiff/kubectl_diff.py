@@ -136,6 +136,8 @@ get secret s -o yaml
 describe secret s
 create service clusterip v --tcp=80:8080
 get svc v -o jsonpath={.spec.type}{.spec.selector}
+create service externalname e --external-name=a.b
+get svc e --no-headers
 create namespace n
 get cm -n none
 create serviceaccount a
