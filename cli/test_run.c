@@ -304,12 +304,11 @@ static void expect_none(struct run *r, kr_val item)
     kr_str why;
     kr_val found;
 
-    if (kr_at_str(item, "apiVersion").n == 0 || kr_at_str(item, "kind").n == 0) {
+    if (item.kind != KR_MAP) {
         fail(r, KR_S("error: an object is wanted, with apiVersion and kind"));
         return;
     }
     found = candidates(r, item, &why);
-
     if (!has_kind(item)) /* nothing can be like it: that says nothing */
         fail(r, kr_fmt(&r->work, KR_FMT ": " KR_FMT, KR_ARG(cli_feed_name(&r->work, item)),
                        KR_ARG(why)));

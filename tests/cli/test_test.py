@@ -185,7 +185,7 @@ class Test(unittest.TestCase):
                             ("  - refused: ''\n", "refused: a part of the refusal's text is wanted, as a string"),
                             ("  - refused: []\n", "refused: a part of the refusal's text is wanted"),
                             ("  - error: [a]\n", "error: an object is wanted, with apiVersion and kind"),
-                            ("  - error: {kind: ConfigMap, metadata: {name: a}}\n", "error: an object is wanted"),
+                            ("  - error: {kind: ConfigMap, metadata: {name: a}}\n", "ConfigMap a: it has no apiVersion or no kind"),
                             ("  - 1\n", "a step is a map of what it does and expects"),
                             ("  - patch: {apiVersion: v1, kind: ConfigMap}\n", "it has no metadata.name"),
                             ("  - apply: {kind: ConfigMap}\n", "a document without apiVersion or kind")):
