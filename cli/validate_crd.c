@@ -12,6 +12,7 @@
 #include "cel/base/json.h"
 #include "cel/cel.h"
 #include "kube/sandbox/schema.h"
+#include "kube/sandbox/structural.h"
 
 #include "cel/base/banned.h"
 
@@ -181,22 +182,14 @@ static void check_rule(struct inspection *in, kr_val schema, kr_str rule, kr_str
 {
     KR_AUTO(kr_arena) tmp = {0};
     struct kr_err err = KR_ERR_NONE;
-    const struct cel_schema *s;
-    const struct cel_prog *prog;
     const struct cel_diag *wrong;
     const struct cel_type *type;
+    struct cel_env *env;
     uint32_t wrong_n;
     kr_str text = KR_S("cel expression must evaluate to a bool");
-    struct cel_env *env = cel_env_new(&tmp, CEL_LIB_STD | CEL_LIB_EXT | CEL_LIB_EXT_MORE |
-                                                CEL_LIB_K8S | CEL_LIB_K8S_MORE);
 
-    if (cel_schema_read(&tmp, schema, &s, &err) < 0)
-        return;
-    type = cel_type_of_schema(&tmp, s, KR_S("self"));
-    cel_env_var(env, KR_S("self"), type, NULL);
-    cel_env_var(env, KR_S("oldSelf"), type, NULL);
-    if (cel_compile(&tmp, env, rule, &prog, &err) == 0) {
-        if (cel_type_same(cel_prog_type(prog), CEL_T_BOOL) || cel_type_is_dyn(cel_prog_type(prog)))
+    if (sandbox_rule_compile(&tmp, schema, rule, &env, &type, &err) == 0) {
+        if (cel_type_same(type, CEL_T_BOOL) || cel_type_is_dyn(type))
             return;
     } else {
         wrong = cel_diagnose(&tmp, env, rule, &wrong_n);

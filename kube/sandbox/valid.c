@@ -4,6 +4,7 @@
 
 #include "cel/base/json.h"
 #include "kube/sandbox/internal.h"
+#include "kube/sandbox/structural.h"
 
 #include "cel/base/banned.h"
 
@@ -161,6 +162,10 @@ kr_val sandbox_valid_causes(struct kr_arena *a, kr_str kind, kr_val old, kr_val 
     static const char *const workloads[] = {"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"};
     struct valid c = {a, KR_LISTB(a)};
 
+    if (kr_str_is(kind, "CustomResourceDefinition"))
+        return kr_equal(kr_get(old, KR_S("spec")), kr_get(next, KR_S("spec")))
+                   ? kr_listb_done(&c.causes)
+                   : sandbox_structural_causes(a, next);
     for (size_t i = 0; i < KR_N(workloads); i++) {
         if (!kr_str_eq(kind, kr_str_c(workloads[i])))
             continue;
