@@ -144,6 +144,8 @@ static int write_file(const char *path, kr_str text, struct kr_err *err)
     while (text.n > 0) {
         ssize_t n = write(fd, text.s, text.n);
 
+        if (n < 0 && errno == EINTR)
+            continue;
         if (n < 0) {
             close(fd);
             return kr_fail(err, KR_E_IO, "cannot write %s: %s", path, strerror(errno));
@@ -164,7 +166,12 @@ static int report(struct request *r)
 
     if (r->junit) {
         cli_test_print_junit(t, &out);
-        if (write_file(r->junit, kr_buf_view(&out), &err) < 0)
+        if (out.full)
+            code = cli_fail(CLI_FAILED,
+                            kr_fmt(&r->a, "%s is not written: the report has more than %d bytes",
+                                   r->junit, CLI_TEXT_MAX)
+                                .s);
+        else if (write_file(r->junit, kr_buf_view(&out), &err) < 0)
             code = cli_fail_err(CLI_FAILED, &err);
         kr_buf_reset(&out);
     }

@@ -468,6 +468,9 @@ static void run_step(struct run *r, uint32_t i, kr_val step)
         rest(r);
     if (r->refusals.n && kr_get(step, KR_S("refused")).kind == KR_NONE)
         fail(r, kr_str_trim(kr_buf_view(&r->refusals)));
+    if (r->writes.full || r->refusals.full)
+        fail(r, kr_fmt(&r->work, "the requests of one step take more than %d bytes of text",
+                       CLI_TEST_TEXT_MAX));
     if (!r->failed)
         run_actions(r, step, true);
     kr_buf_fmt(&r->log, "    " KR_FMT ": %.1f s\n", KR_ARG(head),
@@ -531,6 +534,15 @@ static void run_test(struct run *r)
     cli_local_close(&r->local);
 }
 
+/* What it says, and whether that is all. */
+static kr_str whole(struct kr_arena *a, const struct kr_buf *b)
+{
+    return kr_fmt(a, KR_FMT "%s", KR_ARG(kr_buf_view(b)),
+                  b->full ? "\n    (cut: there is more than 1 MiB of it)\n" : "");
+}
+
+_Static_assert(CLI_TEST_TEXT_MAX == 1024 * 1024, "as the text says");
+
 void cli_case_run(struct cli_case *c, struct kr_arena *a)
 {
     struct run r = {.c = c,
@@ -548,8 +560,8 @@ void cli_case_run(struct cli_case *c, struct kr_arena *a)
     } else {
         run_test(&r);
         c->outcome = r.failed ? CLI_TEST_FAILED : CLI_PASSED;
-        c->told = kr_strdup(a, kr_buf_view(&r.told));
-        c->log = kr_strdup(a, kr_buf_view(&r.log));
+        c->told = whole(a, &r.told);
+        c->log = whole(a, &r.log);
     }
     c->took_ns = uv_hrtime() - began;
     kr_buf_fini(&r.told);
