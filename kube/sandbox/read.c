@@ -151,6 +151,36 @@ static bool token_read(struct kr_arena *a, kr_str text, uint64_t *version, kr_st
     return kr_str_u64(kr_str_cut(key, ':'), version) && key->s != NULL;
 }
 
+/* How the version is meant must fit the version. 0, or the status of the refusal. */
+static int check_match(struct sandbox_call *c, kr_str version, kr_str match)
+{
+    static const char field[] = "resourceVersionMatch";
+    struct kr_listb list = KR_LISTB(c->a);
+    const char *reason = "FieldValueForbidden";
+    kr_str message;
+
+    if (match.n == 0)
+        return 0;
+    if (version.n == 0) {
+        message =
+            KR_S("Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided");
+    } else if (!kr_str_is(match, "Exact") && !kr_str_is(match, "NotOlderThan")) {
+        reason = "FieldValueNotSupported";
+        message = kr_fmt(c->a,
+                         "Unsupported value: " KR_FMT
+                         ": supported values: \"Exact\", \"NotOlderThan\", \"\"",
+                         KR_ARG(kr_json_str(c->a, kr_string(match))));
+    } else if (kr_str_is(match, "Exact") && kr_str_is(version, "0")) {
+        message = KR_S("Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion "
+                       "\"0\"");
+    } else {
+        return 0;
+    }
+    kr_listb_add(&list, sandbox__cause(c->a, reason, message, kr_str_c(field)));
+    return sandbox__invalid_of(c, KR_S("meta.k8s.io"), KR_S("ListOptions"), KR_S(""),
+                               kr_listb_done(&list));
+}
+
 /* Reads what the query says of versions and pages: 0, or the status of a refusal. */
 static int page_read(struct sandbox_call *c, struct page *p)
 {
@@ -158,7 +188,10 @@ static int page_read(struct sandbox_call *c, struct page *p)
            limit = sandbox__arg(c, "limit"), match = sandbox__arg(c, "resourceVersionMatch");
     uint64_t wanted = 0;
     int64_t count = 0;
+    int status = check_match(c, rv, match);
 
+    if (status)
+        return status;
     p->version = c->s->version;
     if (limit.n && !kr_str_i64(limit, &count))
         return sandbox__fail(c, 400, "BadRequest",

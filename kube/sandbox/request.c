@@ -327,12 +327,33 @@ static int serve_object(struct sandbox_call *c)
     return not_allowed(c);
 }
 
+/* A body of a type that nobody reads; patches have types of their own, which they look at. */
+static bool is_unreadable(const struct sandbox_call *c)
+{
+    static const char *const known[] = {"application/json", "application/yaml",
+                                        "application/vnd.kubernetes.protobuf"};
+    kr_str rest = c->q->content_type, type = kr_str_trim(kr_str_cut(&rest, ';'));
+
+    if (type.n == 0 || c->q->body.n == 0 || is_method(c, "PATCH"))
+        return false;
+    for (size_t i = 0; i < KR_N(known); i++) {
+        if (kr_str_eq(type, kr_str_c(known[i])))
+            return false;
+    }
+    return true;
+}
+
 static int serve_target(struct sandbox_call *c)
 {
     int status;
 
     if (c->t.type == NULL)
         return not_served(c);
+    if (is_unreadable(c))
+        return sandbox__fail(c, 415, "UnsupportedMediaType",
+                             "the body of the request was in an unknown format - accepted media "
+                             "types include: application/json, application/yaml, "
+                             "application/vnd.kubernetes.protobuf");
     if (is_method(c, "POST")) {
         status = sandbox__review(c);
         if (status)
@@ -354,6 +375,8 @@ static int serve(struct sandbox_call *c)
 
     if (is_health(c->path))
         return sandbox__answer_text(c, 200, "ok");
+    if (!is_method(c, "GET") && !is_method(c, "HEAD"))
+        return find_target(c) ? serve_target(c) : not_allowed(c); /* all else is only read */
     status = sandbox__discovery(c);
     if (status == 0)
         status = sandbox__openapi(c);

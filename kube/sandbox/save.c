@@ -78,6 +78,19 @@ void sandbox_text(struct sandbox *s, struct kr_buf *out)
     KR_ASSERT(rc == 0); /* nothing is written to a file */
 }
 
+/* A new name is safe from a power cut once its folder is on the disk. What the file system cannot do is let be. */
+static void sync_folder(struct kr_arena *a, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    kr_str folder = slash ? kr_str_sub(kr_str_c(path), 0, (size_t)(slash - path) + 1) : KR_S(".");
+    int fd = open(kr_cstr(a, folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    fsync(fd);
+    close(fd);
+}
+
 int sandbox_save(struct sandbox *s, const char *path, struct kr_err *err)
 {
     KR_AUTO(kr_arena) a = {0};
@@ -95,6 +108,8 @@ int sandbox_save(struct sandbox *s, const char *path, struct kr_err *err)
         rc = kr_fail(err, KR_E_IO, "cannot write %s: %s", path, strerror(errno));
     if (rc < 0)
         unlink(beside);
+    else
+        sync_folder(&a, path);
     return rc;
 }
 

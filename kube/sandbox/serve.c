@@ -50,7 +50,7 @@ struct exchange {
     struct MHD_Connection *c;
     char *uri;
     struct kr_buf body;
-    bool begun, too_large, delayed, suspended, gone;
+    bool begun, too_large, too_long, delayed, suspended, gone;
     size_t dropped_n; /* bytes of a body that is too large, read so that the client hears why */
     struct sandbox_watch *watch;
     struct kr_buf out; /* of the watch: made and not yet sent */
@@ -317,6 +317,8 @@ static bool is_faulty(const struct sandbox_fault *fault, const char *method)
     return !fault->of[0] || strcmp(fault->of, method) == 0;
 }
 
+_Static_assert(SANDBOX_PATH_MAX == 16 * 1024, "as the text says");
+
 static enum MHD_Result answer(struct exchange *x, const char *method)
 {
     struct sandbox_server *server = x->server;
@@ -335,6 +337,8 @@ static enum MHD_Result answer(struct exchange *x, const char *method)
     server->requests_n += is_faulty(fault, method);
     if (server->token && !same_secret(header(x, MHD_HTTP_HEADER_AUTHORIZATION), server->token))
         status_body(&r, 401, "Unauthorized", "Unauthorized");
+    else if (x->too_long)
+        status_body(&r, 414, "RequestURITooLong", "the path and its query are over 16 KiB");
     else if (x->too_large)
         status_body(&r, 413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728");
     else if (fault->every && is_faulty(fault, method) && server->requests_n % fault->every == 0)
@@ -377,17 +381,16 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **state,
     *state = NULL;
 }
 
-static enum MHD_Result begin(struct exchange *x)
+static enum MHD_Result begin(struct exchange *x, const char *method)
 {
     uint64_t n;
 
     x->begun = true;
-    if (strlen(x->uri) > SANDBOX_PATH_MAX)
-        return MHD_NO;
+    x->too_long = strlen(x->uri) > SANDBOX_PATH_MAX;
     if (kr_str_u64(header(x, MHD_HTTP_HEADER_CONTENT_LENGTH), &n) && n > SANDBOX_BODY_MAX) {
         x->too_large = true;
         if (n > SANDBOX_DRAIN_MAX || header(x, MHD_HTTP_HEADER_EXPECT).n)
-            return answer(x, "POST"); /* who asks first sends nothing */
+            return answer(x, method); /* who asks first sends nothing */
     }
     return MHD_YES;
 }
@@ -413,7 +416,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
     struct wait *w;
 
     if (!x->begun)
-        return begin(x);
+        return begin(x, method);
     if (*n > 0) {
         size_t body_n = *n;
 

@@ -59,6 +59,13 @@ class Http(unittest.TestCase):
             self.assertEqual(c.getresponse().status, 413)
             self.assertEqual(s.request("GET", "/readyz")[0], 200)
 
+    def test_a_path_over_the_limit_is_told(self):
+        with Sandbox(KROC, "--plain") as s:
+            for n, status in ((10000, 200), (20000, 414)):
+                c = s.connect()
+                c.request("GET", MAPS + "?labelSelector=a!%3D" + "x&y=" + "x" * n)
+                self.assertEqual(c.getresponse().status, status)
+
     def test_a_body_without_end_is_cut_off(self):
         with Sandbox(KROC, "--plain") as s:
             with self.assertRaises((BrokenPipeError, ConnectionResetError)):

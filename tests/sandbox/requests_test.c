@@ -639,6 +639,64 @@ TEST(sandbox, keys_of_labels_are_looked_at)
     client_close(&c);
 }
 
+TEST(sandbox, how_a_version_is_meant_must_fit_it)
+{
+    struct client c;
+
+    client_open(&c, NULL);
+    assert_int_equal(client_do(&c, "GET", MAPS "?resourceVersionMatch=Exact", NULL), 422);
+    EXPECT_TEXT(kr_cstr(&c.a, client_at(&c, "message")),
+                "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: "
+                "resourceVersionMatch is forbidden unless resourceVersion is provided");
+    assert_int_equal(client_do(&c, "GET", MAPS "?resourceVersionMatch=Foo&resourceVersion=1", NULL),
+                     422);
+    assert_int_equal(
+        client_do(&c, "GET", MAPS "?resourceVersionMatch=Exact&resourceVersion=0", NULL), 422);
+    assert_int_equal(
+        client_do(&c, "GET", MAPS "?resourceVersionMatch=NotOlderThan&resourceVersion=0", NULL),
+        200);
+    client_close(&c);
+}
+
+TEST(sandbox, documents_are_only_read)
+{
+    struct client c;
+
+    client_open(&c, NULL);
+    assert_int_equal(client_do(&c, "GET", "/version", NULL), 200);
+    assert_int_equal(client_do(&c, "POST", "/version", "{}"), 405);
+    assert_int_equal(client_do(&c, "FROB", "/api", NULL), 405);
+    assert_int_equal(client_do(&c, "FROB", MAPS, NULL), 405);
+    client_close(&c);
+}
+
+TEST(sandbox, a_body_of_an_unknown_type_is_refused)
+{
+    static const struct {
+        const char *type;
+        int status;
+    } rows[] = {{"text/xml", 415},
+                {"nonsense", 415},
+                {"application/json; charset=utf-8", 201},
+                {"application/yaml", 201},
+                {"", 201}};
+    struct client c;
+
+    client_open(&c, NULL);
+    for (size_t i = 0; i < KR_N(rows); i++) {
+        struct sandbox_request q = {.method = "POST",
+                                    .path = KR_S(MAPS),
+                                    .body = KR_S("{\"metadata\":{\"generateName\":\"a-\"}}"),
+                                    .content_type = kr_str_c(rows[i].type)};
+        struct sandbox_response r = {0};
+
+        sandbox_serve(c.s, &q, &r);
+        assert_int_equal(r.status, rows[i].status);
+        sandbox_response_fini(&r);
+    }
+    client_close(&c);
+}
+
 int main(void)
 {
     return RUN(
@@ -669,5 +727,7 @@ int main(void)
         T(sandbox, a_cluster_cannot_be_without_its_first_namespaces),
         T(sandbox, what_needs_containers_is_refused),
         T(sandbox, a_body_without_kind_is_read_by_its_type), T(sandbox, what_is_immutable_stays),
-        T(sandbox, a_job_must_come_to_an_end), T(sandbox, keys_of_labels_are_looked_at));
+        T(sandbox, a_job_must_come_to_an_end), T(sandbox, keys_of_labels_are_looked_at),
+        T(sandbox, how_a_version_is_meant_must_fit_it), T(sandbox, documents_are_only_read),
+        T(sandbox, a_body_of_an_unknown_type_is_refused));
 }
