@@ -220,17 +220,26 @@ void reactor__served_known(struct reactor_served *s)
 
 /* --- instances -------------------------------------------------------------------------------- */
 
+static bool is_steppable(const struct reactor_inst *inst)
+{
+    return inst->served->ready && reactor__bucket_loaded(inst);
+}
+
 static void inst_enqueue(struct reactor_inst *inst, enum reactor_prio prio)
 {
     struct reactor_served *s = inst->served;
 
-    if (s->ready && !s->r->stopping && reactor__bucket_loaded(inst))
+    if (!s->r->stopping && is_steppable(inst))
         reactor__queue_add(&s->r->queue, &s->lane, &inst->item, prio);
 }
 
+/* A retry whose time comes while everything is listed again is due still when that is done. */
 static void on_timer(struct kube_timer *timer)
 {
-    inst_enqueue(KR_OWNER(timer, struct reactor_inst, timer), REACTOR_P_CHANGE);
+    struct reactor_inst *inst = KR_OWNER(timer, struct reactor_inst, timer);
+
+    inst->due = true;
+    inst_enqueue(inst, REACTOR_P_CHANGE);
 }
 
 static struct reactor_kin *kin_of(struct reactor *r, kr_str part_of)
@@ -364,7 +373,7 @@ void reactor__inst_free(struct reactor_inst *inst)
 /* An event that marked nothing dirty ends here. */
 void reactor__inst_queue(struct reactor_inst *inst, enum reactor_prio prio)
 {
-    if (graph_inst_dirty(inst->core))
+    if (inst->due || graph_inst_dirty(inst->core))
         inst_enqueue(inst, prio);
 }
 
@@ -383,8 +392,9 @@ void reactor__inst_step(struct reactor_inst *inst)
                                        .was = *graph_inst_counts(inst->core),
                                        .state_was = graph_inst_state(inst->core)};
 
-    if (!inst->served->ready || !reactor__bucket_loaded(inst))
+    if (!is_steppable(inst))
         return; /* queued again once it is */
+    inst->due = false;
     reactor__env(r, &env);
     env.bucket = reactor__bucket_label(inst, &r->step_arena);
     reactor__roll_before(inst, &env);

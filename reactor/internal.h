@@ -215,6 +215,7 @@ struct reactor_inst {
     struct kr_link roll_link;    /* in served->roll_line */
     bool rolls;                  /* counted in served->rolling_n */
     bool known;                  /* no longer counted in served->unknown_n */
+    bool due;                    /* its time came while nothing could be stepped */
     struct kr_link held;         /* lead.c's */
     uint8_t bucket;              /* with --shards */
     uint64_t there_ms; /* r->unheard_until_ms of the take-over since which a GET has shown it */

@@ -484,7 +484,8 @@ static void check_instance(struct sim_check *c, const struct record *r, const kr
     uint32_t def = def_of(r);
 
     if (r->terminating) {
-        sim_fail(c->s, "end: " WHERE " does not end", WHERE_ARG(r));
+        sim_fail(c->s, "end: " WHERE " does not end: " KR_FMT, WHERE_ARG(r),
+                 KR_ARG(kr_json_str(&a, kr_at(v, "status"))));
         return;
     }
     sim_model(&a, c->s->plan, def, c->s->variant[def], r->name, kr_at(v, "spec"), sources, &wants);
