@@ -12,6 +12,9 @@
  * An object that comes again without a visible difference gets no new record: the one that is here, and that
  * others hold too, takes over its version.
  *
+ * An answer to a request that was sent before the list was begun waits beside `early` and counts less: where the
+ * server has gone back to a former state it is dropped.
+ *
  * Two memories keep the past from coming back:
  *   seen   the version the watch has reached. A response about an object that is not here and not
  *          newer than this tells of something that was deleted meanwhile.
@@ -41,6 +44,7 @@ struct kube_store {
     bool is_filling;
     bool answering; /* what is reported stems from an answer */
     uint64_t run;   /* lists begun so far */
+    uint64_t done;  /* the run of the last one that was complete */
     uint64_t seen;  /* version reached by the watch; 0: unknown */
     size_t bytes;   /* of the records in objects */
 
@@ -52,6 +56,7 @@ struct kube_store {
     struct kr_map objects;   /* "namespace/name" -> struct kr_rec, one reference each */
     struct kr_map filling;   /* the list being received */
     struct kr_map early;     /* from responses since that list was begun */
+    struct kr_map former;    /* likewise, to requests that were sent before it was */
     struct kr_map tombs;     /* -> struct tomb */
     struct kr_link listed;   /* struct kube_change.store_link */
     struct kr_arena names;   /* of the copied options */
@@ -75,7 +80,7 @@ struct kube_store *kube_store_new(const struct kube_store_opts *opts)
     s->pool = opts->pool;
     s->changes = opts->changes;
     s->projection = kube_projection_new();
-    s->objects = s->filling = s->early = no_recs;
+    s->objects = s->filling = s->early = s->former = no_recs;
     kr_link_init(&s->listed);
     return s;
 }
@@ -97,6 +102,7 @@ void kube_store_free(struct kube_store *s)
     recs_clear(&s->objects);
     recs_clear(&s->filling);
     recs_clear(&s->early);
+    recs_clear(&s->former);
     kr_map_each (e, &s->tombs)
         kr_free(e->val);
     kr_map_fini(&s->tombs);
@@ -493,6 +499,7 @@ void kube_store_list_abort(struct kube_store *s)
 {
     recs_clear(&s->filling);
     recs_clear(&s->early);
+    recs_clear(&s->former);
     kube_keyset_fini(&s->dropping);
     s->is_filling = false;
 }
@@ -515,6 +522,19 @@ static void merge_early(struct kube_store *s, uint64_t version)
             rec_put(&s->filling, kr_rec_hold(r));
     }
     recs_clear(&s->early);
+}
+
+/* Likewise, but only what the list cannot have yet. back: the server has gone back to a former state, so what it
+ * said before is no more. */
+static void merge_former(struct kube_store *s, uint64_t version, bool back)
+{
+    kr_map_each (e, &s->former) {
+        struct kr_rec *r = e->val;
+
+        if (!back && version > 0 && r->version_u > version)
+            rec_put(&s->filling, kr_rec_hold(r));
+    }
+    recs_clear(&s->former);
 }
 
 /* What a response said is gone although the list, which was begun before, still shows it. */
@@ -556,10 +576,12 @@ void kube_store_list_done_at(struct kube_store *s, kr_str version)
     synced->back = v > 0 && v < s->seen;
     s->seen = v > 0 ? v : highest_version(&s->filling);
     merge_early(s, v);
+    merge_former(s, v, synced->back);
     s->objects = s->filling;
     s->filling = no_recs;
     s->is_filling = false;
     s->synced = true;
+    s->done = s->run;
     kube_keyset_fini(&s->dropped);
     s->dropped = s->dropping;
     s->dropping = (struct kube_keyset){0};
@@ -699,9 +721,27 @@ static struct kr_rec *answered(struct kube_store *s, uint64_t run, kr_str key,
     return kr_rec_hold(here);
 }
 
+/* What an answer shows, in the store. An answer to a request of a former run enters it only as long as no list
+ * of this run is complete: that list decides, and whatever it does not have is reported as gone. */
+static void enter(struct kube_store *s, bool current, kr_str key, const struct kr_view *view,
+                  struct kr_rec *r)
+{
+    struct kr_map *early = current ? &s->early : &s->former;
+
+    if (current && s->keep)
+        kube_keyset_del(drops(s), kr_str_hash(key));
+    if (!is_past(s, key, r) && is_newer(view, kr_map_get(&s->objects, key)))
+        visible_put(s, r);
+    else
+        claim_echo(s, r);
+    if (s->is_filling && is_newer(view, kr_map_get(early, key)))
+        rec_put(early, kr_rec_hold(r));
+}
+
 int kube_store_response(struct kube_store *s, uint64_t run, kr_val object, struct kr_rec **out,
                         struct kr_err *err)
 {
+    bool current = run == s->run;
     struct kr_view view;
     struct kr_rec *r;
     kr_str key;
@@ -710,17 +750,11 @@ int kube_store_response(struct kube_store *s, uint64_t run, kr_val object, struc
     key = view_key(s, &view);
     r = answered(s, run, key, &view);
     s->answering = true;
-    if (run == s->run && !is_kept(s, object)) {
-        drop(s, object, key); /* whoever asked no longer has the instance */
-    } else if (run == s->run) {
-        if (s->keep)
-            kube_keyset_del(drops(s), kr_str_hash(key));
-        if (!is_past(s, key, r) && is_newer(&view, kr_map_get(&s->objects, key)))
-            visible_put(s, r);
-        else
-            claim_echo(s, r);
-        if (s->is_filling && is_newer(&view, kr_map_get(&s->early, key)))
-            rec_put(&s->early, kr_rec_hold(r));
+    if (!is_kept(s, object)) {
+        if (current)
+            drop(s, object, key); /* whoever asked no longer has the instance */
+    } else if (current || s->done != s->run) {
+        enter(s, current, key, &view, r);
     }
     s->answering = false;
     if (out)

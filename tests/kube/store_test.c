@@ -302,7 +302,7 @@ TEST(kube_store, where_versions_are_no_numbers_the_later_arrival_wins)
     fixture_fini(&f);
 }
 
-TEST(kube_store, a_response_from_before_the_list_is_ignored)
+TEST(kube_store, a_response_from_before_the_list_counts_until_that_is_complete)
 {
     struct fixture f;
     uint64_t run;
@@ -314,12 +314,55 @@ TEST(kube_store, a_response_from_before_the_list_is_ignored)
     item(&f, "a", "5", 1);
     response(&f, run, "a", "50", 9);
     response(&f, run, "new", "51", 9);
+    EXPECT_TEXT(changes(&f), "~a +new ");
     kube_store_list_done_at(f.s, KR_S("60"));
     response(&f, run, "a", "70", 9);
     kube_store_response_gone(f.s, run, KR_S("n"), KR_S("a"), KR_S("u-a"), 0);
-    EXPECT_TEXT(changes(&f), "-b synced ");
+    EXPECT_TEXT(changes(&f), "~a -b -new synced ");
     EXPECT_TEXT(content(&f), "a=1 ");
     fixture_fini(&f);
+}
+
+/* Somebody holds what the answer showed: he must hear of its end. */
+TEST(kube_store, the_end_of_what_came_while_lists_failed_is_told)
+{
+    for (int before = 0; before < 2; before++) {
+        struct fixture f;
+        uint64_t run;
+
+        fixture_init(&f);
+        list(&f, "9");
+        run = kube_store_run(f.s);
+        kube_store_list_begin(f.s);
+        if (before)
+            response(&f, run, "new", "51", 9);
+        kube_store_list_abort(f.s);
+        if (!before)
+            response(&f, run, "new", "51", 9);
+        EXPECT_TEXT(changes(&f), "+new ");
+        kube_store_list_begin(f.s);
+        kube_store_list_done_at(f.s, KR_S("60"));
+        EXPECT_TEXT(changes(&f), "-a -b -new synced ");
+        fixture_fini(&f);
+    }
+}
+
+/* The list was taken before it was made: the stream will show it. After a server has gone back it will not. */
+TEST(kube_store, a_response_newer_than_the_list_stays_unless_the_server_went_back)
+{
+    for (int back = 0; back < 2; back++) {
+        struct fixture f;
+        uint64_t run;
+
+        fixture_init(&f);
+        list(&f, "9");
+        run = kube_store_run(f.s);
+        kube_store_list_begin(f.s);
+        response(&f, run, "new", "51", 9);
+        kube_store_list_done_at(f.s, back ? KR_S("8") : KR_S("50"));
+        EXPECT_TEXT(content(&f), back ? "" : "new=9 ");
+        fixture_fini(&f);
+    }
 }
 
 TEST(kube_store, a_response_during_a_list_is_merged_by_version)
@@ -573,7 +616,9 @@ int main(void)
                T(kube_store, events_report_only_what_somebody_reads),
                T(kube_store, an_older_event_and_an_echo_are_dropped),
                T(kube_store, where_versions_are_no_numbers_the_later_arrival_wins),
-               T(kube_store, a_response_from_before_the_list_is_ignored),
+               T(kube_store, a_response_from_before_the_list_counts_until_that_is_complete),
+               T(kube_store, the_end_of_what_came_while_lists_failed_is_told),
+               T(kube_store, a_response_newer_than_the_list_stays_unless_the_server_went_back),
                T(kube_store, a_response_during_a_list_is_merged_by_version),
                T(kube_store, a_response_about_a_deleted_object_does_not_bring_it_back),
                T(kube_store, an_object_that_is_gone_stays_gone_until_a_new_one_comes),
