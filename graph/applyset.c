@@ -691,6 +691,12 @@ static bool is_accepted(struct inst_write *w, uint64_t digest, uint64_t seen)
     return w->accepted;
 }
 
+/* Nobody has told what came of an apply of a smaller inventory: what the object shows does not hold. */
+static bool is_open(const struct graph_inst *inst, const struct inst_write *w)
+{
+    return inst->shrinking && w->error && w->retrying;
+}
+
 static bool labeller_done(struct inst_step *s, const struct inst_inventory *inv, kr_str tooling,
                           bool shrink)
 {
@@ -699,7 +705,7 @@ static bool labeller_done(struct inst_step *s, const struct inst_inventory *inv,
     kr_val body = labeller_body(s, inv, ours);
     uint64_t digest = kr_digest(body);
 
-    if (is_in_place(inst, labeller_body(s, inv, tooling))) {
+    if (!is_open(inst, &inst->labeller) && is_in_place(inst, labeller_body(s, inv, tooling))) {
         inst->labeller.fresh = inst->labeller.accepted = false;
         inst->status_dirty |= inst__text(&inst->labeller.error, KR_S(""));
         return inst->labeller.token == 0;
@@ -723,7 +729,8 @@ static bool applyset_done(struct inst_step *s, const struct inst_inventory *inv,
     kr_val there = parent_body(s, &more, inv, tooling, KR_V_NONE);
     uint64_t digest = kr_digest(body), live;
 
-    if (rec->owned && kr_fieldset_digest_desired(rec->owned, there, NULL, s->a, &live) &&
+    if (!is_open(inst, &inst->applyset) && rec->owned &&
+        kr_fieldset_digest_desired(rec->owned, there, NULL, s->a, &live) &&
         live == rec->owned_digest) {
         inst->applyset.fresh = false;
         inst->status_dirty |= inst__text(&inst->applyset.error, KR_S(""));
