@@ -233,7 +233,7 @@ static int on_doc(void *arg, struct kr_arena *a, kr_val v, struct kr_err *err)
 {
     struct kube_req *req = arg;
 
-    req->object = kr_copy(&req->arena, v);
+    req->object = v;
     return 0;
 }
 
@@ -251,6 +251,7 @@ static void open_json(struct kube_req *req)
     if (req->items != NULL)
         opts = *req->items;
     opts.one = true;
+    opts.into = &req->arena;
     opts.on_doc = on_doc;
     opts.on_item = opts.on_item != NULL ? on_item : NULL;
     opts.arg = req;

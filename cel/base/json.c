@@ -63,7 +63,7 @@ struct kr_json {
     uint16_t skips_all; /* a bit for each skip path */
 
     struct kr_arena doc_own, item;
-    struct kr_arena *doc; /* doc_own, or the caller's */
+    struct kr_arena *doc; /* doc_own, or opts.into */
     struct kr_arena *now; /* where values go: doc or item */
     kr_val *stack;
     uint32_t stack_n, stack_cap;
@@ -600,7 +600,7 @@ struct kr_json *kr_json_new(const struct kr_json_opts *opts)
     j->opts = *opts;
     if (j->opts.doc_max == 0)
         j->opts.doc_max = KR_JSON_DOC_MAX;
-    j->doc = j->now = &j->doc_own;
+    j->doc = j->now = opts->into ? opts->into : &j->doc_own;
     compile_skips(j);
     j->yajl = yajl_alloc(&callbacks, &memory, j);
     yajl_config(j->yajl, yajl_allow_multiple_values, 1);
@@ -738,10 +738,9 @@ static int take_value(void *arg, struct kr_arena *a, kr_val v, struct kr_err *er
 int kr_json_parse(struct kr_arena *a, kr_str text, kr_val *out, struct kr_err *err)
 {
     kr_val v = KR_V_NONE;
-    const struct kr_json_opts opts = {.one = true, .on_doc = take_value, .arg = &v};
+    const struct kr_json_opts opts = {.one = true, .into = a, .on_doc = take_value, .arg = &v};
     KR_AUTO_PTR(kr_json) j = kr_json_new(&opts);
 
-    j->doc = j->now = a;
     KR_TRY(kr_json_feed(j, text.s, text.n, err));
     KR_TRY(kr_json_end(j, err));
     *out = v;

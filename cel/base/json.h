@@ -37,6 +37,8 @@ struct kr_json_opts {
     const char *split;
     size_t doc_max; /* 0: KR_JSON_DOC_MAX */
     bool one;       /* more than one document is an error */
+    struct kr_arena
+        *into; /* documents are built there and stay; NULL: each ends after its on_doc */
     kr_json_fn *on_doc;
     kr_json_fn *on_item;
     void *arg; /* given to the callbacks */

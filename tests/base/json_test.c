@@ -332,6 +332,35 @@ TEST(kr_json, a_document_is_delivered_with_its_last_byte)
     kr_buf_fini(&f.out);
 }
 
+struct kept {
+    kr_val docs[2];
+    int n;
+};
+
+static int keep(void *arg, struct kr_arena *a, kr_val v, struct kr_err *err)
+{
+    struct kept *kept = arg;
+
+    kept->docs[kept->n++] = v;
+    return 0;
+}
+
+TEST(kr_json, a_document_can_be_built_where_it_stays)
+{
+    KR_AUTO(kr_arena) a = {0};
+    struct kept kept = {.n = 0};
+    struct kr_json_opts opts = {.into = &a, .on_doc = keep, .arg = &kept};
+    struct kr_err err = KR_ERR_NONE;
+    struct kr_json *j = kr_json_new(&opts);
+    kr_str text = KR_S("{\"a\":[1,\"two\"]} {\"b\":{}}");
+
+    EXPECT_OK(kr_json_feed(j, text.s, text.n, &err), &err);
+    EXPECT_OK(kr_json_end(j, &err), &err);
+    kr_json_free(j); /* the values outlive their reader */
+    EXPECT_TEXT(kr_json_str(&a, kept.docs[0]).s, "{\"a\":[1,\"two\"]}");
+    EXPECT_TEXT(kr_json_str(&a, kept.docs[1]).s, "{\"b\":{}}");
+}
+
 TEST(kr_json, a_callback_can_stop_the_reader)
 {
     for (int stop_at = 1; stop_at <= 3; stop_at++) {
@@ -571,6 +600,7 @@ int main(void)
         T(kr_json, what_is_not_json_is_refused_with_its_place),
         T(kr_json, errors_do_not_quote_the_document), T(kr_json, any_chunking_gives_the_same),
         T(kr_json, split_and_skip), T(kr_json, a_document_is_delivered_with_its_last_byte),
+        T(kr_json, a_document_can_be_built_where_it_stays),
         T(kr_json, a_callback_can_stop_the_reader), T(kr_json, depth_is_limited_skipped_or_not),
         T(kr_json, bytes_are_limited_by_document_and_by_item), T(kr_json, numbers_are_limited),
         T(kr_json, a_string_is_limited_in_one_piece_or_in_many),
