@@ -167,7 +167,12 @@ int sandbox_fields_check(kr_val v, struct kr_err *err)
 
 kr_str sandbox_element_field(struct kr_arena *a, kr_str name)
 {
-    return kr_fmt(a, "f:" KR_FMT, KR_ARG(name));
+    char *s = kr_arena_bytes(a, 2 + name.n);
+
+    memcpy(s, "f:", 2);
+    if (name.n)
+        memcpy(s + 2, name.s, name.n);
+    return (kr_str){s, 2 + name.n};
 }
 
 kr_str sandbox_element_value(struct kr_arena *a, kr_val v)

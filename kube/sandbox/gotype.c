@@ -8,6 +8,7 @@
 #include "kube/sandbox/gotype.h"
 
 #include "cel/base/json.h"
+#include "kube/sandbox/place.h"
 
 #include "cel/base/banned.h"
 
@@ -61,15 +62,16 @@ static bool is_omitted(const struct cel_schema *s, const struct cel_field *field
     }
 }
 
-static kr_val value_of(struct walk *w, const struct cel_schema *s, kr_val v, kr_str path);
+static kr_val value_of(struct walk *w, const struct cel_schema *s, kr_val v,
+                       const struct sandbox_place *at);
 
-static kr_val item_values(struct walk *w, const struct cel_schema *s, kr_val v, kr_str path)
+static kr_val item_values(struct walk *w, const struct cel_schema *s, kr_val v,
+                          const struct sandbox_place *at)
 {
     struct kr_listb list = KR_LISTB(w->a);
 
     for (uint32_t i = 0; i < v.n; i++)
-        kr_listb_add(
-            &list, value_of(w, s->items, v.list[i], kr_fmt(w->a, KR_FMT "[%u]", KR_ARG(path), i)));
+        kr_listb_add(&list, value_of(w, s->items, v.list[i], SANDBOX_ITEM(at, i)));
     return kr_listb_done(&list);
 }
 
@@ -96,11 +98,12 @@ static void put_structs(struct walk *w, const struct cel_schema *s, kr_val v, st
         kr_val has = kr_get(v, f->name);
 
         if (f->schema->default_value.kind == KR_MAP && has.kind <= KR_NULL)
-            kr_mapb_put(map, f->name, value_of(w, f->schema, kr_map_sorted(NULL, 0), KR_S("")));
+            kr_mapb_put(map, f->name, value_of(w, f->schema, kr_map_sorted(NULL, 0), SANDBOX_ROOT));
     }
 }
 
-static kr_val member_values(struct walk *w, const struct cel_schema *s, kr_val v, kr_str path)
+static kr_val member_values(struct walk *w, const struct cel_schema *s, kr_val v,
+                            const struct sandbox_place *at)
 {
     struct kr_mapb map = KR_MAPB(w->a);
 
@@ -108,23 +111,24 @@ static kr_val member_values(struct walk *w, const struct cel_schema *s, kr_val v
         kr_str name = kr_text(p->key);
         const struct cel_field *field = cel_schema_field(s, name);
         const struct cel_schema *to = cel_schema_member(s, name);
-        kr_str at = kr_fmt(w->a, KR_FMT "%s" KR_FMT, KR_ARG(path), path.n ? "." : "", KR_ARG(name));
+        const struct sandbox_place *below = SANDBOX_MEMBER(at, name);
 
         if (to == NULL && s->fields_n && !s->additional_any && !s->preserve_unknown) {
             if (w->fn)
-                w->fn(w->arg, at);
+                w->fn(w->arg, sandbox_place_text(w->a, below));
             continue;
         }
         if (p->val.kind == KR_NULL && to && field == NULL)
             kr_mapb_put(&map, name, zero_of(to));
         else if ((p->val.kind != KR_NULL || to == NULL) && !is_omitted(to, field, p->val))
-            kr_mapb_put(&map, name, value_of(w, to, p->val, at));
+            kr_mapb_put(&map, name, value_of(w, to, p->val, below));
     }
     put_structs(w, s, v, &map);
     return kr_mapb_done(&map);
 }
 
-static kr_val value_of(struct walk *w, const struct cel_schema *s, kr_val v, kr_str path)
+static kr_val value_of(struct walk *w, const struct cel_schema *s, kr_val v,
+                       const struct sandbox_place *at)
 {
     kr_str text;
 
@@ -135,8 +139,8 @@ static kr_val value_of(struct walk *w, const struct cel_schema *s, kr_val v, kr_
         return cel_quantity_normal(w->a, text, &text) ? kr_string(text) : v;
     }
     if (v.kind == KR_LIST)
-        return item_values(w, s, v, path);
-    return v.kind == KR_MAP ? member_values(w, s, v, path) : v;
+        return item_values(w, s, v, at);
+    return v.kind == KR_MAP ? member_values(w, s, v, at) : v;
 }
 
 kr_val sandbox_go_value(struct kr_arena *a, const struct cel_schema *s, kr_val v,
@@ -144,5 +148,5 @@ kr_val sandbox_go_value(struct kr_arena *a, const struct cel_schema *s, kr_val v
 {
     struct walk w = {a, fn, arg};
 
-    return value_of(&w, s, v, KR_S(""));
+    return value_of(&w, s, v, SANDBOX_ROOT);
 }

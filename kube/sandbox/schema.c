@@ -13,6 +13,7 @@
 #include "cel/cel.h"
 #include "cel/regex.h"
 #include "kube/sandbox/internal.h"
+#include "kube/sandbox/place.h"
 
 #include "cel/base/banned.h"
 
@@ -32,7 +33,8 @@ static bool is_true(kr_val schema, kr_str key)
     return kr_is_true(kr_get(schema, key));
 }
 
-static kr_val normal(struct normal *n, kr_val schema, kr_val v, kr_str path, bool top);
+static kr_val normal(struct normal *n, kr_val schema, kr_val v, const struct sandbox_place *at,
+                     bool top);
 
 static kr_val member_schema(kr_val schema, kr_str name)
 {
@@ -47,7 +49,8 @@ static bool of_every_object(kr_str name)
     return kr_str_is(name, "apiVersion") || kr_str_is(name, "kind") || kr_str_is(name, "metadata");
 }
 
-static kr_val normal_map(struct normal *n, kr_val schema, kr_val v, kr_str path, bool top)
+static kr_val normal_map(struct normal *n, kr_val schema, kr_val v, const struct sandbox_place *at,
+                         bool top)
 {
     struct kr_mapb b = KR_MAPB(n->a);
     bool keep = is_true(schema, KR_S("x-kubernetes-preserve-unknown-fields")),
@@ -56,18 +59,18 @@ static kr_val normal_map(struct normal *n, kr_val schema, kr_val v, kr_str path,
     KR_MAP_EACH (p, v) {
         kr_str name = kr_text(p->key);
         kr_val s = member_schema(schema, name);
-        kr_str at = kr_fmt(n->a, KR_FMT "%s" KR_FMT, KR_ARG(path), path.n ? "." : "", KR_ARG(name));
+        const struct sandbox_place *below = SANDBOX_MEMBER(at, name);
 
         if (object && of_every_object(name)) {
             kr_mapb_put(&b, name, p->val);
         } else if (s.kind == KR_MAP) {
             if (p->val.kind != KR_NULL || is_true(s, KR_S("nullable")) ||
                 (n->applied && kr_get(s, KR_S("default")).kind == KR_NONE))
-                kr_mapb_put(&b, name, normal(n, s, p->val, at, false));
+                kr_mapb_put(&b, name, normal(n, s, p->val, below, false));
         } else if (keep || s.kind == KR_BOOL) {
             kr_mapb_put(&b, name, p->val);
         } else if (n->fn) {
-            n->fn(n->arg, at);
+            n->fn(n->arg, sandbox_place_text(n->a, below));
         }
     }
     v = kr_mapb_done(&b);
@@ -75,24 +78,24 @@ static kr_val normal_map(struct normal *n, kr_val schema, kr_val v, kr_str path,
         kr_val def = kr_get(p->val, KR_S("default"));
 
         if (def.kind != KR_NONE && kr_get(v, kr_text(p->key)).kind == KR_NONE)
-            v = kr_with_key(n->a, v, kr_text(p->key), normal(n, p->val, def, path, false));
+            v = kr_with_key(n->a, v, kr_text(p->key), normal(n, p->val, def, at, false));
     }
     return v;
 }
 
-static kr_val normal(struct normal *n, kr_val schema, kr_val v, kr_str path, bool top)
+static kr_val normal(struct normal *n, kr_val schema, kr_val v, const struct sandbox_place *at,
+                     bool top)
 {
     struct kr_listb list = KR_LISTB(n->a);
     kr_val items = kr_get(schema, KR_S("items"));
     uint32_t i = 0;
 
     if (v.kind == KR_MAP)
-        return normal_map(n, schema, v, path, top);
+        return normal_map(n, schema, v, at, top);
     if (v.kind != KR_LIST || items.kind != KR_MAP)
         return v;
     KR_LIST_EACH (item, v)
-        kr_listb_add(
-            &list, normal(n, items, *item, kr_fmt(n->a, KR_FMT "[%u]", KR_ARG(path), i++), false));
+        kr_listb_add(&list, normal(n, items, *item, SANDBOX_ITEM(at, i++), false));
     return kr_listb_done(&list);
 }
 
@@ -101,7 +104,7 @@ kr_val sandbox__schema_normal(struct kr_arena *a, kr_val schema, kr_val v, bool 
 {
     struct normal n = {a, fn, arg, applied};
 
-    return schema.kind == KR_MAP ? normal(&n, schema, v, KR_S(""), true) : v;
+    return schema.kind == KR_MAP ? normal(&n, schema, v, SANDBOX_ROOT, true) : v;
 }
 
 /* --- validation ------------------------------------------------------------------------------- */
@@ -115,6 +118,11 @@ struct check {
     bool blocked; /* the first pass found such a thing */
 };
 
+static kr_str text_of(struct check *c, const struct sandbox_place *at)
+{
+    return sandbox_place_text(c->a, at);
+}
+
 static bool blocks_rules(const char *reason)
 {
     static const char *const reasons[] = {"FieldValueRequired", "FieldValueNotSupported",
@@ -127,9 +135,10 @@ static bool blocks_rules(const char *reason)
     return false;
 }
 
-static void refuse(struct check *c, const char *reason, kr_str path, const char *fmt, ...)
-    KR_PRINTF(4, 5);
-static void refuse(struct check *c, const char *reason, kr_str path, const char *fmt, ...)
+static void refuse(struct check *c, const char *reason, const struct sandbox_place *at,
+                   const char *fmt, ...) KR_PRINTF(4, 5);
+static void refuse(struct check *c, const char *reason, const struct sandbox_place *at,
+                   const char *fmt, ...)
 {
     char text[4096];
     va_list args;
@@ -141,11 +150,10 @@ static void refuse(struct check *c, const char *reason, kr_str path, const char 
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     kr_listb_add(&c->causes, sandbox__cause(c->a, reason, kr_strdup(c->a, kr_str_c(text)),
-                                            path.n ? path : KR_S("<nil>")));
+                                            at ? text_of(c, at) : KR_S("<nil>")));
 }
 
-#define INVALID(c, path, ...)                                                                      \
-    refuse((c), "FieldValueInvalid", (path), "Invalid value: " __VA_ARGS__)
+#define INVALID(c, at, ...) refuse((c), "FieldValueInvalid", (at), "Invalid value: " __VA_ARGS__)
 
 /* The value as messages show it. */
 static kr_str shown(struct check *c, kr_val v)
@@ -203,7 +211,7 @@ static bool is_number(kr_val v)
     return v.kind == KR_INT || v.kind == KR_UINT || v.kind == KR_DOUBLE;
 }
 
-static void check_number(struct check *c, kr_val schema, kr_val v, kr_str path)
+static void check_number(struct check *c, kr_val schema, kr_val v, const struct sandbox_place *at)
 {
     kr_val min = kr_get(schema, KR_S("minimum")), max = kr_get(schema, KR_S("maximum")),
            of = kr_get(schema, KR_S("multipleOf"));
@@ -211,16 +219,16 @@ static void check_number(struct check *c, kr_val schema, kr_val v, kr_str path)
          open_max = is_true(schema, KR_S("exclusiveMaximum"));
 
     if (is_number(min) && (number(v) < number(min) || (open_min && number(v) == number(min))))
-        INVALID(c, path, KR_FMT ": " KR_FMT " in body should be greater than %s" KR_FMT,
-                KR_ARG(shown(c, v)), KR_ARG(path), open_min ? "" : "or equal to ",
+        INVALID(c, at, KR_FMT ": " KR_FMT " in body should be greater than %s" KR_FMT,
+                KR_ARG(shown(c, v)), KR_ARG(text_of(c, at)), open_min ? "" : "or equal to ",
                 KR_ARG(shown(c, min)));
     if (is_number(max) && (number(v) > number(max) || (open_max && number(v) == number(max))))
-        INVALID(c, path, KR_FMT ": " KR_FMT " in body should be less than %s" KR_FMT,
-                KR_ARG(shown(c, v)), KR_ARG(path), open_max ? "" : "or equal to ",
+        INVALID(c, at, KR_FMT ": " KR_FMT " in body should be less than %s" KR_FMT,
+                KR_ARG(shown(c, v)), KR_ARG(text_of(c, at)), open_max ? "" : "or equal to ",
                 KR_ARG(shown(c, max)));
     if (is_number(of) && number(of) != 0 && fmod(number(v), number(of)) != 0)
-        INVALID(c, path, KR_FMT ": " KR_FMT " in body should be a multiple of " KR_FMT,
-                KR_ARG(shown(c, v)), KR_ARG(path), KR_ARG(shown(c, of)));
+        INVALID(c, at, KR_FMT ": " KR_FMT " in body should be a multiple of " KR_FMT,
+                KR_ARG(shown(c, v)), KR_ARG(text_of(c, at)), KR_ARG(shown(c, of)));
 }
 
 static int64_t limit(kr_val schema, const char *name)
@@ -248,7 +256,7 @@ static bool matches(struct check *c, kr_str text, kr_str pattern)
     return p->re == NULL || cel__regex_find(p->re, text.s, text.n, 0, NULL, NULL);
 }
 
-static void check_string(struct check *c, kr_val schema, kr_val v, kr_str path)
+static void check_string(struct check *c, kr_val schema, kr_val v, const struct sandbox_place *at)
 {
     int64_t n = (int64_t)kr_utf8_count(kr_text(v)), min = limit(schema, "minLength"),
             max = limit(schema, "maxLength");
@@ -257,21 +265,20 @@ static void check_string(struct check *c, kr_val schema, kr_val v, kr_str path)
     uint32_t nanos;
 
     if (max >= 0 && n > max)
-        refuse(c, "FieldValueTooLong", path, "Too long: may not be more than %" PRId64 " bytes",
-               max);
+        refuse(c, "FieldValueTooLong", at, "Too long: may not be more than %" PRId64 " bytes", max);
     else if (min >= 0 && n < min)
-        INVALID(c, path, KR_FMT ": " KR_FMT " in body should be at least %" PRId64 " chars long",
-                KR_ARG(shown(c, v)), KR_ARG(path), min);
+        INVALID(c, at, KR_FMT ": " KR_FMT " in body should be at least %" PRId64 " chars long",
+                KR_ARG(shown(c, v)), KR_ARG(text_of(c, at)), min);
     else if (pattern.n && !matches(c, kr_text(v), pattern))
-        INVALID(c, path, KR_FMT ": " KR_FMT " in body should match '" KR_FMT "'",
-                KR_ARG(shown(c, v)), KR_ARG(path), KR_ARG(pattern));
+        INVALID(c, at, KR_FMT ": " KR_FMT " in body should match '" KR_FMT "'", KR_ARG(shown(c, v)),
+                KR_ARG(text_of(c, at)), KR_ARG(pattern));
     if (kr_str_is(format, "date-time") && !kr_time_parse(kr_text(v), &seconds, &nanos))
-        refuse(c, "FieldValueTypeInvalid", path,
+        refuse(c, "FieldValueTypeInvalid", at,
                "Invalid value: " KR_FMT ": " KR_FMT " in body must be of type date-time: " KR_FMT,
-               KR_ARG(shown(c, v)), KR_ARG(path), KR_ARG(shown(c, v)));
+               KR_ARG(shown(c, v)), KR_ARG(text_of(c, at)), KR_ARG(shown(c, v)));
 }
 
-static void check_enum(struct check *c, kr_val schema, kr_val v, kr_str path)
+static void check_enum(struct check *c, kr_val schema, kr_val v, const struct sandbox_place *at)
 {
     struct kr_buf b = KR_BUF_IN(c->a, 64 * 1024);
     kr_val list = kr_get(schema, KR_S("enum"));
@@ -283,31 +290,31 @@ static void check_enum(struct check *c, kr_val schema, kr_val v, kr_str path)
             return;
         kr_buf_fmt(&b, "%s" KR_FMT, b.n ? ", " : "", KR_ARG(shown(c, *one)));
     }
-    refuse(c, "FieldValueNotSupported", path,
+    refuse(c, "FieldValueNotSupported", at,
            "Unsupported value: " KR_FMT ": supported values: " KR_FMT, KR_ARG(shown(c, v)),
            KR_ARG(kr_buf_view(&b)));
 }
 
-static void check(struct check *c, kr_val schema, kr_val old, kr_val v, kr_str path,
-                  uint32_t depth);
+static void check(struct check *c, kr_val schema, kr_val old, kr_val v,
+                  const struct sandbox_place *at, uint32_t depth);
 
-static void check_size(struct check *c, kr_val schema, uint32_t n, kr_str path,
+static void check_size(struct check *c, kr_val schema, uint32_t n, const struct sandbox_place *at,
                        const char *min_name, const char *max_name, const char *what)
 {
     int64_t min = limit(schema, min_name), max = limit(schema, max_name);
 
     if (max >= 0 && n > max)
-        refuse(c, "FieldValueTooMany", path, "Too many: %u: must have at most %" PRId64 " %s", n,
-               max, what);
+        refuse(c, "FieldValueTooMany", at, "Too many: %u: must have at most %" PRId64 " %s", n, max,
+               what);
     if (min >= 0 && n < min)
-        INVALID(c, path, "%u: " KR_FMT " in body should have at least %" PRId64 " %s", n,
-                KR_ARG(path), min, what);
+        INVALID(c, at, "%u: " KR_FMT " in body should have at least %" PRId64 " %s", n,
+                KR_ARG(text_of(c, at)), min, what);
 }
 
-static void check_map(struct check *c, kr_val schema, kr_val old, kr_val v, kr_str path,
-                      uint32_t depth)
+static void check_map(struct check *c, kr_val schema, kr_val old, kr_val v,
+                      const struct sandbox_place *at, uint32_t depth)
 {
-    bool object = path.n == 0 || is_true(schema, KR_S("x-kubernetes-embedded-resource"));
+    bool object = at == SANDBOX_ROOT || is_true(schema, KR_S("x-kubernetes-embedded-resource"));
 
     KR_MAP_EACH (p, v) {
         kr_str name = kr_text(p->key);
@@ -315,20 +322,15 @@ static void check_map(struct check *c, kr_val schema, kr_val old, kr_val v, kr_s
 
         if (s.kind != KR_MAP || (object && of_every_object(name)))
             continue;
-        check(c, s, kr_get(old, name), p->val,
-              kr_fmt(c->a, KR_FMT "%s" KR_FMT, KR_ARG(path), path.n ? "." : "", KR_ARG(name)),
-              depth);
+        check(c, s, kr_get(old, name), p->val, SANDBOX_MEMBER(at, name), depth);
     }
     if (c->rules_pass)
         return;
     KR_LIST_EACH (name, kr_get(schema, KR_S("required"))) {
         if (kr_get(v, kr_text(*name)).kind == KR_NONE)
-            refuse(c, "FieldValueRequired",
-                   kr_fmt(c->a, KR_FMT "%s" KR_FMT, KR_ARG(path), path.n ? "." : "",
-                          KR_ARG(kr_text(*name))),
-                   "Required value");
+            refuse(c, "FieldValueRequired", SANDBOX_MEMBER(at, kr_text(*name)), "Required value");
     }
-    check_size(c, schema, v.n, path, "minProperties", "maxProperties", "items");
+    check_size(c, schema, v.n, at, "minProperties", "maxProperties", "items");
 }
 
 /* The keys of an item of a list map, or the item of a set. */
@@ -344,20 +346,20 @@ static kr_val identity(struct check *c, kr_val schema, kr_val item)
     return kr_mapb_done(&b);
 }
 
-static void check_list(struct check *c, kr_val schema, kr_val old, kr_val v, kr_str path,
-                       uint32_t depth)
+static void check_list(struct check *c, kr_val schema, kr_val old, kr_val v,
+                       const struct sandbox_place *at, uint32_t depth)
 {
     kr_val items = kr_get(schema, KR_S("items"));
     kr_str kind = kr_at_str(schema, "x-kubernetes-list-type");
     bool unique = kr_str_is(kind, "map") || kr_str_is(kind, "set");
 
     for (uint32_t i = 0; i < v.n; i++) {
-        kr_str at = kr_fmt(c->a, KR_FMT "[%u]", KR_ARG(path), i);
+        const struct sandbox_place *item = SANDBOX_ITEM(at, i);
         kr_val was = KR_V_NONE, id = unique ? identity(c, schema, v.list[i]) : KR_V_NONE;
 
         for (uint32_t k = 0; unique && !c->rules_pass && k < i; k++) {
             if (kr_equal(id, identity(c, schema, v.list[k]))) {
-                refuse(c, "FieldValueDuplicate", at, "Duplicate value: " KR_FMT,
+                refuse(c, "FieldValueDuplicate", item, "Duplicate value: " KR_FMT,
                        KR_ARG(kr_json_str(c->a, id)));
                 break;
             }
@@ -367,10 +369,10 @@ static void check_list(struct check *c, kr_val schema, kr_val old, kr_val v, kr_
                 was = old.list[k];
         }
         if (items.kind == KR_MAP)
-            check(c, items, was, v.list[i], at, depth);
+            check(c, items, was, v.list[i], item, depth);
     }
     if (!c->rules_pass)
-        check_size(c, schema, v.n, path, "minItems", "maxItems", "items");
+        check_size(c, schema, v.n, at, "minItems", "maxItems", "items");
 }
 
 /* --- rules in CEL ----------------------------------------------------------------------------- */
@@ -447,23 +449,32 @@ static kr_str rule_message(struct check *c, kr_val rule, kr_val old, kr_val v)
                      : kr_fmt(c->a, "failed rule: " KR_FMT, KR_ARG(kr_at_str(rule, "rule")));
 }
 
+/* The place that a rule blames. */
+static kr_str blamed(struct check *c, kr_val rule, const struct sandbox_place *at)
+{
+    kr_str path =
+        kr_fmt(c->a, KR_FMT KR_FMT, KR_ARG(text_of(c, at)), KR_ARG(kr_at_str(rule, "fieldPath")));
+
+    return kr_str_starts(path, KR_S(".")) ? kr_str_sub(path, 1, path.n) : path;
+}
+
 /* Source: apiextensions-apiserver pkg/apiserver/schema/cel/validation.go (fieldErrorForReason). */
-static void rule_broken(struct check *c, kr_val rule, kr_val old, kr_val v, kr_str path)
+static void rule_broken(struct check *c, kr_val rule, kr_val old, kr_val v,
+                        const struct sandbox_place *at)
 {
     kr_str reason = kr_at_str(rule, "reason"), message = rule_message(c, rule, old, v);
     bool plain = v.kind != KR_MAP && v.kind != KR_LIST;
-    kr_str at = kr_fmt(c->a, KR_FMT KR_FMT, KR_ARG(path), KR_ARG(kr_at_str(rule, "fieldPath")));
+    const struct sandbox_place named = {.name = blamed(c, rule, at)};
+    const struct sandbox_place *field = named.name.n ? &named : SANDBOX_ROOT;
 
-    if (at.n && at.s[0] == '.')
-        at = kr_str_sub(at, 1, at.n);
     if (kr_str_is(reason, "FieldValueForbidden"))
-        refuse(c, "FieldValueForbidden", at, "Forbidden: " KR_FMT, KR_ARG(message));
+        refuse(c, "FieldValueForbidden", field, "Forbidden: " KR_FMT, KR_ARG(message));
     else if (kr_str_is(reason, "FieldValueRequired"))
-        refuse(c, "FieldValueRequired", at, "Required value: " KR_FMT, KR_ARG(message));
+        refuse(c, "FieldValueRequired", field, "Required value: " KR_FMT, KR_ARG(message));
     else if (kr_str_is(reason, "FieldValueDuplicate"))
-        refuse(c, "FieldValueDuplicate", at, "Duplicate value: " KR_FMT, KR_ARG(shown(c, v)));
+        refuse(c, "FieldValueDuplicate", field, "Duplicate value: " KR_FMT, KR_ARG(shown(c, v)));
     else
-        INVALID(c, at, KR_FMT "%s" KR_FMT, KR_ARG(plain ? shown(c, v) : KR_S("")),
+        INVALID(c, field, KR_FMT "%s" KR_FMT, KR_ARG(plain ? shown(c, v) : KR_S("")),
                 plain ? ": " : "", KR_ARG(message));
 }
 
@@ -472,7 +483,8 @@ static bool mentions_old(kr_str rule)
     return kr_str_find(rule, KR_S("oldSelf")) >= 0;
 }
 
-static void check_rules(struct check *c, kr_val schema, kr_val old, kr_val v, kr_str path)
+static void check_rules(struct check *c, kr_val schema, kr_val old, kr_val v,
+                        const struct sandbox_place *at)
 {
     KR_LIST_EACH (rule, kr_get(schema, KR_S("x-kubernetes-validations"))) {
         struct kr_err err = KR_ERR_NONE;
@@ -483,10 +495,10 @@ static void check_rules(struct check *c, kr_val schema, kr_val old, kr_val v, kr
             continue;
         holds = evaluated(c, text, old, v, &err);
         if (err.code)
-            INVALID(c, path, "\"%s\": %s evaluating rule: " KR_FMT, type_of(v), err.text,
+            INVALID(c, at, "\"%s\": %s evaluating rule: " KR_FMT, type_of(v), err.text,
                     KR_ARG(message.n ? message : text));
         else if (!kr_is_true(holds))
-            rule_broken(c, *rule, old, v, path);
+            rule_broken(c, *rule, old, v, at);
     }
 }
 
@@ -494,7 +506,7 @@ static bool is_valid(struct check *c, kr_val schema, kr_val v, uint32_t depth)
 {
     struct check inner = {.a = c->a, .rules = c->rules, .causes = KR_LISTB(c->a)};
 
-    check(&inner, schema, KR_V_NONE, v, KR_S("x"), depth);
+    check(&inner, schema, KR_V_NONE, v, SANDBOX_MEMBER(SANDBOX_ROOT, KR_S("x")), depth);
     return inner.causes.n == 0;
 }
 
@@ -508,68 +520,68 @@ static uint32_t valid_n(struct check *c, kr_val list, kr_val v, uint32_t depth)
     return n;
 }
 
-static void check_alternatives(struct check *c, kr_val schema, kr_val v, kr_str path,
-                               uint32_t depth)
+static void check_alternatives(struct check *c, kr_val schema, kr_val v,
+                               const struct sandbox_place *at, uint32_t depth)
 {
     kr_val any = kr_get(schema, KR_S("anyOf")), one = kr_get(schema, KR_S("oneOf")),
            no = kr_get(schema, KR_S("not"));
 
     if (any.n && valid_n(c, any, v, depth) == 0)
-        INVALID(c, path, KR_FMT ": " KR_FMT " in body must validate at least one schema (anyOf)",
-                KR_ARG(shown(c, v)), KR_ARG(path));
+        INVALID(c, at, KR_FMT ": " KR_FMT " in body must validate at least one schema (anyOf)",
+                KR_ARG(shown(c, v)), KR_ARG(text_of(c, at)));
     if (one.n && valid_n(c, one, v, depth) != 1)
-        INVALID(c, path,
-                KR_FMT ": " KR_FMT " in body must validate one and only one schema (oneOf)",
-                KR_ARG(shown(c, v)), KR_ARG(path));
+        INVALID(c, at, KR_FMT ": " KR_FMT " in body must validate one and only one schema (oneOf)",
+                KR_ARG(shown(c, v)), KR_ARG(text_of(c, at)));
     if (no.kind == KR_MAP && is_valid(c, no, v, depth))
-        INVALID(c, path, KR_FMT ": " KR_FMT " in body must not validate the schema (not)",
-                KR_ARG(shown(c, v)), KR_ARG(path));
+        INVALID(c, at, KR_FMT ": " KR_FMT " in body must not validate the schema (not)",
+                KR_ARG(shown(c, v)), KR_ARG(text_of(c, at)));
     KR_LIST_EACH (s, kr_get(schema, KR_S("allOf")))
-        check(c, *s, KR_V_NONE, v, path, depth);
+        check(c, *s, KR_V_NONE, v, at, depth);
 }
 
-static void check_inside(struct check *c, kr_val schema, kr_val old, kr_val v, kr_str path,
-                         uint32_t depth)
+static void check_inside(struct check *c, kr_val schema, kr_val old, kr_val v,
+                         const struct sandbox_place *at, uint32_t depth)
 {
     if (v.kind == KR_MAP)
-        check_map(c, schema, old, v, path, depth + 1);
+        check_map(c, schema, old, v, at, depth + 1);
     else if (v.kind == KR_LIST)
-        check_list(c, schema, old, v, path, depth + 1);
+        check_list(c, schema, old, v, at, depth + 1);
 }
 
-static void check(struct check *c, kr_val schema, kr_val old, kr_val v, kr_str path, uint32_t depth)
+static void check(struct check *c, kr_val schema, kr_val old, kr_val v,
+                  const struct sandbox_place *at, uint32_t depth)
 {
     kr_str type = kr_at_str(schema, "type"), wanted = type.n ? type : KR_S("integer,string");
 
     if (depth >= DEPTH_MAX)
-        return refuse(c, "FieldValueInvalid", path, "nested too deep");
+        return refuse(c, "FieldValueInvalid", at, "nested too deep");
     if (c->rules_pass) {
         if (v.kind != KR_NULL)
-            check_rules(c, schema, old, v, path);
-        check_inside(c, schema, old, v, path, depth);
+            check_rules(c, schema, old, v, at);
+        check_inside(c, schema, old, v, at, depth);
         return;
     }
     if (!type_fits(schema, type, v)) {
-        refuse(c, "FieldValueTypeInvalid", path,
+        refuse(c, "FieldValueTypeInvalid", at,
                "Invalid value: \"%s\": " KR_FMT " in body must be of type " KR_FMT ": \"%s\"",
-               type_of(v), KR_ARG(path), KR_ARG(wanted), type_of(v));
+               type_of(v), KR_ARG(text_of(c, at)), KR_ARG(wanted), type_of(v));
         if (v.kind == KR_DOUBLE && kr_str_is(type, "integer")) /* the server's two validators */
-            refuse(c, "FieldValueInvalid", KR_S("<nil>"),
+            refuse(c, "FieldValueInvalid", SANDBOX_ROOT,
                    "Invalid value: \"\": Checked value must be of type integer (default format) "
                    "in " KR_FMT,
-                   KR_ARG(path));
-        check_enum(c, schema, v, path);
+                   KR_ARG(text_of(c, at)));
+        check_enum(c, schema, v, at);
         return;
     }
     if (v.kind == KR_NULL)
         return;
-    check_enum(c, schema, v, path);
-    check_inside(c, schema, old, v, path, depth);
+    check_enum(c, schema, v, at);
+    check_inside(c, schema, old, v, at, depth);
     if (v.kind == KR_STRING)
-        check_string(c, schema, v, path);
+        check_string(c, schema, v, at);
     else if (is_number(v))
-        check_number(c, schema, v, path);
-    check_alternatives(c, schema, v, path, depth + 1);
+        check_number(c, schema, v, at);
+    check_alternatives(c, schema, v, at, depth + 1);
 }
 
 /* Does the schema have a rule anywhere? */
@@ -591,16 +603,16 @@ kr_val sandbox__schema_causes(struct kr_arena *a, struct sandbox_rules *rules, k
 
     if (schema.kind != KR_MAP)
         return kr_listb_done(&c.causes);
-    check(&c, schema, old, v, KR_S(""), 0);
+    check(&c, schema, old, v, SANDBOX_ROOT, 0);
     if (!has_rules(schema))
         return kr_listb_done(&c.causes);
     if (c.blocked) {
-        INVALID(&c, KR_S(""),
+        INVALID(&c, SANDBOX_ROOT,
                 "null: some validation rules were not checked because the object was invalid; "
                 "correct the existing errors to complete validation");
     } else {
         c.rules_pass = true;
-        check(&c, schema, old, v, KR_S(""), 0);
+        check(&c, schema, old, v, SANDBOX_ROOT, 0);
     }
     return kr_listb_done(&c.causes);
 }
