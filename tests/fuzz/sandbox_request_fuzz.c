@@ -2,7 +2,7 @@
 /* sandbox_request_fuzz.c - requests on the sandbox: bodies, patches, selectors, paths.
  *
  *   METHOD PATH
- *   content type
+ *   content type, and behind a tab what is accepted
  *   body, up to a line "---"; then the next request
  */
 #include <stdlib.h>
@@ -20,12 +20,13 @@ static void serve(struct sandbox *s, kr_str text)
 {
     KR_AUTO(kr_arena) a = {0};
     struct sandbox_response r = {0};
-    kr_str line = kr_str_cut(&text, '\n'), type = kr_str_cut(&text, '\n');
+    kr_str line = kr_str_cut(&text, '\n'), accept = kr_str_cut(&text, '\n'),
+           type = kr_str_cut(&accept, '\t');
     struct sandbox_request q = {.method = kr_cstr(&a, kr_str_cut(&line, ' ')),
                                 .path = line,
                                 .body = text,
                                 .content_type = type,
-                                .accept = KR_S("application/json"),
+                                .accept = accept.n ? accept : KR_S("application/json"),
                                 .user_agent = KR_S("fuzz/1")};
 
     sandbox_serve(s, &q, &r);
