@@ -45,6 +45,7 @@ struct kube_store {
     bool answering; /* what is reported stems from an answer */
     uint64_t run;   /* lists begun so far */
     uint64_t done;  /* the run of the last one that was complete */
+    uint64_t back;  /* the run of the last one that was older than what was known; 0: none was */
     uint64_t seen;  /* version reached by the watch; 0: unknown */
     size_t bytes;   /* of the records in objects */
 
@@ -582,6 +583,7 @@ void kube_store_list_done_at(struct kube_store *s, kr_str version)
     s->is_filling = false;
     s->synced = true;
     s->done = s->run;
+    s->back = synced->back ? s->run : s->back;
     kube_keyset_fini(&s->dropped);
     s->dropped = s->dropping;
     s->dropping = (struct kube_keyset){0};
@@ -721,6 +723,12 @@ static struct kr_rec *answered(struct kube_store *s, uint64_t run, kr_str key,
     return kr_rec_hold(here);
 }
 
+/* The server took the request, and has gone back to a former state since: what the answer shows is no more. */
+static bool is_void(const struct kube_store *s, uint64_t run)
+{
+    return run < s->back;
+}
+
 /* What an answer shows, in the store. An answer to a request of a former run enters it only as long as no list
  * of this run is complete: that list decides, and whatever it does not have is reported as gone. */
 static void enter(struct kube_store *s, bool current, kr_str key, const struct kr_view *view,
@@ -758,7 +766,7 @@ int kube_store_response(struct kube_store *s, uint64_t run, kr_val object, struc
     }
     s->answering = false;
     if (out)
-        *out = kr_rec_hold(r);
+        *out = is_void(s, run) ? NULL : kr_rec_hold(r);
     kr_rec_drop(r);
     return 0;
 }

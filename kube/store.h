@@ -91,7 +91,8 @@ KR_MUST int kube_store_delete(struct kube_store *s, kr_val object, struct kr_err
 
 /* From our own writes: the response to a request that was sent in list run `run`
  * (kube_store_run when it was sent). The change enters the list at once. *out (may be NULL) gets a
- * reference to the record of the response, also when the store already holds a newer one. */
+ * reference to the record of the response, also when the store already holds a newer one; NULL where the server
+ * has gone back to a former state since the request was sent: what the response shows is no more. */
 uint64_t kube_store_run(const struct kube_store *s);
 KR_MUST int kube_store_response(struct kube_store *s, uint64_t run, kr_val object,
                                 struct kr_rec **out, struct kr_err *err);

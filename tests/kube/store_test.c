@@ -365,6 +365,26 @@ TEST(kube_store, a_response_newer_than_the_list_stays_unless_the_server_went_bac
     }
 }
 
+/* The request was taken before the server went back, its answer came when all was listed again. */
+TEST(kube_store, a_response_of_before_the_server_went_back_shows_nothing)
+{
+    struct fixture f;
+    struct kr_rec *r = NULL;
+    uint64_t run;
+
+    fixture_init(&f);
+    list(&f, "9");
+    run = kube_store_run(f.s);
+    list(&f, "8");
+    list(&f, "10");
+    EXPECT_OK(kube_store_response(f.s, run, object(&f, "a", "9", 2), &r, &f.err), &f.err);
+    assert_null(r);
+    EXPECT_TEXT(content(&f), "a=1 b=1 ");
+    response(&f, kube_store_run(f.s), "a", "11", 3);
+    EXPECT_TEXT(content(&f), "a=3 b=1 ");
+    fixture_fini(&f);
+}
+
 TEST(kube_store, a_response_during_a_list_is_merged_by_version)
 {
     struct fixture f;
@@ -619,6 +639,7 @@ int main(void)
                T(kube_store, a_response_from_before_the_list_counts_until_that_is_complete),
                T(kube_store, the_end_of_what_came_while_lists_failed_is_told),
                T(kube_store, a_response_newer_than_the_list_stays_unless_the_server_went_back),
+               T(kube_store, a_response_of_before_the_server_went_back_shows_nothing),
                T(kube_store, a_response_during_a_list_is_merged_by_version),
                T(kube_store, a_response_about_a_deleted_object_does_not_bring_it_back),
                T(kube_store, an_object_that_is_gone_stays_gone_until_a_new_one_comes),
