@@ -234,13 +234,14 @@ static bool is_listed(const struct reactor_op *op, kr_val notes)
     return false;
 }
 
-/* What went wrong with the question itself is no answer: then all goes on as if nobody had asked. */
+/* Where the question failed nobody knows, and it is asked again with the next try of the apply. Who may not ask
+ * goes on as if nobody had. */
 static bool is_there(const struct reactor_op *op)
 {
     kr_val meta = kr_at(op->req.object, "metadata");
 
     if (op->req.rc != 0)
-        return op->req.reason != KUBE_R_NOT_FOUND;
+        return op->req.rc == KR_E_API && op->req.status == 403;
     return kr_get(meta, KR_S("deletionTimestamp")).kind == KR_NONE &&
            kr_str_eq(kr_text(kr_get(meta, KR_S("uid"))), graph_inst_uid(op->inst->core)) &&
            is_listed(op, kr_get(meta, KR_S("annotations")));
@@ -321,6 +322,8 @@ static void op_start(struct reactor *r, struct reactor_inst *inst, struct reacto
     }
     if (act->kind == GRAPH_A_APPLY)
         op->gvk = kr_gvk_copy(&op->arena, act->gvk);
+    if (act->kind == GRAPH_A_DELETE)
+        op->uid = kr_strdup(&op->arena, act->uid);
     if (needs_probe(w, act)) {
         probe_start(r, op, w, act);
         return;
@@ -431,6 +434,7 @@ static struct kr_rec *answer_store(struct reactor_op *op)
     struct reactor_watch *w = op->store ? kr_map_get(&r->watches, op->watch_key) : NULL;
     struct kr_rec *rec = NULL;
     struct kr_err err = KR_ERR_NONE;
+    kr_str uid = kr_at_str(op->req.object, "metadata.uid");
     uint64_t version;
 
     if (!w || w->store != op->store)
@@ -439,7 +443,7 @@ static struct kr_rec *answer_store(struct reactor_op *op)
         if (!kr_str_u64(kr_at_str(op->req.object, "metadata.resourceVersion"), &version))
             version = 0;
         kube_store_response_gone(w->store, op->run, op->req.ref.namespace, op->req.ref.name,
-                                 kr_at_str(op->req.object, "metadata.uid"), version);
+                                 uid.n ? uid : op->uid, version);
         return NULL;
     }
     if (op->req.rc != 0 || kr_at(op->req.object, "metadata.name").kind != KR_STRING)
@@ -546,7 +550,8 @@ static void op_deliver(struct reactor_op *op)
         res.outcome = probe_outcome(op, &res.message);
     if (op->confirm) {
         res.outcome = GRAPH_O_RETRY;
-        res.message = KR_S("the instance has changed, which was not heard of yet");
+        if (op->req.rc == 0 || op->req.reason == KUBE_R_NOT_FOUND)
+            res.message = KR_S("the instance has changed, which was not heard of yet");
     }
     reactor__count_answer(op, rec && was.n && kr_str_eq(kr_rec_version(rec), was));
     kr_arena_fini(&a);

@@ -278,8 +278,8 @@ struct reactor_def {
     struct kr_arena next_arena;  /* of the kinds wanted next */
     kr_gvk *next_gvks;           /* NULL: nothing more is wanted */
     uint32_t next_n;
-    char *problem;   /* owned: as last logged */
-    kr_gvr serving;  /* strings live in serving_arena; resource empty: nothing is served */
+    char *problem;  /* owned: as last logged */
+    kr_gvr serving; /* strings live in serving_arena; resource empty: nothing is served */
     struct kr_arena serving_arena;
     struct kr_link ops;
     struct kr_link held; /* lead.c's */
@@ -310,6 +310,7 @@ struct reactor_op {
     kr_str key;            /* of ref, in r->flying for applies */
     kr_str part_of;
     kr_gvk gvk;               /* of an apply; lives in arena */
+    kr_str uid;               /* of what a delete is for; may be empty; lives in arena */
     struct kube_store *store; /* where the answer goes; NULL: nowhere; looked up again by key */
     kr_str watch_key;
     uint64_t run;
