@@ -93,7 +93,12 @@ static int add_file(void *arg, const char *path, struct kr_err *err)
 
 int cli_feed_path(struct cli_feed *f, const char *path, struct kr_err *err)
 {
-    return cli_each_file(&f->a, path, add_file, f, err);
+    uint32_t before = f->waiting_n;
+
+    KR_TRY(cli_each_file(&f->a, path, add_file, f, err));
+    return f->waiting_n > before
+               ? 0
+               : kr_fail(err, KR_E_INPUT, "%s: no object in it (YAML or JSON)", path);
 }
 
 /* --- offers ----------------------------------------------------------------------------------- */

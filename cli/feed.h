@@ -30,7 +30,7 @@ void cli_feed_fini(struct cli_feed *f);
 /* A document of a file (path is borrowed, for messages); a List's items one by one. What is not for an
  * API server (kustomization.yaml, a Test of kroc test) is passed over. KR_E_INPUT: it has no kind or name. */
 KR_MUST int cli_feed_doc(struct cli_feed *f, const char *path, kr_val doc, struct kr_err *err);
-/* All documents of a file or folder. */
+/* All documents of a file or folder. KR_E_INPUT: none is for an API server. */
 KR_MUST int cli_feed_path(struct cli_feed *f, const char *path, struct kr_err *err);
 
 /* "default/shop: FILE" and why it is refused, or why it waits. */

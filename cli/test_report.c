@@ -5,42 +5,80 @@
 
 #include "cel/base/banned.h"
 
+/* Neither a terminal nor XML shall meet other characters: those become "?". */
+static bool is_shown(uint32_t rune)
+{
+    if (rune == '\n' || rune == '\t')
+        return true;
+    return rune >= ' ' && !(rune >= 0x7f && rune < 0xa0) && rune != 0xfffe && rune != 0xffff;
+}
+
+/* Each character of s by put. */
+static void put_all(struct kr_buf *out, kr_str s, void (*put)(struct kr_buf *out, uint32_t rune))
+{
+    uint32_t n;
+
+    for (size_t i = 0; i < s.n; i += n) {
+        uint32_t rune = kr_utf8_decode(s.s + i, s.n - i, &n);
+
+        put(out, is_shown(rune) ? rune : '?');
+    }
+}
+
+static void put_plain(struct kr_buf *out, uint32_t rune)
+{
+    char bytes[4];
+
+    kr_buf_add(out, bytes, kr_utf8_encode(rune, bytes));
+}
+
+static void put_text(struct kr_buf *out, kr_str s)
+{
+    put_all(out, s, put_plain);
+}
+
 void cli_test_print_case(const struct cli_case *c, bool verbose, struct kr_buf *out)
 {
     static const char *const words[] = {"ok  ", "FAIL", "skip"};
 
     if (c->outcome == CLI_PASSED && !verbose)
         return;
-    kr_buf_fmt(out, "%s  %s: " KR_FMT, words[c->outcome], c->shown, KR_ARG(c->name));
-    if (c->outcome == CLI_SKIPPED)
-        kr_buf_fmt(out, ": " KR_FMT "\n", KR_ARG(c->told));
-    else
+    kr_buf_fmt(out, "%s  ", words[c->outcome]);
+    put_text(out, kr_str_c(c->shown));
+    kr_buf_str(out, KR_S(": "));
+    put_text(out, c->name);
+    if (c->outcome == CLI_SKIPPED) {
+        kr_buf_str(out, KR_S(": "));
+        put_text(out, c->told);
+        kr_buf_chr(out, '\n');
+    } else {
         kr_buf_fmt(out, " (%.0f ms)\n", (double)c->took_ns / 1e6);
+    }
     if (verbose)
-        kr_buf_str(out, c->log);
+        put_text(out, c->log);
     if (c->outcome == CLI_TEST_FAILED)
-        kr_buf_str(out, c->told);
+        put_text(out, c->told);
 }
 
-/* XML has no way to write most control characters; they become "?". */
+static void put_escaped(struct kr_buf *out, uint32_t rune)
+{
+    if (rune == '<')
+        kr_buf_str(out, KR_S("&lt;"));
+    else if (rune == '>')
+        kr_buf_str(out, KR_S("&gt;"));
+    else if (rune == '&')
+        kr_buf_str(out, KR_S("&amp;"));
+    else if (rune == '"')
+        kr_buf_str(out, KR_S("&quot;"));
+    else if (rune == '\n')
+        kr_buf_str(out, KR_S("&#10;"));
+    else
+        put_plain(out, rune);
+}
+
 static void put_xml(struct kr_buf *out, kr_str s)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.s[i];
-
-        if (c == '<')
-            kr_buf_str(out, KR_S("&lt;"));
-        else if (c == '>')
-            kr_buf_str(out, KR_S("&gt;"));
-        else if (c == '&')
-            kr_buf_str(out, KR_S("&amp;"));
-        else if (c == '"')
-            kr_buf_str(out, KR_S("&quot;"));
-        else if (c == '\n')
-            kr_buf_str(out, KR_S("&#10;"));
-        else
-            kr_buf_chr(out, c < ' ' && c != '\t' ? '?' : (char)c);
-    }
+    put_all(out, s, put_escaped);
 }
 
 static void put_case(const struct cli_case *c, struct kr_buf *out)

@@ -152,15 +152,12 @@ static void do_apply(struct run *r, kr_val items)
     cli_feed_fini(&feed);
 }
 
-static bool has_kind(kr_val item)
-{
-    return kr_at_str(item, "apiVersion").n && kr_at_str(item, "kind").n;
-}
-
 /* Why nothing can be asked of it. */
 static const char *no_place(kr_val item)
 {
-    return has_kind(item) ? "no such kind is served" : "it has no apiVersion or no kind";
+    return kr_at_str(item, "apiVersion").n && kr_at_str(item, "kind").n
+               ? "no such kind is served"
+               : "it has no apiVersion or no kind";
 }
 
 /* One request about the object that item names. */
@@ -308,10 +305,13 @@ static void expect_none(struct run *r, kr_val item)
         fail(r, KR_S("error: an object is wanted, with apiVersion and kind"));
         return;
     }
+    if (cli_local_path(&r->local, &r->work, item, NULL).n == 0) {
+        /* nothing can be like it, which a slip of the pen would make so: it says nothing */
+        fail(r, kr_fmt(&r->work, "error: " KR_FMT ": %s", KR_ARG(cli_feed_name(&r->work, item)),
+                       no_place(item)));
+        return;
+    }
     found = candidates(r, item, &why);
-    if (!has_kind(item)) /* nothing can be like it: that says nothing */
-        fail(r, kr_fmt(&r->work, KR_FMT ": " KR_FMT, KR_ARG(cli_feed_name(&r->work, item)),
-                       KR_ARG(why)));
     KR_LIST_EACH (object, found) {
         struct kr_buf out = KR_BUF_IN(&r->work, CLI_TEST_TEXT_MAX);
         kr_val name = kr_at(*object, "metadata.name");

@@ -186,6 +186,7 @@ class Test(unittest.TestCase):
                             ("  - refused: []\n", "refused: a part of the refusal's text is wanted"),
                             ("  - error: [a]\n", "error: an object is wanted, with apiVersion and kind"),
                             ("  - error: {kind: ConfigMap, metadata: {name: a}}\n", "ConfigMap a: it has no apiVersion or no kind"),
+                            ("  - error: {apiVersion: v1, kind: ConfgMap}\n", "error: ConfgMap: no such kind is served"),
                             ("  - 1\n", "a step is a map of what it does and expects"),
                             ("  - patch: {apiVersion: v1, kind: ConfigMap}\n", "it has no metadata.name"),
                             ("  - apply: {kind: ConfigMap}\n", "a document without apiVersion or kind")):
@@ -194,6 +195,23 @@ class Test(unittest.TestCase):
         self.fails(steps("  - wait: 1s\n", more="  clutser: full\n"), 'spec has no member "clutser"; did you mean "cluster"?')
         self.fails(steps("  - wait: 1s\n", more="  cluster: small\n"), "spec.cluster: full or apiserver-only is wanted")
         self.fails(steps("  - wait: 1s\n", more="  readyAfter: 0s\n"), "spec.readyAfter: ")
+
+    def test_an_apply_of_nothing_fails(self):
+        self.file("# nothing\n", "empty.yaml")
+        os.mkdir(os.path.join(self.folder, "folder"))
+        for path in ("empty.yaml", "folder"):
+            self.fails(steps(f"  - apply: {path}\n"), f"{path}: no object in it (YAML or JSON)")
+
+    def test_control_characters_reach_neither_terminal_nor_report(self):
+        path = self.file('apiVersion: kroc.run/v1alpha1\nkind: Test\nmetadata: {name: "a\\e[31m\\u009b\\uFFFE<&\\u00e9"}\nspec:\n'
+                         '  steps:\n  - {name: "\\a", apply: "\\e.yaml"}\n')
+        report = os.path.join(self.folder, "r.xml")
+        code, out, err = self.kroc(path, "--junit", report)
+        self.assertEqual((code, err), (1, ""))
+        self.assertIn("a?[31m??<&\u00e9 (", out)
+        self.assertEqual([c for c in out if ord(c) < 32 and c != "\n"], [])
+        case = xml.etree.ElementTree.parse(report).getroot().find("testcase")
+        self.assertEqual(case.get("name"), "a?[31m??<&\u00e9")
 
     def test_a_command_line_without_tests_is_refused(self):
         for args, words in (((), "needs folders or files"),
