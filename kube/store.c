@@ -160,6 +160,11 @@ uint64_t kube_store_run(const struct kube_store *s)
     return s->run;
 }
 
+uint64_t kube_store_version(const struct kube_store *s)
+{
+    return s->seen;
+}
+
 /* --- looking up ------------------------------------------------------------------------------- */
 
 enum { KEY_MAX = 1024 }; /* bytes on the stack; a longer key (none is legal) goes to the heap */

@@ -69,6 +69,8 @@ kr_gvr kube_store_gvr(const struct kube_store *s);
 bool kube_store_wants_managed_fields(const struct kube_store *s);
 bool kube_store_synced(const struct kube_store *s);
 uint32_t kube_store_n(const struct kube_store *s);
+/* The version up to which everything was heard; 0: unknown. What is made later has a higher one. */
+uint64_t kube_store_version(const struct kube_store *s);
 /* Free slot for the owner of the store (the reactor's watch entry). */
 void kube_store_set_owner(struct kube_store *s, void *owner);
 void *kube_store_owner(const struct kube_store *s);

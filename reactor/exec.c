@@ -296,6 +296,7 @@ static void op_send(struct reactor *r, struct reactor_op *op, struct reactor_wat
         op->watch_key = kr_strdup(&op->arena, w->key);
         op->run = kube_store_run(w->store);
         op->known = known_version(w, op->req.ref);
+        op->heard = kube_store_version(w->store);
     }
     if (op->kind == GRAPH_A_APPLY)
         kr_map_put(&r->flying, op->key, op);
@@ -417,14 +418,16 @@ static bool answer_is_gone(const struct reactor_op *op)
            kr_get(meta, KR_S("finalizers")).n == 0;
 }
 
-/* An answer shows a version of the object from before we asked: the server went back to a former state. */
+/* An answer shows a version of the object from before we asked, or what it made is older than what was heard by
+ * then: the server went back to a former state. */
 static bool answer_is_old(const struct reactor_op *op, const struct reactor_watch *w)
 {
     uint64_t version;
 
-    return op->known && op->run == kube_store_run(w->store) &&
-           kr_str_u64(kr_at_str(op->req.object, "metadata.resourceVersion"), &version) &&
-           version < op->known;
+    if (op->run != kube_store_run(w->store) ||
+        !kr_str_u64(kr_at_str(op->req.object, "metadata.resourceVersion"), &version))
+        return false;
+    return op->req.status == 201 ? version <= op->heard : version < op->known;
 }
 
 /* The answer enters the store before anybody is told. Returns a reference or NULL. */

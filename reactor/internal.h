@@ -315,6 +315,7 @@ struct reactor_op {
     kr_str watch_key;
     uint64_t run;
     uint64_t known; /* version of the object that the store had when it was sent; 0: none */
+    uint64_t heard; /* version up to which the store had heard of everything then; 0: unknown */
     enum graph_outcome outcome; /* of an op that was not sent */
     kr_str message;
     uint32_t why_seq; /* its entry in inst->why */
