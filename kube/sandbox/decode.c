@@ -7,9 +7,11 @@
  *
  * Source: encoding/json, runtime/converter.go, apiserver endpoints/handlers/{create,patch}.go.
  */
-#include "cel/base/digest.h"
+#include <stdio.h>
+
 #include "cel/base/json.h"
 #include "cel/base/time.h"
+#include "cel/text.h"
 #include "kube/sandbox/glue.h"
 
 #include "cel/base/banned.h"
@@ -26,6 +28,7 @@ struct misfit {
     kr_val value;
     bool inside;      /* an item of the list, or a value of the map, that the last field is */
     const char *text; /* what is said of it, when that names no field */
+    char made[64];    /* the text where it is made up */
 };
 
 /* --- finding ---------------------------------------------------------------------------------- */
@@ -36,10 +39,12 @@ static bool is_text(const struct cel_schema *s, kr_val v, struct misfit *m)
     uint32_t nanos;
     KR_AUTO(kr_arena) a = {0};
     kr_str out;
+    size_t bad;
 
-    if (s->format == CEL_F_BYTE && !kr_base64_decode(&a, kr_text(v), &out))
-        m->text = "illegal base64 data at input byte 0";
-    else if (s->format == CEL_F_DATE_TIME && !kr_time_parse(kr_text(v), &seconds, &nanos))
+    if (s->format == CEL_F_BYTE && !cel__base64_decode(&a, kr_text(v), false, true, &out, &bad)) {
+        snprintf(m->made, sizeof m->made, "illegal base64 data at input byte %zu", bad);
+        m->text = m->made;
+    } else if (s->format == CEL_F_DATE_TIME && !kr_time_parse(kr_text(v), &seconds, &nanos))
         m->text = "parsing time: it is no RFC 3339 time";
     return m->text == NULL;
 }
@@ -346,6 +351,24 @@ kr_str sandbox__component(kr_val components, kr_gvk gvk)
             return kr_text(p->key);
     }
     return KR_S("");
+}
+
+int sandbox__convertible(struct sandbox_call *c, kr_val v, struct kr_err *err)
+{
+    const struct sandbox_type *t = c->t.type;
+    struct misfit m = {0};
+    kr_str gvk;
+
+    if (!t->builtin || fits(sandbox__schema(c->s, t, c->t.version), v, &m, 0) || m.made[0] == 0)
+        return 0;
+    gvk = kr_fmt(c->a, KR_FMT "/" KR_FMT ", Kind=" KR_FMT, KR_ARG(t->group),
+                 KR_ARG(c->t.version->name), KR_ARG(t->kind));
+    return kr_fail(err, KR_E_INPUT,
+                   "failed to convert new object (" KR_FMT "/" KR_FMT "; " KR_FMT
+                   ") to proper version: unable to convert unstructured object to " KR_FMT
+                   ": error decoding from json: %s",
+                   KR_ARG(kr_at_str(v, "metadata.namespace")),
+                   KR_ARG(kr_at_str(v, "metadata.name")), KR_ARG(gvk), KR_ARG(gvk), m.made);
 }
 
 int sandbox__typed(struct sandbox_call *c, kr_val v)

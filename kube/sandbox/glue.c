@@ -118,7 +118,7 @@ int sandbox__applied(struct sandbox_call *c, kr_val old, kr_val applied, kr_val 
     int status;
 
     if (sandbox_manage_apply(c->a, &w, old, applied, out, &status, &causes, &err) == 0)
-        return 0;
+        return sandbox__convertible(c, *out, &err) == 0 ? 0 : refuse(c, 500, "", KR_V_NONE, &err);
     if (causes.n)
         return refuse(c, 409, "Conflict", kr_with(c->a, kr_map_sorted(NULL, 0), "causes", causes),
                       &err);
@@ -241,6 +241,8 @@ int sandbox__decoded(struct sandbox_call *c, kr_val *next, bool apply)
                                      on_unknown, &u));
     if (u.n && u.strict)
         return refuse_unknown(&u, *next);
+    if (strcmp(c->q->method, "PATCH") != 0)
+        v = sandbox__owners_once(c, v);
     *next = v;
     return 0;
 }

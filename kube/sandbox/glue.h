@@ -21,6 +21,8 @@ kr_val sandbox__managed(struct sandbox_call *c, kr_val old, kr_val next);
 bool sandbox__same_managed(kr_val x, kr_val y);
 /* Is every value of v of the type of its Go field? decode.c */
 int sandbox__typed(struct sandbox_call *c, kr_val v);
+/* KR_E_INPUT: bytes that are no base64 in what an apply made. decode.c */
+KR_MUST int sandbox__convertible(struct sandbox_call *c, kr_val v, struct kr_err *err);
 /* The refusal of an object that cannot be decoded, or of a patch that made such a one. decode.c */
 int sandbox__undecodable(struct sandbox_call *c, kr_val v, kr_str why);
 /* The component of OpenAPI that is the kind; empty: none. decode.c */
@@ -29,6 +31,8 @@ kr_str sandbox__component(kr_val components, kr_gvk gvk);
 int sandbox__decoded(struct sandbox_call *c, kr_val *next, bool apply);
 /* The same, and validation. */
 int sandbox__checked(struct sandbox_call *c, kr_val old, kr_val *next, bool apply);
+/* v with each owner once; a Warning says which came twice. names.c */
+kr_val sandbox__owners_once(struct sandbox_call *c, kr_val v);
 /* What v's metadata is refused for as a change of old (KR_NONE: a creation), and then the others. names.c */
 kr_val sandbox__meta_causes(struct sandbox_call *c, kr_val old, kr_val v, kr_val others);
 /* Warns of what is odd in the spec of a pod, which stands at that path. warn.c */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* names.c - are the names of an object names? Its own, its labels, and of a definition those it makes.
+/* names.c - are the names of an object names? Its own, those of its labels, annotations, finalizers and
+ * owners, and of a definition those it makes.
  *
  * Source: apimachinery pkg/api/validation, pkg/util/validation; apiextensions validation.
  */
@@ -7,9 +8,11 @@
 
 #include <stdlib.h>
 
+#include "cel/base/json.h"
+
 #include "cel/base/banned.h"
 
-enum { SUBDOMAIN_MAX = 253, LABEL_MAX = 63 };
+enum { SUBDOMAIN_MAX = 253, LABEL_MAX = 63, ANNOTATIONS_MAX = 256 * 1024 };
 
 #define SUBDOMAIN_TEXT                                                                             \
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "   \
@@ -56,7 +59,7 @@ static bool is_subdomain(kr_str s)
     return s.n > 0 && s.n <= SUBDOMAIN_MAX;
 }
 
-static bool is_label_value(kr_str s)
+static bool is_key_name(kr_str s)
 {
     for (size_t i = 0; i < s.n; i++) {
         bool edge = i == 0 || i + 1 == s.n;
@@ -64,7 +67,25 @@ static bool is_label_value(kr_str s)
         if (!alnum(s.s[i]) && (edge || (s.s[i] != '-' && s.s[i] != '_' && s.s[i] != '.')))
             return false;
     }
-    return s.n <= LABEL_MAX;
+    return true;
+}
+
+static bool has_upper(kr_str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.s[i] >= 'A' && s.s[i] <= 'Z')
+            return true;
+    }
+    return false;
+}
+
+static kr_str lower(struct kr_arena *a, kr_str s)
+{
+    char *out = kr_arena_bytes(a, s.n);
+
+    for (size_t i = 0; i < s.n; i++)
+        out[i] = (char)(s.s[i] >= 'A' && s.s[i] <= 'Z' ? s.s[i] - 'A' + 'a' : s.s[i]);
+    return (kr_str){out, s.n};
 }
 
 /* Names of access rules may have any character that a path can. */
@@ -93,6 +114,36 @@ static const char *name_fault(const struct sandbox_call *c, kr_str name)
     return is_subdomain(name) ? NULL : SUBDOMAIN_TEXT;
 }
 
+/* "metadata.labels: Invalid value: "a b": TEXT" */
+static void refuse(struct sandbox_call *c, struct kr_listb *causes, const char *field, kr_str value,
+                   const char *text)
+{
+    kr_listb_add(causes,
+                 sandbox__cause(c->a, "FieldValueInvalid",
+                                kr_fmt(c->a, "Invalid value: " KR_FMT ": %s", KR_ARG(value), text),
+                                kr_str_c(field)));
+}
+
+static kr_str quoted(struct sandbox_call *c, kr_str text)
+{
+    return kr_fmt(c->a, "\"" KR_FMT "\"", KR_ARG(text));
+}
+
+/* What the name begins with may end in '-': the rest is to come. */
+static void check_generate_name(struct sandbox_call *c, kr_val v, struct kr_listb *causes)
+{
+    kr_str prefix = kr_at_str(v, "metadata.generateName"), name = prefix;
+    const char *fault;
+
+    if (prefix.n == 0)
+        return;
+    if (prefix.s[prefix.n - 1] == '-')
+        name = kr_fmt(c->a, KR_FMT "a", KR_ARG(kr_str_sub(prefix, 0, prefix.n - 1)));
+    fault = name_fault(c, name);
+    if (fault)
+        refuse(c, causes, "metadata.generateName", quoted(c, prefix), fault);
+}
+
 static void check_name(struct sandbox_call *c, kr_val v, struct kr_listb *causes)
 {
     kr_str name = kr_at_str(v, "metadata.name");
@@ -104,57 +155,169 @@ static void check_name(struct sandbox_call *c, kr_val v, struct kr_listb *causes
                                     KR_S("Required value: name or generateName is required"),
                                     KR_S("metadata.name")));
     else if (fault)
-        kr_listb_add(causes, sandbox__cause(c->a, "FieldValueInvalid",
-                                            kr_fmt(c->a, "Invalid value: \"" KR_FMT "\": %s",
-                                                   KR_ARG(name), fault),
-                                            KR_S("metadata.name")));
+        refuse(c, causes, "metadata.name", quoted(c, name), fault);
 }
 
-/* [PREFIX/]NAME; what is wrong with it, or NULL. */
-static const char *key_fault(kr_str key)
+/* [PREFIX/]NAME; shown: the key as it was written. */
+static void check_key(struct sandbox_call *c, struct kr_listb *causes, const char *field,
+                      kr_str key, kr_str shown)
 {
     ptrdiff_t slash = kr_str_chr(key, '/');
-    kr_str name = kr_str_sub(key, (size_t)(slash + 1), key.n);
+    kr_str name = kr_str_sub(key, (size_t)(slash + 1), key.n), value = quoted(c, shown);
 
-    if (kr_str_chr(name, '/') >= 0)
-        return KEY_TEXT;
+    if (kr_str_chr(name, '/') >= 0) {
+        refuse(c, causes, field, value, KEY_TEXT);
+        return;
+    }
     if (slash == 0)
-        return "prefix part must be non-empty";
-    if (slash > 0 && !is_subdomain(kr_str_sub(key, 0, (size_t)slash)))
-        return "prefix part " SUBDOMAIN_TEXT;
+        refuse(c, causes, field, value, "prefix part must be non-empty");
+    else if (slash > 0 && !is_subdomain(kr_str_sub(key, 0, (size_t)slash)))
+        refuse(c, causes, field, value, "prefix part " SUBDOMAIN_TEXT);
     if (name.n == 0)
-        return "name part must be non-empty";
-    if (name.n > LABEL_MAX)
-        return "name part must be no more than 63 bytes";
-    return is_label_value(name) ? NULL : "name part must " KEY_NAME_TEXT;
+        refuse(c, causes, field, value, "name part must be non-empty");
+    else if (name.n > LABEL_MAX)
+        refuse(c, causes, field, value, "name part must be no more than 63 bytes");
+    if (name.n == 0 || !is_key_name(name))
+        refuse(c, causes, field, value, "name part must " KEY_NAME_TEXT);
 }
 
 static void check_labels(struct sandbox_call *c, kr_val v, struct kr_listb *causes)
 {
     KR_MAP_EACH (p, kr_at(v, "metadata.labels")) {
         kr_str text = kr_text(p->val);
-        const char *fault = key_fault(kr_text(p->key));
 
-        if (fault)
-            kr_listb_add(causes, sandbox__cause(c->a, "FieldValueInvalid",
-                                                kr_fmt(c->a, "Invalid value: \"" KR_FMT "\": %s",
-                                                       KR_ARG(kr_text(p->key)), fault),
-                                                KR_S("metadata.labels")));
-
+        check_key(c, causes, "metadata.labels", kr_text(p->key), kr_text(p->key));
         if (p->val.kind == KR_STRING && text.n > LABEL_MAX)
-            kr_listb_add(causes, sandbox__cause(c->a, "FieldValueInvalid",
-                                                kr_fmt(c->a,
-                                                       "Invalid value: \"" KR_FMT
-                                                       "\": must be no more than 63 bytes",
-                                                       KR_ARG(text)),
-                                                KR_S("metadata.labels")));
-        else if (p->val.kind == KR_STRING && !is_label_value(text))
-            kr_listb_add(causes, sandbox__cause(c->a, "FieldValueInvalid",
-                                                kr_fmt(c->a, "Invalid value: \"" KR_FMT "\": %s",
-                                                       KR_ARG(text), LABEL_TEXT),
-                                                KR_S("metadata.labels")));
+            refuse(c, causes, "metadata.labels", quoted(c, text), "must be no more than 63 bytes");
+        else if (p->val.kind == KR_STRING && !is_key_name(text))
+            refuse(c, causes, "metadata.labels", quoted(c, text), LABEL_TEXT);
     }
 }
+
+/* Their keys may have upper case letters anywhere. */
+static void check_annotations(struct sandbox_call *c, kr_val v, struct kr_listb *causes)
+{
+    size_t bytes = 0;
+
+    KR_MAP_EACH (p, kr_at(v, "metadata.annotations")) {
+        kr_str key = kr_text(p->key);
+
+        bytes += key.n + kr_text(p->val).n;
+        if (has_upper(key))
+            key = lower(c->a, key);
+        check_key(c, causes, "metadata.annotations", key, kr_text(p->key));
+    }
+    if (bytes > ANNOTATIONS_MAX)
+        kr_listb_add(causes, sandbox__cause(c->a, "FieldValueTooLong",
+                                            KR_S("Too long: may not be more than 262144 bytes"),
+                                            KR_S("metadata.annotations")));
+}
+
+static bool has(kr_val list, kr_val v)
+{
+    KR_LIST_EACH (item, list) {
+        if (kr_equal(*item, v))
+            return true;
+    }
+    return false;
+}
+
+/* --- owners ----------------------------------------------------------------------------------- */
+
+/* An owner as Go writes its struct. */
+static kr_str owner_text(struct sandbox_call *c, kr_val owner)
+{
+    static const char *const members[] = {"apiVersion", "kind",       "name",
+                                          "uid",        "controller", "blockOwnerDeletion"};
+    struct kr_buf b = KR_BUF_IN(c->a, KR_ERR_MAX);
+
+    for (size_t i = 0; i < KR_N(members); i++) {
+        kr_val v = kr_get(owner, kr_str_c(members[i]));
+
+        if (v.kind == KR_NONE && i < 4)
+            v = KR_V_STR("");
+        if (v.kind != KR_NONE)
+            kr_buf_fmt(&b, "%s\"%s\":" KR_FMT, b.n ? "," : "{", members[i],
+                       KR_ARG(kr_json_str(c->a, v)));
+    }
+    kr_buf_chr(&b, '}');
+    return kr_buf_view(&b);
+}
+
+static void check_owner(struct sandbox_call *c, kr_val owner, struct kr_listb *causes)
+{
+    static const char *const members[] = {"kind", "name", "uid"};
+    kr_str version = kr_at_str(owner, "apiVersion");
+    ptrdiff_t slash = kr_str_chr(version, '/');
+
+    if (version.n == 0 || (slash >= 0 && slash != kr_str_rchr(version, '/')))
+        refuse(c, causes, "metadata.ownerReferences.apiVersion", quoted(c, version),
+               "version must not be empty");
+    for (size_t i = 0; i < KR_N(members); i++) {
+        if (kr_at_str(owner, members[i]).n == 0)
+            refuse(c, causes, kr_fmt(c->a, "metadata.ownerReferences.%s", members[i]).s,
+                   KR_S("\"\""), "must not be empty");
+    }
+    if (kr_str_is(version, "v1") && kr_str_is(kr_at_str(owner, "kind"), "Event"))
+        refuse(c, causes, "metadata.ownerReferences", owner_text(c, owner),
+               "/v1, Kind=Event is disallowed from being an owner");
+}
+
+static kr_str all_owners(struct sandbox_call *c, kr_val owners)
+{
+    struct kr_buf b = KR_BUF_IN(c->a, KR_ERR_MAX);
+
+    KR_LIST_EACH (owner, owners)
+        kr_buf_fmt(&b, "%s" KR_FMT, b.n ? "," : "[", KR_ARG(owner_text(c, *owner)));
+    kr_buf_chr(&b, ']');
+    return kr_buf_view(&b);
+}
+
+static void check_owners(struct sandbox_call *c, kr_val v, struct kr_listb *causes)
+{
+    kr_val owners = kr_at(v, "metadata.ownerReferences"), first = KR_V_NONE;
+
+    KR_LIST_EACH (owner, owners) {
+        check_owner(c, *owner, causes);
+        if (!kr_is_true(kr_get(*owner, KR_S("controller"))))
+            continue;
+        if (first.kind != KR_NONE)
+            refuse(c, causes, "metadata.ownerReferences", all_owners(c, owners),
+                   kr_fmt(c->a,
+                          "Only one reference can have Controller set to true. Found \"true\" in "
+                          "references for " KR_FMT "/" KR_FMT " and " KR_FMT "/" KR_FMT,
+                          KR_ARG(kr_at_str(first, "kind")), KR_ARG(kr_at_str(first, "name")),
+                          KR_ARG(kr_at_str(*owner, "kind")), KR_ARG(kr_at_str(*owner, "name")))
+                       .s);
+        else
+            first = *owner;
+    }
+}
+
+kr_val sandbox__owners_once(struct sandbox_call *c, kr_val v)
+{
+    kr_val owners = kr_at(v, "metadata.ownerReferences");
+    struct kr_listb once = KR_LISTB(c->a);
+    struct kr_buf twice = KR_BUF_IN(c->a, KR_ERR_MAX);
+
+    KR_LIST_EACH (owner, owners) {
+        if (!has(kr_listb_done(&once), *owner))
+            kr_listb_add(&once, *owner);
+        else
+            kr_buf_fmt(&twice, "%s" KR_FMT, twice.n ? ", " : "", KR_ARG(kr_at_str(*owner, "uid")));
+    }
+    if (twice.n == 0)
+        return v;
+    sandbox__warn(
+        c, kr_fmt(c->a,
+                  ".metadata.ownerReferences contains duplicate entries; API server "
+                  "dedups owner references in 1.20+, and may reject such requests as "
+                  "early as 1.24; please fix your requests; duplicate UID(s) observed: " KR_FMT,
+                  KR_ARG(kr_buf_view(&twice))));
+    return kr_with(c->a, v, "metadata.ownerReferences", kr_listb_done(&once));
+}
+
+/* --- definitions ------------------------------------------------------------------------------ */
 
 static void check_definition(struct sandbox_call *c, kr_val old, kr_val v, struct kr_listb *causes)
 {
@@ -188,15 +351,6 @@ static void check_definition(struct sandbox_call *c, kr_val old, kr_val v, struc
                                     KR_S("spec.versions")));
 }
 
-static bool has(kr_val list, kr_val v)
-{
-    KR_LIST_EACH (item, list) {
-        if (kr_equal(*item, v))
-            return true;
-    }
-    return false;
-}
-
 static int by_text(const void *x, const void *y)
 {
     return kr_str_cmp(*(const kr_str *)x, *(const kr_str *)y);
@@ -222,10 +376,31 @@ static kr_str new_finalizers(struct kr_arena *a, kr_val old, kr_val v)
     return kr_buf_view(&b);
 }
 
+static bool is_standard_finalizer(kr_str name)
+{
+    return kr_str_is(name, "kubernetes") || kr_str_is(name, "orphan") ||
+           kr_str_is(name, "foregroundDeletion");
+}
+
 static void check_finalizers(struct sandbox_call *c, kr_val old, kr_val v, struct kr_listb *causes)
 {
+    kr_val list = kr_at(v, "metadata.finalizers");
     kr_str extra = KR_S("");
+    uint32_t i = 0;
 
+    KR_LIST_EACH (name, list)
+        check_key(c, causes, "metadata.finalizers", kr_text(*name), kr_text(*name));
+    if (has(list, KR_V_STR("orphan")) && has(list, KR_V_STR("foregroundDeletion")))
+        refuse(c, causes, "metadata.finalizers", kr_json_str(c->a, list),
+               "finalizer orphan and foregroundDeletion cannot be both set");
+    KR_LIST_EACH (name, list) {
+        if (c->t.type->builtin && kr_str_chr(kr_text(*name), '/') < 0 &&
+            !is_standard_finalizer(kr_text(*name)))
+            refuse(c, causes, kr_fmt(c->a, "metadata.finalizers[%u]", i).s,
+                   quoted(c, kr_text(*name)),
+                   "name is neither a standard finalizer name nor is it fully qualified");
+        i++;
+    }
     if (kr_at(old, "metadata.deletionTimestamp").kind == KR_STRING)
         extra = new_finalizers(c->a, old, v);
     if (extra.n)
@@ -249,8 +424,11 @@ kr_val sandbox__meta_causes(struct sandbox_call *c, kr_val old, kr_val v, kr_val
     while (labels_again-- > 0)
         check_labels(c, v, &causes);
     for (int i = 0; i < (old.kind == KR_NONE ? 1 : 2); i++) {
+        check_generate_name(c, v, &causes);
         check_name(c, v, &causes);
         check_labels(c, v, &causes);
+        check_annotations(c, v, &causes);
+        check_owners(c, v, &causes);
         check_finalizers(c, old, v, &causes);
     }
     KR_LIST_EACH (cause, others)

@@ -2,7 +2,9 @@
 /* valid.c - the rules of built-in types that users break most. */
 #include "kube/sandbox/valid.h"
 
+#include "cel/base/digest.h"
 #include "cel/base/json.h"
+#include "cel/gojson.h"
 #include "kube/sandbox/internal.h"
 #include "kube/sandbox/structural.h"
 
@@ -124,6 +126,154 @@ static void check_immutable(struct valid *c, kr_val old, kr_val v)
     }
 }
 
+/* --- what is in it ---------------------------------------------------------------------------- */
+
+enum { KEY_MAX = 253, CONTENT_MAX = 1024 * 1024 };
+
+static const char *key_fault(kr_str key)
+{
+    bool plain = key.n > 0;
+
+    for (size_t i = 0; i < key.n; i++) {
+        char ch = key.s[i];
+
+        plain &= (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
+                 ch == '-' || ch == '_' || ch == '.';
+    }
+    if (key.n > KEY_MAX)
+        return "must be no more than 253 characters";
+    if (!plain)
+        return "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. "
+               "'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is "
+               "'[-._a-zA-Z0-9]+')";
+    if (kr_str_is(key, "."))
+        return "must not be '.'";
+    if (kr_str_is(key, ".."))
+        return "must not be '..'";
+    return kr_str_starts(key, KR_S("..")) ? "must not start with '..'" : NULL;
+}
+
+/* What base64 is for: blanks and padding apart, four characters for three bytes. */
+static size_t decoded_bytes(kr_str text)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < text.n; i++)
+        n += text.s[i] != '\n' && text.s[i] != '\r' && text.s[i] != '=';
+    return n * 3 / 4;
+}
+
+/* The keys of the map `from` of v, which messages call `as`; returns the bytes of its values. */
+static size_t check_keys(struct valid *c, kr_val v, const char *from, const char *as)
+{
+    bool coded = kr_str_is(kr_at_str(v, "kind"), "Secret") ? strcmp(from, "data") == 0
+                                                           : strcmp(from, "binaryData") == 0;
+    size_t bytes = 0;
+
+    KR_MAP_EACH (p, kr_get(v, kr_str_c(from))) {
+        kr_str key = kr_text(p->key), value = kr_text(p->val);
+        const char *fault = key_fault(key);
+
+        bytes += coded ? decoded_bytes(value) : value.n;
+        if (!fault && strcmp(from, "data") == 0 && kr_at(v, "binaryData").kind == KR_MAP &&
+            kr_get(kr_get(v, KR_S("binaryData")), key).kind != KR_NONE)
+            fault = "duplicate of key present in binaryData";
+        if (fault)
+            refuse(c, "FieldValueInvalid", kr_fmt(c->a, "%s[" KR_FMT "]", as, KR_ARG(key)),
+                   kr_fmt(c->a, "Invalid value: \"" KR_FMT "\": %s", KR_ARG(key), fault));
+    }
+    return bytes;
+}
+
+static void check_bytes(struct valid *c, size_t bytes, const char *field)
+{
+    if (bytes > CONTENT_MAX)
+        refuse(c, "FieldValueTooLong", kr_str_c(field),
+               KR_S("Too long: may not be more than 1048576 bytes"));
+}
+
+/* What secrets of a type must have. */
+static const struct secret_type {
+    const char *type, *keys[2];
+    bool any;  /* one of them will do */
+    bool json; /* it is JSON */
+} secret_types[] = {
+    {"kubernetes.io/tls", {"tls.crt", "tls.key"}, false, false},
+    {"kubernetes.io/basic-auth", {"username", "password"}, true, false},
+    {"kubernetes.io/ssh-auth", {"ssh-privatekey", NULL}, false, false},
+    {"kubernetes.io/dockercfg", {".dockercfg", NULL}, false, true},
+    {"kubernetes.io/dockerconfigjson", {".dockerconfigjson", NULL}, false, true},
+};
+
+static bool has_key(kr_val v, const char *key)
+{
+    return kr_get(kr_get(v, KR_S("data")), kr_str_c(key)).kind != KR_NONE ||
+           kr_get(kr_get(v, KR_S("stringData")), kr_str_c(key)).kind != KR_NONE;
+}
+
+static void check_json(struct valid *c, kr_val v, const char *key)
+{
+    kr_str text = kr_text(kr_get(kr_get(v, KR_S("stringData")), kr_str_c(key)));
+    struct kr_err err = KR_ERR_NONE;
+    kr_val out;
+
+    if (text.n == 0 &&
+        !kr_base64_decode(c->a, kr_text(kr_get(kr_get(v, KR_S("data")), kr_str_c(key))), &text))
+        return;
+    if (cel__gojson_parse(c->a, text, &out, &err) < 0)
+        refuse(c, "FieldValueInvalid", kr_fmt(c->a, "data[%s]", key),
+               kr_fmt(c->a, "Invalid value: \"<secret contents redacted>\": %s", err.text));
+}
+
+static void check_secret_keys(struct valid *c, kr_val v, const struct secret_type *t)
+{
+    bool enough = t->any && (has_key(v, t->keys[0]) || has_key(v, t->keys[1]));
+
+    for (size_t i = 0; i < KR_N(t->keys) && t->keys[i]; i++) {
+        if (!enough && !has_key(v, t->keys[i]))
+            required(c, kr_fmt(c->a, "data[%s]", t->keys[i]), "");
+        else if (t->json)
+            check_json(c, v, t->keys[i]);
+    }
+}
+
+static void check_secret(struct valid *c, kr_val old, kr_val v)
+{
+    kr_str type = kr_at_str(v, "type"), was = kr_at_str(old, "type");
+
+    check_bytes(c, check_keys(c, v, "data", "data") + check_keys(c, v, "stringData", "data"),
+                "data");
+    if (kr_str_is(type, "kubernetes.io/service-account-token") &&
+        kr_text(
+            kr_get(kr_at(v, "metadata.annotations"), KR_S("kubernetes.io/service-account.name")))
+                .n == 0)
+        required(c, KR_S("metadata.annotations[kubernetes.io/service-account.name]"), "");
+    for (size_t i = 0; i < KR_N(secret_types); i++) {
+        if (kr_str_eq(type, kr_str_c(secret_types[i].type)))
+            check_secret_keys(c, v, &secret_types[i]);
+    }
+    if (was.n && !kr_str_eq(was, type.n ? type : KR_S("Opaque")))
+        refuse(c, "FieldValueInvalid", KR_S("type"),
+               kr_fmt(c->a, "Invalid value: \"" KR_FMT "\": field is immutable", KR_ARG(type)));
+}
+
+static void check_config_map(struct valid *c, kr_val v)
+{
+    size_t bytes = check_keys(c, v, "data", "data");
+
+    bytes += check_keys(c, v, "binaryData", "binaryData");
+    check_bytes(c, bytes, "[]");
+}
+
+static void check_content(struct valid *c, kr_str kind, kr_val old, kr_val v)
+{
+    if (kr_str_is(kind, "Secret"))
+        check_secret(c, old, v);
+    else
+        check_config_map(c, v);
+    check_immutable(c, old, v);
+}
+
 /* --- services --------------------------------------------------------------------------------- */
 
 static void check_port(struct valid *c, kr_val ports, uint32_t i, kr_str path)
@@ -178,7 +328,7 @@ kr_val sandbox_valid_causes(struct kr_arena *a, kr_str kind, kr_val old, kr_val 
         check_job(&c, kr_at(next, "spec.jobTemplate.spec.template.spec"),
                   KR_S("spec.jobTemplate.spec.template.spec"));
     else if (kr_str_is(kind, "ConfigMap") || kr_str_is(kind, "Secret"))
-        check_immutable(&c, old, next);
+        check_content(&c, kind, old, next);
     else if (kr_str_is(kind, "Pod"))
         check_pod(&c, kr_get(next, KR_S("spec")), KR_S("spec"));
     else if (kr_str_is(kind, "Service"))
