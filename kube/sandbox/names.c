@@ -382,10 +382,9 @@ static bool is_standard_finalizer(kr_str name)
            kr_str_is(name, "foregroundDeletion");
 }
 
-static void check_finalizers(struct sandbox_call *c, kr_val old, kr_val v, struct kr_listb *causes)
+static void check_finalizers(struct sandbox_call *c, kr_val v, struct kr_listb *causes)
 {
     kr_val list = kr_at(v, "metadata.finalizers");
-    kr_str extra = KR_S("");
     uint32_t i = 0;
 
     KR_LIST_EACH (name, list)
@@ -401,6 +400,13 @@ static void check_finalizers(struct sandbox_call *c, kr_val old, kr_val v, struc
                    "name is neither a standard finalizer name nor is it fully qualified");
         i++;
     }
+}
+
+static void check_new_finalizers(struct sandbox_call *c, kr_val old, kr_val v,
+                                 struct kr_listb *causes)
+{
+    kr_str extra = KR_S("");
+
     if (kr_at(old, "metadata.deletionTimestamp").kind == KR_STRING)
         extra = new_finalizers(c->a, old, v);
     if (extra.n)
@@ -414,22 +420,30 @@ static void check_finalizers(struct sandbox_call *c, kr_val old, kr_val v, struc
                            KR_S("metadata.finalizers")));
 }
 
-/* Of a change the server looks at metadata twice, at labels thrice (of a ConfigMap once more), and says
- * so each time. */
+static void check_maps(struct sandbox_call *c, kr_val v, struct kr_listb *causes)
+{
+    check_labels(c, v, causes);
+    check_annotations(c, v, causes);
+    check_owners(c, v, causes);
+}
+
+/* Of a change the server looks at the maps and owners twice by themselves, and then at all, of a ConfigMap
+ * and a Secret twice, and says so each time. */
 kr_val sandbox__meta_causes(struct sandbox_call *c, kr_val old, kr_val v, kr_val others)
 {
     struct kr_listb causes = KR_LISTB(c->a);
-    int labels_again = old.kind == KR_NONE ? 0 : sandbox__is(c->t.type, "", "configmaps") ? 2 : 1;
+    bool changed = old.kind != KR_NONE,
+         twice = sandbox__is(c->t.type, "", "configmaps") || sandbox__is(c->t.type, "", "secrets");
 
-    while (labels_again-- > 0)
-        check_labels(c, v, &causes);
-    for (int i = 0; i < (old.kind == KR_NONE ? 1 : 2); i++) {
+    for (int i = 0; changed && i < 2; i++) {
+        check_new_finalizers(c, old, v, &causes);
+        check_maps(c, v, &causes);
+    }
+    for (int i = 0; i < (changed && twice ? 2 : 1); i++) {
         check_generate_name(c, v, &causes);
         check_name(c, v, &causes);
-        check_labels(c, v, &causes);
-        check_annotations(c, v, &causes);
-        check_owners(c, v, &causes);
-        check_finalizers(c, old, v, &causes);
+        check_maps(c, v, &causes);
+        check_finalizers(c, v, &causes);
     }
     KR_LIST_EACH (cause, others)
         kr_listb_add(&causes, *cause);

@@ -65,6 +65,11 @@ static void check_pod(struct valid *c, kr_val spec, kr_str path)
 
 /* --- workloads -------------------------------------------------------------------------------- */
 
+#define STATEFUL_TEXT                                                                              \
+    "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "       \
+    "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and "        \
+    "'minReadySeconds' are forbidden"
+
 static bool has_labels(kr_val labels, kr_val wanted)
 {
     KR_MAP_EACH (p, wanted) {
@@ -74,27 +79,71 @@ static bool has_labels(kr_val labels, kr_val wanted)
     return true;
 }
 
-static void check_selector(struct valid *c, kr_val old, kr_val v)
+/* What messages call the kind. */
+static const char *word_of(kr_str kind)
 {
-    kr_val selector = kr_at(v, "spec.selector"), was = kr_at(old, "spec.selector"),
-           labels = kr_at(v, "spec.template.metadata.labels");
+    return kr_str_is(kind, "StatefulSet") ? "statefulset"
+           : kr_str_is(kind, "DaemonSet") ? "daemonset"
+                                          : "deployment";
+}
+
+/* Of these nothing else may change; what else its spec has is compared only where it is no list. */
+static void check_stateful(struct valid *c, kr_val old, kr_val v)
+{
+    static const char *const fixed[] = {"selector", "serviceName", "podManagementPolicy"};
+
+    for (size_t i = 0; i < KR_N(fixed); i++) {
+        kr_val was = kr_get(kr_get(old, KR_S("spec")), kr_str_c(fixed[i])),
+               is = kr_get(kr_get(v, KR_S("spec")), kr_str_c(fixed[i]));
+
+        if (was.kind == KR_NONE || is.kind == KR_NONE || kr_equal(was, is))
+            continue;
+        refuse(c, "FieldValueForbidden", KR_S("spec"), KR_S("Forbidden: " STATEFUL_TEXT));
+        return;
+    }
+}
+
+static void check_same_selector(struct valid *c, kr_val old, kr_val v)
+{
+    kr_val selector = kr_at(v, "spec.selector"), was = kr_at(old, "spec.selector");
+
+    if (was.kind == KR_MAP && !kr_equal(was, selector))
+        refuse(
+            c, "FieldValueInvalid", KR_S("spec.selector"),
+            kr_fmt(c->a, "Invalid value: " KR_FMT ": field is immutable",
+                   KR_ARG(selector.kind == KR_MAP ? kr_json_str(c->a, selector) : KR_S("null"))));
+}
+
+static void check_selector(struct valid *c, kr_str kind, kr_val v)
+{
+    kr_val selector = kr_at(v, "spec.selector"), labels = kr_at(v, "spec.template.metadata.labels");
 
     if (selector.kind != KR_MAP)
         required(c, KR_S("spec.selector"), "");
     else if (selector.n == 0)
         refuse(c, "FieldValueInvalid", KR_S("spec.selector"),
-               KR_S("Invalid value: {}: empty selector is invalid for deployment"));
+               kr_fmt(c->a, "Invalid value: {}: empty selector is invalid for %s", word_of(kind)));
     if (selector.kind != KR_MAP || !has_labels(labels, kr_get(selector, KR_S("matchLabels")))) {
         refuse(c, "FieldValueInvalid", KR_S("spec.template.metadata.labels"),
                kr_fmt(c->a,
                       "Invalid value: " KR_FMT ": `selector` does not match template `labels`",
                       KR_ARG(labels.kind == KR_MAP ? kr_json_str(c->a, labels) : KR_S("null"))));
     }
-    if (was.kind == KR_MAP && !kr_equal(was, selector))
-        refuse(
-            c, "FieldValueInvalid", KR_S("spec.selector"),
-            kr_fmt(c->a, "Invalid value: " KR_FMT ": field is immutable",
-                   KR_ARG(selector.kind == KR_MAP ? kr_json_str(c->a, selector) : KR_S("null"))));
+}
+
+/* In the server's order, which is not the same for all. */
+static void check_workload(struct valid *c, kr_str kind, kr_val old, kr_val v)
+{
+    bool daemons = kr_str_is(kind, "DaemonSet"), stateful = kr_str_is(kind, "StatefulSet");
+
+    if (daemons)
+        check_same_selector(c, old, v);
+    check_selector(c, kind, v);
+    if (stateful)
+        check_stateful(c, old, v);
+    else if (!daemons)
+        check_same_selector(c, old, v);
+    check_pod(c, kr_at(v, "spec.template.spec"), KR_S("spec.template.spec"));
 }
 
 /* Jobs end: their pods must not be started again for ever. */
@@ -241,6 +290,7 @@ static void check_secret(struct valid *c, kr_val old, kr_val v)
 {
     kr_str type = kr_at_str(v, "type"), was = kr_at_str(old, "type");
 
+    type = type.n ? type : KR_S("Opaque");
     check_bytes(c, check_keys(c, v, "data", "data") + check_keys(c, v, "stringData", "data"),
                 "data");
     if (kr_str_is(type, "kubernetes.io/service-account-token") &&
@@ -252,7 +302,7 @@ static void check_secret(struct valid *c, kr_val old, kr_val v)
         if (kr_str_eq(type, kr_str_c(secret_types[i].type)))
             check_secret_keys(c, v, &secret_types[i]);
     }
-    if (was.n && !kr_str_eq(was, type.n ? type : KR_S("Opaque")))
+    if (was.n && !kr_str_eq(was, type))
         refuse(c, "FieldValueInvalid", KR_S("type"),
                kr_fmt(c->a, "Invalid value: \"" KR_FMT "\": field is immutable", KR_ARG(type)));
 }
@@ -319,8 +369,7 @@ kr_val sandbox_valid_causes(struct kr_arena *a, kr_str kind, kr_val old, kr_val 
     for (size_t i = 0; i < KR_N(workloads); i++) {
         if (!kr_str_eq(kind, kr_str_c(workloads[i])))
             continue;
-        check_selector(&c, old, next);
-        check_pod(&c, kr_at(next, "spec.template.spec"), KR_S("spec.template.spec"));
+        check_workload(&c, kind, old, next);
     }
     if (kr_str_is(kind, "Job"))
         check_job(&c, kr_at(next, "spec.template.spec"), KR_S("spec.template.spec"));

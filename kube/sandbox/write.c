@@ -643,10 +643,9 @@ static bool shows_deleted(const struct sandbox_type *t)
     return false;
 }
 
-static int record_differs(struct write *w, const char *what, kr_str wanted, kr_str has,
+static int record_differs(struct sandbox_call *c, const char *what, kr_str wanted, kr_str has,
                           const char *why)
 {
-    struct sandbox_call *c = w->c;
     const struct sandbox_type *t = c->t.type;
 
     return sandbox__fail_kind(c, 409, "Conflict",
@@ -659,15 +658,15 @@ static int record_differs(struct write *w, const char *what, kr_str wanted, kr_s
 }
 
 /* The object is still the one that the client has seen. */
-static int check_preconditions(struct write *w, const struct sandbox_delete_options *o)
+static int check_preconditions(struct sandbox_call *c, kr_val v,
+                               const struct sandbox_delete_options *o)
 {
-    kr_str uid = kr_at_str(w->old, "metadata.uid"),
-           version = kr_at_str(w->old, "metadata.resourceVersion");
+    kr_str uid = kr_at_str(v, "metadata.uid"), version = kr_at_str(v, "metadata.resourceVersion");
 
     if (o->uid.n && !kr_str_eq(o->uid, uid))
-        return record_differs(w, "UID", o->uid, uid, "deleted and then recreated");
+        return record_differs(c, "UID", o->uid, uid, "deleted and then recreated");
     if (o->version.n && !kr_str_eq(o->version, version))
-        return record_differs(w, "ResourceVersion", o->version, version, "modified");
+        return record_differs(c, "ResourceVersion", o->version, version, "modified");
     return 0;
 }
 
@@ -715,7 +714,7 @@ int sandbox__delete(struct sandbox_call *c)
                              KR_ARG(c->t.name));
     if (w.old_obj == NULL)
         return sandbox__not_found(c);
-    status = check_preconditions(&w, &options);
+    status = check_preconditions(c, w.old, &options);
     if (status == 0)
         status = sandbox__admitted(c, w.old, KR_V_NONE);
     if (status)
@@ -750,12 +749,16 @@ static int delete_listed(struct sandbox_call *c, const struct sandbox_obj *o,
 {
     struct sandbox_obj *now = sandbox__tree_get(&c->t.type->objects, sandbox__obj_key(o));
     bool removed;
+    kr_val v;
     int status;
 
     if (now == NULL)
         return 0;
+    v = sandbox__value(c->a, c->t.type, c->t.version, now);
     c->t.name = sandbox__obj_name(o);
-    status = sandbox__admitted(c, sandbox__value(c->a, c->t.type, c->t.version, now), KR_V_NONE);
+    status = check_preconditions(c, v, options);
+    if (status == 0)
+        status = sandbox__admitted(c, v, KR_V_NONE);
     c->t.name = KR_S("");
     if (status == 0 && !options->dry_run)
         sandbox__obj_drop(sandbox__delete_obj(c->s, c->t.type, now, options->how, &removed));

@@ -275,6 +275,8 @@ TEST(sandbox, a_collection_goes_only_by_namespace_and_by_policy)
     assert_int_equal(client_do(&c, "DELETE", MAPS, NULL), 422);
     assert_int_equal(client_do(&c, "GET", MAPS "/a", NULL), 200);
     forbid(&c, "configmaps", "CREATE");
+    assert_int_equal(client_do(&c, "DELETE", MAPS, "{\"preconditions\":{\"uid\":\"other\"}}"), 409);
+    assert_int_equal(client_do(&c, "GET", MAPS "/a", NULL), 200);
     assert_int_equal(client_do(&c, "DELETE", MAPS, NULL), 200);
     assert_int_equal(client_do(&c, "GET", MAPS "/a", NULL), 404);
     client_close(&c);

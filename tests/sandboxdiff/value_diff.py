@@ -4,7 +4,8 @@
 
     value_diff.py --driver PROGRAM [--bin DIR] [--show]
 
-Each case is sent as a POST, and as a server-side apply where it has a name. Equal must be codes, messages, causes and warnings.
+Each of CASES is sent as a POST and as a server-side apply, those of CHANGES as merge patches, all as dry runs. Equal must be codes,
+messages, causes and warnings.
 Skips (77) where there is no control plane.
 """
 import argparse
@@ -35,6 +36,13 @@ def owned(*owners):
     return config_map({"ownerReferences": [{k: v for k, v in dict(full, **o).items() if v is not None} for o in owners]})
 
 
+def workload(kind, selector, labels=None, **spec):
+    template = {"metadata": {"labels": labels or {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    return f"/apis/apps/v1/namespaces/default/{kind.lower()}s", {
+        "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "w"}, "spec": dict({"selector": selector, "template": template}, **spec)}
+
+
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
 CASES = [
     # keys
     *[config_map(data={key: "v"}) for key in ("a/b", "", ".", "..", "..a", "a b", "ok.txt", LONG, "ä")],
@@ -51,6 +59,8 @@ CASES = [
     secret(type="kubernetes.io/dockerconfigjson", data={".dockerconfigjson": "AA=="}),
     secret(type="kubernetes.io/dockerconfigjson", data={".dockerconfigjson": "e30="}),
     secret(type="kubernetes.io/dockercfg", data={".dockercfg": "AA=="}), secret(type="kubernetes.io/ssh-auth", data={"ssh-privatekey": "AA=="}),
+    # selectors
+    *[workload(kind, selector) for kind in WORKLOADS for selector in ({}, {"matchLabels": {"a": "c"}}, {"matchLabels": {"a": "b"}})],
     # sizes
     config_map(data={"a": "x" * (1 << 20)}), config_map(data={"a": "x" * (1 << 20) + "y"}), secret(stringData={"a": "x" * (1 << 20) + "y"}),
     config_map({"annotations": {"a": "x" * (256 << 10)}}), config_map({"annotations": {"a": "x" * ((256 << 10) - 1)}}),
@@ -66,9 +76,37 @@ CASES = [
     config_map({"managedFields": [{"manager": "x" * 129, "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": {}}]}),
 ]
 
+# What is there, and merge patches of it.
+LABELS = {"a": "b", "c": "d"}
+SELECTORS = [{"spec": {"selector": {"matchLabels": {key: "d"}}}} for key in "cx"]
+CHANGES = [
+    *[(workload(kind, {"matchLabels": {"a": "b"}}, LABELS), [*SELECTORS, {"spec": {"template": {"metadata": {"annotations": {"a": "b"}}}}}])
+      for kind in WORKLOADS],
+    (workload("StatefulSet", {"matchLabels": {"a": "b"}}), [{"spec": {"replicas": 2}}, {"spec": {"serviceName": "x"}},
+                                                            {"spec": {"podManagementPolicy": "Parallel"}}]),
+    (config_map(data={"a": "b"}, immutable=True), [{"data": {"a": "c"}}, {"immutable": False}, {"metadata": {"finalizers": ["a b"]}},
+                                                   {"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "X", "name": "n"}]}}]),
+    (secret(type="my/type"), [{"type": "Opaque"}, {"type": None}, {"data": {"a b": "AA=="}}, {"data": {"a": "AA=="}}]),
+]
+
+
+def requests(servers):
+    """(method, path, body, type) of each."""
+    for path, body in CASES:
+        yield "POST", path, body, "application/json"
+        yield "PATCH", f"{path}/{body['metadata']['name']}", body, "application/apply-patch+yaml"
+    for (path, body), patches in CHANGES:
+        at = f"{path}/{body['metadata']['name']}"
+        for s in servers:
+            s.send("POST", path, json.dumps(body))
+        for patch in patches:
+            yield "PATCH", at, patch, "application/merge-patch+json"
+        for s in servers:
+            s.send("DELETE", at)
+
 
 def answer(server, method, path, body, kind):
-    query = "?dryRun=All" + ("&fieldManager=m&force=true" if method == "PATCH" else "")
+    query = "?dryRun=All" + ("&fieldManager=m&force=true" if "apply" in kind else "")
     code, got, warnings = server.send(method, path + query, json.dumps(body), kind)
     if code < 300:
         return [code, warnings]
@@ -94,14 +132,12 @@ def main():
     differ = count = 0
     with cluster.Cluster(args.bin) as c:
         servers = Real(c, "default"), Sandbox(args.driver, "default")
-        for path, body in CASES:
-            for method, at, kind in (("POST", path, "application/json"),
-                                     ("PATCH", f"{path}/{body['metadata']['name']}", "application/apply-patch+yaml")):
-                real, mine = (answer(s, method, at, body, kind) for s in servers)
-                count += 1
-                differ += real != mine
-                if real != mine or args.show:
-                    print(f"--- {method} {cut(body)}\n    real    {cut(real)}\n    sandbox {cut(mine) if real != mine else 'the same'}")
+        for method, at, body, kind in requests(servers):
+            real, mine = (answer(s, method, at, body, kind) for s in servers)
+            count += 1
+            differ += real != mine
+            if real != mine or args.show:
+                print(f"--- {method} {cut(body)}\n    real    {cut(real)}\n    sandbox {cut(mine) if real != mine else 'the same'}")
     print(f"{count} requests, {differ} with a difference")
     return 1 if differ else 0
 
