@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* doctor_trip.c - D03: a small definition and an instance of it, made, awaited, and removed again.
  *
- *   namespace -> definition -> ready? -> instance -> active? -> delete it -> gone? -> delete the rest
- *        \            \          \          \            \
- *         '------------'----------'----------'------------'--> CLEAN: all is removed, by force
+ *   namespace -> definition -> ready? -> instance -> active? -> delete each -> gone?
+ *        \            \          \          \            \              \
+ *         '------------'----------'----------'------------'--> CLEAN: what is left, by force
  *
  * It has a namespace, a kind and names of its own with a random number in them, so two doctors do not
  * meet. Whatever happens, also when it is cancelled, all it made is deleted: where no controller takes
@@ -28,10 +28,21 @@ enum stage {
     T_INST_GONE,
     T_RGD_DELETE,
     T_RGD_GONE,
+    T_CRD_DELETE, /* stays with its definition gone, unless --allow-crd-deletion */
+    T_CRD_GONE,
     T_CLEAN_INST,
     T_CLEAN_RGD,
     T_CLEAN_CRD,
     T_OVER
+};
+
+/* What is wrong where a stage waits in vain. */
+static const char *const waits[T_OVER] = {
+    [T_RGD_READY] = "the definition does not become ready",
+    [T_INST_READY] = "the instance does not become ACTIVE",
+    [T_INST_GONE] = "the instance is not deleted",
+    [T_RGD_GONE] = "the definition is not deleted",
+    [T_CRD_GONE] = "its CRD is not deleted",
 };
 
 struct trip {
@@ -183,8 +194,8 @@ static bool arrived(struct doctor_check *c, const struct doctor_ask *a)
     }
 }
 
-/* Asks again and again; at the limit, or when it is hopeless, gives up. */
-static void poll(struct doctor_check *c, kr_str path, const char *what, enum stage next)
+/* Asks again and again; the limit ends it. */
+static void poll(struct doctor_check *c, kr_str path, enum stage next)
 {
     struct trip *t = c->state;
     struct doctor_ask *a = last(c);
@@ -199,8 +210,6 @@ static void poll(struct doctor_check *c, kr_str path, const char *what, enum sta
         if (c->stage == T_INST_READY)
             t->ready_ms = kube_now_ms(doctor_clock(c));
         go(c, next);
-    } else if (c->late) {
-        fail(c, what, a->req.rc == 0 ? complaint(c, a->req.object) : "no answer");
     } else {
         doctor_pause(c, POLL_MS);
     }
@@ -248,25 +257,31 @@ static void step(struct doctor_check *c)
         create(c, t->rgd_path, t->rgd);
         return;
     case T_RGD_READY:
-        poll(c, t->rgd_path, "the definition does not become ready", T_INST);
+        poll(c, t->rgd_path, T_INST);
         return;
     case T_INST:
         create(c, t->inst_path, t->inst);
         return;
     case T_INST_READY:
-        poll(c, t->inst_path, "the instance does not become ACTIVE", T_INST_DELETE);
+        poll(c, t->inst_path, T_INST_DELETE);
         return;
     case T_INST_DELETE:
         send(c, KUBE_DELETE, t->inst_path, KR_V_NONE);
         return;
     case T_INST_GONE:
-        poll(c, t->inst_path, "the instance is not deleted", T_RGD_DELETE);
+        poll(c, t->inst_path, T_RGD_DELETE);
         return;
     case T_RGD_DELETE:
         send(c, KUBE_DELETE, t->rgd_path, KR_V_NONE);
         return;
     case T_RGD_GONE:
-        poll(c, t->rgd_path, "the definition is not deleted", T_CLEAN_CRD);
+        poll(c, t->rgd_path, T_CRD_DELETE);
+        return;
+    case T_CRD_DELETE:
+        send(c, KUBE_DELETE, t->crd_path, KR_V_NONE);
+        return;
+    case T_CRD_GONE:
+        poll(c, t->crd_path, T_CLEAN_CRD);
         return;
     case T_CLEAN_INST:
         send(c, KUBE_DELETE, t->inst_path, KR_V_NONE);
@@ -276,7 +291,7 @@ static void step(struct doctor_check *c)
         unfinalize(c, t->inst_path);
         unfinalize(c, t->rgd_path);
         return;
-    case T_CLEAN_CRD: /* stays with its definition gone, unless --allow-crd-deletion */
+    case T_CLEAN_CRD:
         send(c, KUBE_DELETE, t->crd_path, KR_V_NONE);
         send(c, KUBE_DELETE, t->space_path, KR_V_NONE);
         return;
@@ -307,6 +322,9 @@ static void answer(struct doctor_check *c)
         return;
     case T_RGD_DELETE:
         after(c, "the definition cannot be deleted", T_RGD_GONE);
+        return;
+    case T_CRD_DELETE:
+        after(c, "its CRD cannot be deleted", T_CRD_GONE);
         return;
     case T_CLEAN_INST:
         go(c, T_CLEAN_RGD);
@@ -347,11 +365,11 @@ void doctor_trip_judge(struct doctor_check *c)
     if (t == NULL || c->stage == T_OVER)
         return;
     if (c->late && !t->failed && c->stage < T_CLEAN_INST) {
+        const char *what = waits[c->stage];
         const struct doctor_ask *a = last(c);
-        bool poll_ended = c->stage == T_RGD_READY || c->stage == T_INST_READY;
 
-        fail(c, "there was not enough time",
-             poll_ended && a->req.rc == 0 ? complaint(c, a->req.object) : "the limit came first");
+        fail(c, what ? what : "there was not enough time",
+             what && a->req.rc == 0 ? complaint(c, a->req.object) : "the limit came first");
         return;
     }
     answer(c);

@@ -41,6 +41,9 @@ struct world {
     uint32_t routes_n;
     const char *denied; /* "verb resource/sub,..." that access reviews refuse */
     uint32_t asked_n, ended_n, deletes_n;
+    kr_str deleted[8];   /* paths, in w.arena; from then on they are 404 */
+    const char *lingers; /* but what begins so, for a while: */
+    uint32_t lingers_n;  /* questions */
     bool done;
     struct kr_arena arena;
 
@@ -95,12 +98,18 @@ static const struct route healthy[] = {
      "{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":\"apidiscovery.k8s.io/v2\",\"items\":[]}"},
 };
 
+static const struct route not_there = {
+    "", 404, "{\"kind\":\"Status\",\"reason\":\"NotFound\",\"message\":\"not there\"}"};
+
 /* --- transport and clock ---------------------------------------------------------------------- */
 
 static void start(struct kube_transport *t, struct kube_exchange *x)
 {
     w.asked_n++;
-    w.deletes_n += strcmp(x->method, "DELETE") == 0;
+    if (strcmp(x->method, "DELETE") == 0) {
+        assert_true(w.deletes_n < KR_N(w.deleted));
+        w.deleted[w.deletes_n++] = kr_strdup(&w.arena, x->path);
+    }
     kr_link_push(&w.open, &x->link);
 }
 
@@ -200,8 +209,22 @@ static const char *own_crd(kr_str path)
     return out.s;
 }
 
+static bool is_gone(const struct kube_exchange *x)
+{
+    bool gone = false;
+
+    for (uint32_t i = 0; i < w.deletes_n; i++)
+        gone |= strcmp(x->method, "GET") == 0 && kr_str_eq(w.deleted[i], x->path);
+    if (!gone || w.lingers_n == 0 || !kr_str_starts(x->path, kr_str_c(w.lingers)))
+        return gone;
+    w.lingers_n--;
+    return false;
+}
+
 static struct route route_of(const struct kube_exchange *x)
 {
+    if (is_gone(x))
+        return not_there;
     for (uint32_t i = 0; i < w.routes_n; i++) {
         if (kr_str_starts(x->path, kr_str_c(w.routes[i].path)))
             return w.routes[i];
@@ -215,8 +238,7 @@ static struct route route_of(const struct kube_exchange *x)
         if (kr_str_starts(x->path, kr_str_c(healthy[i].path)))
             return healthy[i];
     }
-    return (struct route){
-        "", 404, "{\"kind\":\"Status\",\"reason\":\"NotFound\",\"message\":\"not there\"}"};
+    return not_there;
 }
 
 static void tell_headers(struct kube_exchange *x)
@@ -1219,6 +1241,40 @@ TEST(doctor, a_broken_round_trip_cleans_up)
     assert_int_equal(w.deletes_n, 4); /* instance, definition, CRD, namespace */
 }
 
+#define KRO "/apis/kro.run/v1alpha1"
+
+/* A controller does its part; the API server takes a while to end the CRD. */
+static void round_trip_world(void)
+{
+    setup();
+    w.opts.round_trip = true;
+    w.opts.only = "D03";
+    route(KRO "/resourcegraphdefinitions/", 200, "{\"status\":{\"state\":\"Active\"}}");
+    route(KRO "/resourcegraphdefinitions", 201, "{}");
+    route(KRO "/namespaces/", 200, "{\"status\":{\"state\":\"ACTIVE\"}}");
+    route(CRD "krocdoctor", 200, "{}");
+    route("/api/v1/namespaces", 201, "{}");
+    w.lingers = CRD "krocdoctor";
+}
+
+TEST(doctor, a_round_trip_ends_when_its_crd_is_gone)
+{
+    round_trip_world();
+    w.lingers_n = 3;
+    EXPECT_TEXT(report(false, REACTOR_PASS),
+                "PASS  D03  definition and instance were ready after 0 ms, and are gone again\n");
+    assert_int_equal(w.lingers_n, 0);
+    assert_int_equal(w.asked_n, w.ended_n);
+}
+
+TEST(doctor, a_round_trip_tells_of_a_crd_that_stays)
+{
+    round_trip_world();
+    w.lingers_n = UINT32_MAX;
+    assert_non_null(strstr(report(false, REACTOR_FAIL), "FAIL  D03  its CRD is not deleted: "));
+    assert_true(w.now_ms <= REACTOR_CHECK_MAX_MS + REACTOR_CLEAN_MS);
+}
+
 TEST(doctor, what_nobody_wants_is_not_asked)
 {
     setup();
@@ -1269,5 +1325,6 @@ int main(void)
         T(doctor, memory_limit_of_cgroup_version_2), T(doctor, memory_limit_of_cgroup_version_1),
         T(doctor, memory_limit_that_nobody_tells), T(doctor, a_version_that_nobody_knows),
         T(doctor, kind_and_its_engine), T(doctor, versions_of_the_tools),
-        T(doctor, a_broken_round_trip_cleans_up));
+        T(doctor, a_broken_round_trip_cleans_up), T(doctor, a_round_trip_ends_when_its_crd_is_gone),
+        T(doctor, a_round_trip_tells_of_a_crd_that_stays));
 }
