@@ -170,6 +170,12 @@ void sandbox__forget(struct sandbox_type *t, uint64_t keep_n);
 kr_val sandbox__now(struct sandbox *s, struct kr_arena *a); /* "2006-01-02T15:04:05Z" */
 kr_str sandbox__uid(struct sandbox *s, struct kr_arena *a);
 
+/* Is text the first of its kind? Long lists are looked through once. */
+static inline bool sandbox__is_first(struct kr_map *seen, kr_str text)
+{
+    return kr_map_get(seen, text) == NULL && kr_map_put(seen, text, seen) == NULL;
+}
+
 static inline bool sandbox__is(const struct sandbox_type *t, const char *group,
                                const char *resource)
 {

@@ -114,19 +114,22 @@ static const char *name_fault(const struct sandbox_call *c, kr_str name)
     return is_subdomain(name) ? NULL : SUBDOMAIN_TEXT;
 }
 
-/* "metadata.labels: Invalid value: "a b": TEXT" */
+/* "metadata.labels: Invalid value: VALUE: TEXT"; more than anybody reads are left out. */
+static void refuse_value(struct sandbox_call *c, struct kr_listb *causes, const char *field,
+                         kr_str value, const char *text)
+{
+    if (causes->n < SANDBOX_CAUSES_MAX)
+        kr_listb_add(causes, sandbox__cause(
+                                 c->a, "FieldValueInvalid",
+                                 kr_fmt(c->a, "Invalid value: " KR_FMT ": %s", KR_ARG(value), text),
+                                 kr_str_c(field)));
+}
+
+/* The same of a string. */
 static void refuse(struct sandbox_call *c, struct kr_listb *causes, const char *field, kr_str value,
                    const char *text)
 {
-    kr_listb_add(causes,
-                 sandbox__cause(c->a, "FieldValueInvalid",
-                                kr_fmt(c->a, "Invalid value: " KR_FMT ": %s", KR_ARG(value), text),
-                                kr_str_c(field)));
-}
-
-static kr_str quoted(struct sandbox_call *c, kr_str text)
-{
-    return kr_fmt(c->a, "\"" KR_FMT "\"", KR_ARG(text));
+    refuse_value(c, causes, field, kr_fmt(c->a, "\"" KR_FMT "\"", KR_ARG(value)), text);
 }
 
 /* What the name begins with may end in '-': the rest is to come. */
@@ -141,7 +144,7 @@ static void check_generate_name(struct sandbox_call *c, kr_val v, struct kr_list
         name = kr_fmt(c->a, KR_FMT "a", KR_ARG(kr_str_sub(prefix, 0, prefix.n - 1)));
     fault = name_fault(c, name);
     if (fault)
-        refuse(c, causes, "metadata.generateName", quoted(c, prefix), fault);
+        refuse(c, causes, "metadata.generateName", prefix, fault);
 }
 
 static void check_name(struct sandbox_call *c, kr_val v, struct kr_listb *causes)
@@ -155,7 +158,7 @@ static void check_name(struct sandbox_call *c, kr_val v, struct kr_listb *causes
                                     KR_S("Required value: name or generateName is required"),
                                     KR_S("metadata.name")));
     else if (fault)
-        refuse(c, causes, "metadata.name", quoted(c, name), fault);
+        refuse(c, causes, "metadata.name", name, fault);
 }
 
 /* [PREFIX/]NAME; shown: the key as it was written. */
@@ -163,22 +166,22 @@ static void check_key(struct sandbox_call *c, struct kr_listb *causes, const cha
                       kr_str key, kr_str shown)
 {
     ptrdiff_t slash = kr_str_chr(key, '/');
-    kr_str name = kr_str_sub(key, (size_t)(slash + 1), key.n), value = quoted(c, shown);
+    kr_str name = kr_str_sub(key, (size_t)(slash + 1), key.n);
 
     if (kr_str_chr(name, '/') >= 0) {
-        refuse(c, causes, field, value, KEY_TEXT);
+        refuse(c, causes, field, shown, KEY_TEXT);
         return;
     }
     if (slash == 0)
-        refuse(c, causes, field, value, "prefix part must be non-empty");
+        refuse(c, causes, field, shown, "prefix part must be non-empty");
     else if (slash > 0 && !is_subdomain(kr_str_sub(key, 0, (size_t)slash)))
-        refuse(c, causes, field, value, "prefix part " SUBDOMAIN_TEXT);
+        refuse(c, causes, field, shown, "prefix part " SUBDOMAIN_TEXT);
     if (name.n == 0)
-        refuse(c, causes, field, value, "name part must be non-empty");
+        refuse(c, causes, field, shown, "name part must be non-empty");
     else if (name.n > LABEL_MAX)
-        refuse(c, causes, field, value, "name part must be no more than 63 bytes");
+        refuse(c, causes, field, shown, "name part must be no more than 63 bytes");
     if (name.n == 0 || !is_key_name(name))
-        refuse(c, causes, field, value, "name part must " KEY_NAME_TEXT);
+        refuse(c, causes, field, shown, "name part must " KEY_NAME_TEXT);
 }
 
 static void check_labels(struct sandbox_call *c, kr_val v, struct kr_listb *causes)
@@ -188,9 +191,9 @@ static void check_labels(struct sandbox_call *c, kr_val v, struct kr_listb *caus
 
         check_key(c, causes, "metadata.labels", kr_text(p->key), kr_text(p->key));
         if (p->val.kind == KR_STRING && text.n > LABEL_MAX)
-            refuse(c, causes, "metadata.labels", quoted(c, text), "must be no more than 63 bytes");
+            refuse(c, causes, "metadata.labels", text, "must be no more than 63 bytes");
         else if (p->val.kind == KR_STRING && !is_key_name(text))
-            refuse(c, causes, "metadata.labels", quoted(c, text), LABEL_TEXT);
+            refuse(c, causes, "metadata.labels", text, LABEL_TEXT);
     }
 }
 
@@ -251,24 +254,27 @@ static void check_owner(struct sandbox_call *c, kr_val owner, struct kr_listb *c
     ptrdiff_t slash = kr_str_chr(version, '/');
 
     if (version.n == 0 || (slash >= 0 && slash != kr_str_rchr(version, '/')))
-        refuse(c, causes, "metadata.ownerReferences.apiVersion", quoted(c, version),
+        refuse(c, causes, "metadata.ownerReferences.apiVersion", version,
                "version must not be empty");
     for (size_t i = 0; i < KR_N(members); i++) {
         if (kr_at_str(owner, members[i]).n == 0)
-            refuse(c, causes, kr_fmt(c->a, "metadata.ownerReferences.%s", members[i]).s,
-                   KR_S("\"\""), "must not be empty");
+            refuse(c, causes, kr_fmt(c->a, "metadata.ownerReferences.%s", members[i]).s, KR_S(""),
+                   "must not be empty");
     }
     if (kr_str_is(version, "v1") && kr_str_is(kr_at_str(owner, "kind"), "Event"))
-        refuse(c, causes, "metadata.ownerReferences", owner_text(c, owner),
-               "/v1, Kind=Event is disallowed from being an owner");
+        refuse_value(c, causes, "metadata.ownerReferences", owner_text(c, owner),
+                     "/v1, Kind=Event is disallowed from being an owner");
 }
 
+/* As much of them as a message holds. */
 static kr_str all_owners(struct sandbox_call *c, kr_val owners)
 {
     struct kr_buf b = KR_BUF_IN(c->a, KR_ERR_MAX);
 
-    KR_LIST_EACH (owner, owners)
-        kr_buf_fmt(&b, "%s" KR_FMT, b.n ? "," : "[", KR_ARG(owner_text(c, *owner)));
+    KR_LIST_EACH (owner, owners) {
+        if (!b.full)
+            kr_buf_fmt(&b, "%s" KR_FMT, b.n ? "," : "[", KR_ARG(owner_text(c, *owner)));
+    }
     kr_buf_chr(&b, ']');
     return kr_buf_view(&b);
 }
@@ -278,17 +284,20 @@ static void check_owners(struct sandbox_call *c, kr_val v, struct kr_listb *caus
     kr_val owners = kr_at(v, "metadata.ownerReferences"), first = KR_V_NONE;
 
     KR_LIST_EACH (owner, owners) {
+        if (causes->n >= SANDBOX_CAUSES_MAX)
+            return;
         check_owner(c, *owner, causes);
         if (!kr_is_true(kr_get(*owner, KR_S("controller"))))
             continue;
         if (first.kind != KR_NONE)
-            refuse(c, causes, "metadata.ownerReferences", all_owners(c, owners),
-                   kr_fmt(c->a,
-                          "Only one reference can have Controller set to true. Found \"true\" in "
-                          "references for " KR_FMT "/" KR_FMT " and " KR_FMT "/" KR_FMT,
-                          KR_ARG(kr_at_str(first, "kind")), KR_ARG(kr_at_str(first, "name")),
-                          KR_ARG(kr_at_str(*owner, "kind")), KR_ARG(kr_at_str(*owner, "name")))
-                       .s);
+            refuse_value(
+                c, causes, "metadata.ownerReferences", all_owners(c, owners),
+                kr_fmt(c->a,
+                       "Only one reference can have Controller set to true. Found \"true\" in "
+                       "references for " KR_FMT "/" KR_FMT " and " KR_FMT "/" KR_FMT,
+                       KR_ARG(kr_at_str(first, "kind")), KR_ARG(kr_at_str(first, "name")),
+                       KR_ARG(kr_at_str(*owner, "kind")), KR_ARG(kr_at_str(*owner, "name")))
+                    .s);
         else
             first = *owner;
     }
@@ -299,9 +308,12 @@ kr_val sandbox__owners_once(struct sandbox_call *c, kr_val v)
     kr_val owners = kr_at(v, "metadata.ownerReferences");
     struct kr_listb once = KR_LISTB(c->a);
     struct kr_buf twice = KR_BUF_IN(c->a, KR_ERR_MAX);
+    KR_AUTO(kr_map) seen = {0};
 
+    if (owners.kind != KR_LIST || owners.n < 2)
+        return v;
     KR_LIST_EACH (owner, owners) {
-        if (!has(kr_listb_done(&once), *owner))
+        if (sandbox__is_first(&seen, kr_json_str(c->a, *owner)))
             kr_listb_add(&once, *owner);
         else
             kr_buf_fmt(&twice, "%s" KR_FMT, twice.n ? ", " : "", KR_ARG(kr_at_str(*owner, "uid")));
@@ -362,10 +374,13 @@ static kr_str new_finalizers(struct kr_arena *a, kr_val old, kr_val v)
     kr_val list = kr_at(v, "metadata.finalizers"), was = kr_at(old, "metadata.finalizers");
     struct kr_buf b = KR_BUF_IN(a, KR_ERR_MAX);
     kr_str *names = kr_new_n(a, kr_str, list.kind == KR_LIST ? list.n + 1 : 1);
+    KR_AUTO(kr_map) seen = {0};
     uint32_t n = 0;
 
+    KR_LIST_EACH (item, was)
+        (void)sandbox__is_first(&seen, kr_text(*item));
     KR_LIST_EACH (item, list) {
-        if (!has(was, *item))
+        if (sandbox__is_first(&seen, kr_text(*item)))
             names[n++] = kr_text(*item);
     }
     qsort(names, n, sizeof *names, by_text);
@@ -387,16 +402,17 @@ static void check_finalizers(struct sandbox_call *c, kr_val v, struct kr_listb *
     kr_val list = kr_at(v, "metadata.finalizers");
     uint32_t i = 0;
 
-    KR_LIST_EACH (name, list)
-        check_key(c, causes, "metadata.finalizers", kr_text(*name), kr_text(*name));
-    if (has(list, KR_V_STR("orphan")) && has(list, KR_V_STR("foregroundDeletion")))
-        refuse(c, causes, "metadata.finalizers", kr_json_str(c->a, list),
-               "finalizer orphan and foregroundDeletion cannot be both set");
     KR_LIST_EACH (name, list) {
-        if (c->t.type->builtin && kr_str_chr(kr_text(*name), '/') < 0 &&
-            !is_standard_finalizer(kr_text(*name)))
-            refuse(c, causes, kr_fmt(c->a, "metadata.finalizers[%u]", i).s,
-                   quoted(c, kr_text(*name)),
+        if (causes->n < SANDBOX_CAUSES_MAX)
+            check_key(c, causes, "metadata.finalizers", kr_text(*name), kr_text(*name));
+    }
+    if (has(list, KR_V_STR("orphan")) && has(list, KR_V_STR("foregroundDeletion")))
+        refuse_value(c, causes, "metadata.finalizers", kr_json_str(c->a, list),
+                     "finalizer orphan and foregroundDeletion cannot be both set");
+    KR_LIST_EACH (name, list) {
+        if (causes->n < SANDBOX_CAUSES_MAX && c->t.type->builtin &&
+            kr_str_chr(kr_text(*name), '/') < 0 && !is_standard_finalizer(kr_text(*name)))
+            refuse(c, causes, kr_fmt(c->a, "metadata.finalizers[%u]", i).s, kr_text(*name),
                    "name is neither a standard finalizer name nor is it fully qualified");
         i++;
     }

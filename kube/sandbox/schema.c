@@ -333,17 +333,21 @@ static void check_map(struct check *c, kr_val schema, kr_val old, kr_val v,
     check_size(c, schema, v.n, at, "minProperties", "maxProperties", "items");
 }
 
-/* The keys of an item of a list map, or the item of a set. */
-static kr_val identity(struct check *c, kr_val schema, kr_val item)
+/* The keys of an item of a list map, or the item of a set, as JSON. */
+static kr_str identity(struct check *c, kr_val schema, kr_val item)
 {
     struct kr_mapb b = KR_MAPB(c->a);
     kr_val keys = kr_get(schema, KR_S("x-kubernetes-list-map-keys"));
 
     if (keys.kind != KR_LIST)
-        return item;
-    KR_LIST_EACH (key, keys)
-        kr_mapb_put(&b, kr_text(*key), kr_get(item, kr_text(*key)));
-    return kr_mapb_done(&b);
+        return kr_json_str(c->a, item);
+    KR_LIST_EACH (key, keys) {
+        kr_val v = kr_get(item, kr_text(*key));
+
+        if (v.kind != KR_NONE)
+            kr_mapb_put(&b, kr_text(*key), v);
+    }
+    return kr_json_str(c->a, kr_mapb_done(&b));
 }
 
 static void check_list(struct check *c, kr_val schema, kr_val old, kr_val v,
@@ -352,24 +356,20 @@ static void check_list(struct check *c, kr_val schema, kr_val old, kr_val v,
     kr_val items = kr_get(schema, KR_S("items"));
     kr_str kind = kr_at_str(schema, "x-kubernetes-list-type");
     bool unique = kr_str_is(kind, "map") || kr_str_is(kind, "set");
+    KR_AUTO(kr_map) seen = {0};
+    KR_AUTO(kr_map) before = {0};
 
+    for (uint32_t i = 0; unique && old.kind == KR_LIST && i < old.n; i++)
+        kr_map_put(&before, identity(c, schema, old.list[i]), (void *)&old.list[i]);
     for (uint32_t i = 0; i < v.n; i++) {
         const struct sandbox_place *item = SANDBOX_ITEM(at, i);
-        kr_val was = KR_V_NONE, id = unique ? identity(c, schema, v.list[i]) : KR_V_NONE;
+        kr_str id = unique ? identity(c, schema, v.list[i]) : KR_S("");
+        const kr_val *was = unique ? kr_map_get(&before, id) : NULL;
 
-        for (uint32_t k = 0; unique && !c->rules_pass && k < i; k++) {
-            if (kr_equal(id, identity(c, schema, v.list[k]))) {
-                refuse(c, "FieldValueDuplicate", item, "Duplicate value: " KR_FMT,
-                       KR_ARG(kr_json_str(c->a, id)));
-                break;
-            }
-        }
-        for (uint32_t k = 0; unique && old.kind == KR_LIST && k < old.n; k++) {
-            if (kr_equal(id, identity(c, schema, old.list[k])))
-                was = old.list[k];
-        }
+        if (unique && !c->rules_pass && !sandbox__is_first(&seen, id))
+            refuse(c, "FieldValueDuplicate", item, "Duplicate value: " KR_FMT, KR_ARG(id));
         if (items.kind == KR_MAP)
-            check(c, items, was, v.list[i], item, depth);
+            check(c, items, was ? *was : KR_V_NONE, v.list[i], item, depth);
     }
     if (!c->rules_pass)
         check_size(c, schema, v.n, at, "minItems", "maxItems", "items");

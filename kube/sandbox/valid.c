@@ -17,7 +17,8 @@ struct valid {
 
 static void refuse(struct valid *c, const char *reason, kr_str field, kr_str message)
 {
-    kr_listb_add(&c->causes, sandbox__cause(c->a, reason, message, field));
+    if (c->causes.n < SANDBOX_CAUSES_MAX)
+        kr_listb_add(&c->causes, sandbox__cause(c->a, reason, message, field));
 }
 
 static void required(struct valid *c, kr_str field, const char *more)
@@ -32,20 +33,16 @@ static kr_str under(struct valid *c, kr_str path, const char *name)
 
 /* --- pods ------------------------------------------------------------------------------------- */
 
-static void check_container(struct valid *c, kr_val all, uint32_t i, kr_str path)
+static void check_container(struct valid *c, kr_val container, struct kr_map *seen, kr_str path)
 {
-    kr_val name = kr_get(all.list[i], KR_S("name"));
+    kr_val name = kr_get(container, KR_S("name"));
 
     if (kr_text(name).n == 0)
         required(c, under(c, path, "name"), "");
-    for (uint32_t k = 0; kr_text(name).n && k < i; k++) {
-        if (kr_equal(kr_get(all.list[k], KR_S("name")), name)) {
-            refuse(c, "FieldValueDuplicate", under(c, path, "name"),
-                   kr_fmt(c->a, "Duplicate value: " KR_FMT, KR_ARG(kr_json_str(c->a, name))));
-            break;
-        }
-    }
-    if (kr_at_str(all.list[i], "image").n == 0)
+    else if (!sandbox__is_first(seen, kr_text(name)))
+        refuse(c, "FieldValueDuplicate", under(c, path, "name"),
+               kr_fmt(c->a, "Duplicate value: " KR_FMT, KR_ARG(kr_json_str(c->a, name))));
+    if (kr_at_str(container, "image").n == 0)
         required(c, under(c, path, "image"), "");
 }
 
@@ -57,9 +54,11 @@ static void check_pod(struct valid *c, kr_val spec, kr_str path)
         required(c, under(c, path, "containers"), "");
     for (size_t l = 0; l < KR_N(lists); l++) {
         kr_val all = kr_get(spec, kr_str_c(lists[l]));
+        KR_AUTO(kr_map) seen = {0};
 
         for (uint32_t i = 0; all.kind == KR_LIST && i < all.n; i++)
-            check_container(c, all, i, kr_fmt(c->a, KR_FMT ".%s[%u]", KR_ARG(path), lists[l], i));
+            check_container(c, all.list[i], &seen,
+                            kr_fmt(c->a, KR_FMT ".%s[%u]", KR_ARG(path), lists[l], i));
     }
 }
 
@@ -326,7 +325,7 @@ static void check_content(struct valid *c, kr_str kind, kr_val old, kr_val v)
 
 /* --- services --------------------------------------------------------------------------------- */
 
-static void check_port(struct valid *c, kr_val ports, uint32_t i, kr_str path)
+static void check_port(struct valid *c, kr_val ports, uint32_t i, struct kr_map *seen, kr_str path)
 {
     kr_val name = kr_get(ports.list[i], KR_S("name")), port = kr_get(ports.list[i], KR_S("port"));
 
@@ -336,25 +335,22 @@ static void check_port(struct valid *c, kr_val ports, uint32_t i, kr_str path)
         refuse(c, "FieldValueInvalid", under(c, path, "port"),
                kr_fmt(c->a, "Invalid value: " KR_FMT ": must be between 1 and 65535, inclusive",
                       KR_ARG(port.kind == KR_INT ? kr_json_str(c->a, port) : KR_S("0"))));
-    for (uint32_t k = 0; k < i; k++) {
-        if (kr_text(name).n && kr_equal(kr_get(ports.list[k], KR_S("name")), name)) {
-            refuse(c, "FieldValueDuplicate", under(c, path, "name"),
-                   kr_fmt(c->a, "Duplicate value: " KR_FMT, KR_ARG(kr_json_str(c->a, name))));
-            break;
-        }
-    }
+    if (kr_text(name).n && !sandbox__is_first(seen, kr_text(name)))
+        refuse(c, "FieldValueDuplicate", under(c, path, "name"),
+               kr_fmt(c->a, "Duplicate value: " KR_FMT, KR_ARG(kr_json_str(c->a, name))));
 }
 
 static void check_service(struct valid *c, kr_val v)
 {
     kr_val ports = kr_at(v, "spec.ports");
+    KR_AUTO(kr_map) seen = {0};
     bool headless = kr_is_str(kr_at(v, "spec.clusterIP"), KR_S("None")) ||
                     kr_is_str(kr_at(v, "spec.type"), KR_S("ExternalName"));
 
     if (ports.n == 0 && !headless)
         required(c, KR_S("spec.ports"), "");
     for (uint32_t i = 0; ports.kind == KR_LIST && i < ports.n; i++)
-        check_port(c, ports, i, kr_fmt(c->a, "spec.ports[%u]", i));
+        check_port(c, ports, i, &seen, kr_fmt(c->a, "spec.ports[%u]", i));
 }
 
 kr_val sandbox_valid_causes(struct kr_arena *a, kr_str kind, kr_val old, kr_val next)
