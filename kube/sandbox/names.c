@@ -9,84 +9,11 @@
 #include <stdlib.h>
 
 #include "cel/base/json.h"
+#include "kube/sandbox/words.h"
 
 #include "cel/base/banned.h"
 
-enum { SUBDOMAIN_MAX = 253, LABEL_MAX = 63, ANNOTATIONS_MAX = 256 * 1024 };
-
-#define SUBDOMAIN_TEXT                                                                             \
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "   \
-    "'.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used "  \
-    "for validation is "                                                                           \
-    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-#define LABEL_TEXT                                                                                 \
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or "    \
-    "'.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value', " \
-    " "                                                                                            \
-    "or '12345', regex used for validation is "                                                    \
-    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
-
-#define KEY_NAME_TEXT                                                                              \
-    "consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "         \
-    "alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for "         \
-    "validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
-#define KEY_TEXT                                                                                   \
-    "a valid label key must " KEY_NAME_TEXT                                                        \
-    " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-#define DNS_LABEL_TEXT                                                                             \
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and "   \
-    "must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex "     \
-    "used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-
-static bool lower_alnum(char ch)
-{
-    return (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9');
-}
-
-static bool alnum(char ch)
-{
-    return lower_alnum(ch) || (ch >= 'A' && ch <= 'Z');
-}
-
-static bool is_subdomain(kr_str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        bool edge = i == 0 || i + 1 == s.n || s.s[i - 1] == '.' || s.s[i + 1] == '.';
-
-        if (!lower_alnum(s.s[i]) && (edge || (s.s[i] != '-' && s.s[i] != '.')))
-            return false;
-    }
-    return s.n > 0 && s.n <= SUBDOMAIN_MAX;
-}
-
-static bool is_key_name(kr_str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        bool edge = i == 0 || i + 1 == s.n;
-
-        if (!alnum(s.s[i]) && (edge || (s.s[i] != '-' && s.s[i] != '_' && s.s[i] != '.')))
-            return false;
-    }
-    return true;
-}
-
-static bool has_upper(kr_str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.s[i] >= 'A' && s.s[i] <= 'Z')
-            return true;
-    }
-    return false;
-}
-
-static kr_str lower(struct kr_arena *a, kr_str s)
-{
-    char *out = kr_arena_bytes(a, s.n);
-
-    for (size_t i = 0; i < s.n; i++)
-        out[i] = (char)(s.s[i] >= 'A' && s.s[i] <= 'Z' ? s.s[i] - 'A' + 'a' : s.s[i]);
-    return (kr_str){out, s.n};
-}
+enum { ANNOTATIONS_MAX = 256 * 1024 };
 
 /* Names of access rules may have any character that a path can. */
 static bool is_path_segment(kr_str s)
@@ -95,23 +22,18 @@ static bool is_path_segment(kr_str s)
            kr_str_chr(s, '%') < 0;
 }
 
-/* A Namespace's: a name of DNS without dots. What is wrong with it, or NULL. */
-static const char *namespace_fault(kr_str name)
-{
-    if (kr_str_chr(name, '.') >= 0)
-        return "must not contain dots";
-    if (!is_subdomain(name))
-        return DNS_LABEL_TEXT;
-    return name.n > LABEL_MAX ? "must be no more than 63 characters" : NULL;
-}
-
+/* What is wrong with it, or NULL. Those of Namespaces and Services are labels of DNS. */
 static const char *name_fault(const struct sandbox_call *c, kr_str name)
 {
-    if (sandbox__is(c->t.type, "", "namespaces"))
-        return namespace_fault(name);
-    if (c->t.type->builtin && kr_str_is(c->t.type->group, "rbac.authorization.k8s.io"))
-        return is_path_segment(name) ? NULL : SUBDOMAIN_TEXT;
-    return is_subdomain(name) ? NULL : SUBDOMAIN_TEXT;
+    const struct sandbox_type *type = c->t.type;
+
+    if (sandbox__is(type, "", "namespaces") || sandbox__is(type, "", "services"))
+        return kr_str_chr(name, '.') >= 0 ? "must not contain dots"
+                                          : sandbox_word_fault(SANDBOX_LABEL, name);
+    if (type->builtin && kr_str_is(type->group, "rbac.authorization.k8s.io") &&
+        is_path_segment(name))
+        return NULL;
+    return sandbox_word_fault(SANDBOX_SUBDOMAIN, name);
 }
 
 /* "metadata.labels: Invalid value: VALUE: TEXT"; more than anybody reads are left out. */
@@ -161,43 +83,27 @@ static void check_name(struct sandbox_call *c, kr_val v, struct kr_listb *causes
         refuse(c, causes, "metadata.name", name, fault);
 }
 
-/* [PREFIX/]NAME; shown: the key as it was written. */
-static void check_key(struct sandbox_call *c, struct kr_listb *causes, const char *field,
-                      kr_str key, kr_str shown)
+static void check_word(struct sandbox_call *c, struct kr_listb *causes, const char *field,
+                       enum sandbox_word word, kr_str text)
 {
-    ptrdiff_t slash = kr_str_chr(key, '/');
-    kr_str name = kr_str_sub(key, (size_t)(slash + 1), key.n);
+    const char *faults[SANDBOX_FAULTS_MAX];
+    uint32_t n = sandbox_word_faults(word, text, faults);
 
-    if (kr_str_chr(name, '/') >= 0) {
-        refuse(c, causes, field, shown, KEY_TEXT);
-        return;
-    }
-    if (slash == 0)
-        refuse(c, causes, field, shown, "prefix part must be non-empty");
-    else if (slash > 0 && !is_subdomain(kr_str_sub(key, 0, (size_t)slash)))
-        refuse(c, causes, field, shown, "prefix part " SUBDOMAIN_TEXT);
-    if (name.n == 0)
-        refuse(c, causes, field, shown, "name part must be non-empty");
-    else if (name.n > LABEL_MAX)
-        refuse(c, causes, field, shown, "name part must be no more than 63 bytes");
-    if (name.n == 0 || !is_key_name(name))
-        refuse(c, causes, field, shown, "name part must " KEY_NAME_TEXT);
+    for (uint32_t i = 0; i < n; i++)
+        refuse(c, causes, field, text, faults[i]);
 }
 
 static void check_labels(struct sandbox_call *c, kr_val v, struct kr_listb *causes)
 {
     KR_MAP_EACH (p, kr_at(v, "metadata.labels")) {
-        kr_str text = kr_text(p->val);
+        kr_str key = kr_text(p->key), text = kr_text(p->val);
 
-        check_key(c, causes, "metadata.labels", kr_text(p->key), kr_text(p->key));
-        if (p->val.kind == KR_STRING && text.n > LABEL_MAX)
-            refuse(c, causes, "metadata.labels", text, "must be no more than 63 bytes");
-        else if (p->val.kind == KR_STRING && !is_key_name(text))
-            refuse(c, causes, "metadata.labels", text, LABEL_TEXT);
+        check_word(c, causes, "metadata.labels", SANDBOX_KEY, key);
+        if (p->val.kind == KR_STRING)
+            check_word(c, causes, "metadata.labels", SANDBOX_LABEL_VALUE, text);
     }
 }
 
-/* Their keys may have upper case letters anywhere. */
 static void check_annotations(struct sandbox_call *c, kr_val v, struct kr_listb *causes)
 {
     size_t bytes = 0;
@@ -206,9 +112,7 @@ static void check_annotations(struct sandbox_call *c, kr_val v, struct kr_listb 
         kr_str key = kr_text(p->key);
 
         bytes += key.n + kr_text(p->val).n;
-        if (has_upper(key))
-            key = lower(c->a, key);
-        check_key(c, causes, "metadata.annotations", key, kr_text(p->key));
+        check_word(c, causes, "metadata.annotations", SANDBOX_ANNOTATION_KEY, key);
     }
     if (bytes > ANNOTATIONS_MAX)
         kr_listb_add(causes, sandbox__cause(c->a, "FieldValueTooLong",
@@ -404,7 +308,7 @@ static void check_finalizers(struct sandbox_call *c, kr_val v, struct kr_listb *
 
     KR_LIST_EACH (name, list) {
         if (causes->n < SANDBOX_CAUSES_MAX)
-            check_key(c, causes, "metadata.finalizers", kr_text(*name), kr_text(*name));
+            check_word(c, causes, "metadata.finalizers", SANDBOX_KEY, kr_text(*name));
     }
     if (has(list, KR_V_STR("orphan")) && has(list, KR_V_STR("foregroundDeletion")))
         refuse_value(c, causes, "metadata.finalizers", kr_json_str(c->a, list),
