@@ -37,6 +37,8 @@ kr_val sandbox__owners_once(struct sandbox_call *c, kr_val v);
 kr_val sandbox__meta_causes(struct sandbox_call *c, kr_val old, kr_val v, kr_val others);
 /* Warns of what is odd in the spec of a pod, which stands at that path. warn.c */
 void sandbox__warn_pod(struct sandbox_call *c, kr_val spec, const char *path);
+/* Does a metav1.LabelSelector take what has these labels? An empty one, or none, takes all. policy.c */
+bool sandbox__selector_takes(kr_val selector, kr_val labels);
 /* Policies of the cluster; next KR_NONE: a deletion. policy.c */
 int sandbox__admitted(struct sandbox_call *c, kr_val old, kr_val next);
 

@@ -48,8 +48,7 @@ static bool expression_takes(kr_val e, kr_val labels)
     return (has.kind != KR_NONE) == kr_str_is(op, "Exists");
 }
 
-/* A metav1.LabelSelector; an empty one, or none, takes all. */
-static bool selector_takes(kr_val selector, kr_val labels)
+bool sandbox__selector_takes(kr_val selector, kr_val labels)
 {
     KR_MAP_EACH (p, kr_get(selector, KR_S("matchLabels"))) {
         if (!kr_is_str(kr_get(labels, kr_text(p->key)), kr_text(p->val)))
@@ -107,9 +106,10 @@ static bool resources_take(const struct admission *m, kr_val match, bool binding
     if (any_rule_takes(m, kr_get(match, KR_S("excludeResourceRules"))))
         return false;
     return (m->slots[NAMESPACE_OBJECT].kind != KR_MAP ||
-            selector_takes(kr_get(match, KR_S("namespaceSelector")),
-                           kr_at(m->slots[NAMESPACE_OBJECT], "metadata.labels"))) &&
-           selector_takes(kr_get(match, KR_S("objectSelector")), kr_at(object, "metadata.labels"));
+            sandbox__selector_takes(kr_get(match, KR_S("namespaceSelector")),
+                                    kr_at(m->slots[NAMESPACE_OBJECT], "metadata.labels"))) &&
+           sandbox__selector_takes(kr_get(match, KR_S("objectSelector")),
+                                   kr_at(object, "metadata.labels"));
 }
 
 /* --- evaluating ------------------------------------------------------------------------------- */

@@ -21,6 +21,7 @@
  *   typed.c      merge and compare by schema                 patch_strategic.c
  *   manage.c     server-side apply, who manages what         gotype.c   built-in types as Go writes them
  *   schema.c     objects of definitions: defaults, checks    valid.c    rules of built-in types
+ *   rules.c      rules of values as tables, words.c names    pods.c, shapes.c   the tables
  *   glue.c       where requests meet them                    names.c, policy.c
  *
  * Rules beyond single requests (owners, namespaces, stand-ins) run on timers of the clock, as the

@@ -1,65 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* valid.c - the rules of built-in types that users break most. */
+/* valid.c - the rules of built-in types, as far as they are no tables. */
 #include "kube/sandbox/valid.h"
 
 #include "cel/base/digest.h"
 #include "cel/base/json.h"
 #include "cel/gojson.h"
-#include "kube/sandbox/internal.h"
+#include "kube/sandbox/glue.h"
+#include "kube/sandbox/shapes.h"
 #include "kube/sandbox/structural.h"
 
 #include "cel/base/banned.h"
 
-struct valid {
-    struct kr_arena *a;
-    struct kr_listb causes;
-};
-
-static void refuse(struct valid *c, const char *reason, kr_str field, kr_str message)
+/* The field as it is written, dots and all. */
+static void refuse(struct sandbox_valid *c, const char *reason, kr_str field, kr_str message)
 {
-    if (c->causes.n < SANDBOX_CAUSES_MAX)
-        kr_listb_add(&c->causes, sandbox__cause(c->a, reason, message, field));
+    sandbox_refuse(c, reason, SANDBOX_MEMBER(SANDBOX_ROOT, field), message);
 }
 
-static void required(struct valid *c, kr_str field, const char *more)
+static void required(struct sandbox_valid *c, kr_str field)
 {
-    refuse(c, "FieldValueRequired", field, kr_fmt(c->a, "Required value%s", more));
-}
-
-static kr_str under(struct valid *c, kr_str path, const char *name)
-{
-    return kr_fmt(c->a, KR_FMT ".%s", KR_ARG(path), name);
-}
-
-/* --- pods ------------------------------------------------------------------------------------- */
-
-static void check_container(struct valid *c, kr_val container, struct kr_map *seen, kr_str path)
-{
-    kr_val name = kr_get(container, KR_S("name"));
-
-    if (kr_text(name).n == 0)
-        required(c, under(c, path, "name"), "");
-    else if (!sandbox__is_first(seen, kr_text(name)))
-        refuse(c, "FieldValueDuplicate", under(c, path, "name"),
-               kr_fmt(c->a, "Duplicate value: " KR_FMT, KR_ARG(kr_json_str(c->a, name))));
-    if (kr_at_str(container, "image").n == 0)
-        required(c, under(c, path, "image"), "");
-}
-
-static void check_pod(struct valid *c, kr_val spec, kr_str path)
-{
-    static const char *const lists[] = {"containers", "initContainers"};
-
-    if (kr_get(spec, KR_S("containers")).n == 0)
-        required(c, under(c, path, "containers"), "");
-    for (size_t l = 0; l < KR_N(lists); l++) {
-        kr_val all = kr_get(spec, kr_str_c(lists[l]));
-        KR_AUTO(kr_map) seen = {0};
-
-        for (uint32_t i = 0; all.kind == KR_LIST && i < all.n; i++)
-            check_container(c, all.list[i], &seen,
-                            kr_fmt(c->a, KR_FMT ".%s[%u]", KR_ARG(path), lists[l], i));
-    }
+    sandbox_required(c, SANDBOX_MEMBER(SANDBOX_ROOT, field), "");
 }
 
 /* --- workloads -------------------------------------------------------------------------------- */
@@ -69,13 +29,42 @@ static void check_pod(struct valid *c, kr_val spec, kr_str path)
     "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and "        \
     "'minReadySeconds' are forbidden"
 
-static bool has_labels(kr_val labels, kr_val wanted)
+static void check_expression(struct sandbox_valid *c, kr_val e, const struct sandbox_place *at)
 {
-    KR_MAP_EACH (p, wanted) {
-        if (!kr_equal(kr_get(labels, kr_text(p->key)), p->val))
-            return false;
+    kr_str op = kr_at_str(e, "operator");
+    const struct sandbox_place *values = SANDBOX_MEMBER(at, KR_S("values"));
+    bool some = kr_get(e, KR_S("values")).n > 0;
+
+    if (kr_str_is(op, "In") || kr_str_is(op, "NotIn")) {
+        if (!some)
+            sandbox_required(c, values, ": must be specified when `operator` is 'In' or 'NotIn'");
+    } else if (kr_str_is(op, "Exists") || kr_str_is(op, "DoesNotExist")) {
+        if (some)
+            sandbox_forbidden(c, values,
+                              "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+    } else {
+        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("operator")), kr_string(op),
+                        "not a valid selector operator");
     }
-    return true;
+    sandbox_word_check(c, SANDBOX_MEMBER(at, KR_S("key")), SANDBOX_KEY, kr_at_str(e, "key"));
+}
+
+/* Is it a selector at all? */
+static bool check_terms(struct sandbox_valid *c, kr_val selector)
+{
+    const struct sandbox_place *at = SANDBOX_MEMBER(SANDBOX_ROOT, KR_S("spec.selector")),
+                               *list = SANDBOX_MEMBER(at, KR_S("matchExpressions"));
+    kr_val all = kr_get(selector, KR_S("matchExpressions"));
+    uint32_t before = c->causes.n;
+
+    sandbox_labels_check(c, SANDBOX_MEMBER(at, KR_S("matchLabels")),
+                         kr_get(selector, KR_S("matchLabels")));
+    for (uint32_t i = 0; all.kind == KR_LIST && i < all.n; i++)
+        check_expression(c, all.list[i], SANDBOX_ITEM(list, i));
+    if (c->causes.n == before)
+        return true;
+    sandbox_invalid(c, at, selector, "invalid label selector");
+    return false;
 }
 
 /* What messages call the kind. */
@@ -87,7 +76,7 @@ static const char *word_of(kr_str kind)
 }
 
 /* Of these nothing else may change; what else its spec has is compared only where it is no list. */
-static void check_stateful(struct valid *c, kr_val old, kr_val v)
+static void check_stateful(struct sandbox_valid *c, kr_val old, kr_val v)
 {
     static const char *const fixed[] = {"selector", "serviceName", "podManagementPolicy"};
 
@@ -102,7 +91,7 @@ static void check_stateful(struct valid *c, kr_val old, kr_val v)
     }
 }
 
-static void check_same_selector(struct valid *c, kr_val old, kr_val v)
+static void check_same_selector(struct sandbox_valid *c, kr_val old, kr_val v)
 {
     kr_val selector = kr_at(v, "spec.selector"), was = kr_at(old, "spec.selector");
 
@@ -113,16 +102,18 @@ static void check_same_selector(struct valid *c, kr_val old, kr_val v)
                    KR_ARG(selector.kind == KR_MAP ? kr_json_str(c->a, selector) : KR_S("null"))));
 }
 
-static void check_selector(struct valid *c, kr_str kind, kr_val v)
+static void check_selector(struct sandbox_valid *c, kr_str kind, kr_val v)
 {
     kr_val selector = kr_at(v, "spec.selector"), labels = kr_at(v, "spec.template.metadata.labels");
 
     if (selector.kind != KR_MAP)
-        required(c, KR_S("spec.selector"), "");
+        required(c, KR_S("spec.selector"));
     else if (selector.n == 0)
         refuse(c, "FieldValueInvalid", KR_S("spec.selector"),
                kr_fmt(c->a, "Invalid value: {}: empty selector is invalid for %s", word_of(kind)));
-    if (selector.kind != KR_MAP || !has_labels(labels, kr_get(selector, KR_S("matchLabels")))) {
+    if (selector.kind == KR_MAP && !check_terms(c, selector))
+        return;
+    if (selector.kind != KR_MAP || !sandbox__selector_takes(selector, labels)) {
         refuse(c, "FieldValueInvalid", KR_S("spec.template.metadata.labels"),
                kr_fmt(c->a,
                       "Invalid value: " KR_FMT ": `selector` does not match template `labels`",
@@ -131,7 +122,7 @@ static void check_selector(struct valid *c, kr_str kind, kr_val v)
 }
 
 /* In the server's order, which is not the same for all. */
-static void check_workload(struct valid *c, kr_str kind, kr_val old, kr_val v)
+static void check_workload(struct sandbox_valid *c, kr_str kind, kr_val old, kr_val v)
 {
     bool daemons = kr_str_is(kind, "DaemonSet"), stateful = kr_str_is(kind, "StatefulSet");
 
@@ -142,22 +133,11 @@ static void check_workload(struct valid *c, kr_str kind, kr_val old, kr_val v)
         check_stateful(c, old, v);
     else if (!daemons)
         check_same_selector(c, old, v);
-    check_pod(c, kr_at(v, "spec.template.spec"), KR_S("spec.template.spec"));
-}
-
-/* Jobs end: their pods must not be started again for ever. */
-static void check_job(struct valid *c, kr_val pod, kr_str path)
-{
-    kr_str policy = kr_at_str(pod, "restartPolicy");
-
-    check_pod(c, pod, path);
-    if (!kr_str_is(policy, "OnFailure") && !kr_str_is(policy, "Never"))
-        required(c, under(c, path, "restartPolicy"), ": valid values: \"OnFailure\", \"Never\"");
 }
 
 /* --- what can be closed ----------------------------------------------------------------------- */
 
-static void check_immutable(struct valid *c, kr_val old, kr_val v)
+static void check_immutable(struct sandbox_valid *c, kr_val old, kr_val v)
 {
     static const char *const names[] = {"data", "binaryData"};
     const kr_str text = KR_S("Forbidden: field is immutable when `immutable` is set");
@@ -176,30 +156,7 @@ static void check_immutable(struct valid *c, kr_val old, kr_val v)
 
 /* --- what is in it ---------------------------------------------------------------------------- */
 
-enum { KEY_MAX = 253, CONTENT_MAX = 1024 * 1024 };
-
-static const char *key_fault(kr_str key)
-{
-    bool plain = key.n > 0;
-
-    for (size_t i = 0; i < key.n; i++) {
-        char ch = key.s[i];
-
-        plain &= (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
-                 ch == '-' || ch == '_' || ch == '.';
-    }
-    if (key.n > KEY_MAX)
-        return "must be no more than 253 characters";
-    if (!plain)
-        return "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. "
-               "'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is "
-               "'[-._a-zA-Z0-9]+')";
-    if (kr_str_is(key, "."))
-        return "must not be '.'";
-    if (kr_str_is(key, ".."))
-        return "must not be '..'";
-    return kr_str_starts(key, KR_S("..")) ? "must not start with '..'" : NULL;
-}
+enum { CONTENT_MAX = 1024 * 1024 };
 
 /* What base64 is for: blanks and padding apart, four characters for three bytes. */
 static size_t decoded_bytes(kr_str text)
@@ -212,7 +169,7 @@ static size_t decoded_bytes(kr_str text)
 }
 
 /* The keys of the map `from` of v, which messages call `as`; returns the bytes of its values. */
-static size_t check_keys(struct valid *c, kr_val v, const char *from, const char *as)
+static size_t check_keys(struct sandbox_valid *c, kr_val v, const char *from, const char *as)
 {
     bool coded = kr_str_is(kr_at_str(v, "kind"), "Secret") ? strcmp(from, "data") == 0
                                                            : strcmp(from, "binaryData") == 0;
@@ -220,7 +177,7 @@ static size_t check_keys(struct valid *c, kr_val v, const char *from, const char
 
     KR_MAP_EACH (p, kr_get(v, kr_str_c(from))) {
         kr_str key = kr_text(p->key), value = kr_text(p->val);
-        const char *fault = key_fault(key);
+        const char *fault = sandbox_word_fault(SANDBOX_CONFIG_KEY, key);
 
         bytes += coded ? decoded_bytes(value) : value.n;
         if (!fault && strcmp(from, "data") == 0 && kr_at(v, "binaryData").kind == KR_MAP &&
@@ -233,7 +190,7 @@ static size_t check_keys(struct valid *c, kr_val v, const char *from, const char
     return bytes;
 }
 
-static void check_bytes(struct valid *c, size_t bytes, const char *field)
+static void check_bytes(struct sandbox_valid *c, size_t bytes, const char *field)
 {
     if (bytes > CONTENT_MAX)
         refuse(c, "FieldValueTooLong", kr_str_c(field),
@@ -259,7 +216,7 @@ static bool has_key(kr_val v, const char *key)
            kr_get(kr_get(v, KR_S("stringData")), kr_str_c(key)).kind != KR_NONE;
 }
 
-static void check_json(struct valid *c, kr_val v, const char *key)
+static void check_json(struct sandbox_valid *c, kr_val v, const char *key)
 {
     kr_str text = kr_text(kr_get(kr_get(v, KR_S("stringData")), kr_str_c(key)));
     struct kr_err err = KR_ERR_NONE;
@@ -273,19 +230,19 @@ static void check_json(struct valid *c, kr_val v, const char *key)
                kr_fmt(c->a, "Invalid value: \"<secret contents redacted>\": %s", err.text));
 }
 
-static void check_secret_keys(struct valid *c, kr_val v, const struct secret_type *t)
+static void check_secret_keys(struct sandbox_valid *c, kr_val v, const struct secret_type *t)
 {
     bool enough = t->any && (has_key(v, t->keys[0]) || has_key(v, t->keys[1]));
 
     for (size_t i = 0; i < KR_N(t->keys) && t->keys[i]; i++) {
         if (!enough && !has_key(v, t->keys[i]))
-            required(c, kr_fmt(c->a, "data[%s]", t->keys[i]), "");
+            required(c, kr_fmt(c->a, "data[%s]", t->keys[i]));
         else if (t->json)
             check_json(c, v, t->keys[i]);
     }
 }
 
-static void check_secret(struct valid *c, kr_val old, kr_val v)
+static void check_secret(struct sandbox_valid *c, kr_val old, kr_val v)
 {
     kr_str type = kr_at_str(v, "type"), was = kr_at_str(old, "type");
 
@@ -296,7 +253,7 @@ static void check_secret(struct valid *c, kr_val old, kr_val v)
         kr_text(
             kr_get(kr_at(v, "metadata.annotations"), KR_S("kubernetes.io/service-account.name")))
                 .n == 0)
-        required(c, KR_S("metadata.annotations[kubernetes.io/service-account.name]"), "");
+        required(c, KR_S("metadata.annotations[kubernetes.io/service-account.name]"));
     for (size_t i = 0; i < KR_N(secret_types); i++) {
         if (kr_str_eq(type, kr_str_c(secret_types[i].type)))
             check_secret_keys(c, v, &secret_types[i]);
@@ -306,7 +263,7 @@ static void check_secret(struct valid *c, kr_val old, kr_val v)
                kr_fmt(c->a, "Invalid value: \"" KR_FMT "\": field is immutable", KR_ARG(type)));
 }
 
-static void check_config_map(struct valid *c, kr_val v)
+static void check_config_map(struct sandbox_valid *c, kr_val v)
 {
     size_t bytes = check_keys(c, v, "data", "data");
 
@@ -314,7 +271,7 @@ static void check_config_map(struct valid *c, kr_val v)
     check_bytes(c, bytes, "[]");
 }
 
-static void check_content(struct valid *c, kr_str kind, kr_val old, kr_val v)
+static void check_content(struct sandbox_valid *c, kr_str kind, kr_val old, kr_val v)
 {
     if (kr_str_is(kind, "Secret"))
         check_secret(c, old, v);
@@ -323,40 +280,11 @@ static void check_content(struct valid *c, kr_str kind, kr_val old, kr_val v)
     check_immutable(c, old, v);
 }
 
-/* --- services --------------------------------------------------------------------------------- */
-
-static void check_port(struct valid *c, kr_val ports, uint32_t i, struct kr_map *seen, kr_str path)
-{
-    kr_val name = kr_get(ports.list[i], KR_S("name")), port = kr_get(ports.list[i], KR_S("port"));
-
-    if (ports.n > 1 && kr_text(name).n == 0)
-        required(c, under(c, path, "name"), "");
-    if (port.kind != KR_INT || port.i < 1 || port.i > 65535)
-        refuse(c, "FieldValueInvalid", under(c, path, "port"),
-               kr_fmt(c->a, "Invalid value: " KR_FMT ": must be between 1 and 65535, inclusive",
-                      KR_ARG(port.kind == KR_INT ? kr_json_str(c->a, port) : KR_S("0"))));
-    if (kr_text(name).n && !sandbox__is_first(seen, kr_text(name)))
-        refuse(c, "FieldValueDuplicate", under(c, path, "name"),
-               kr_fmt(c->a, "Duplicate value: " KR_FMT, KR_ARG(kr_json_str(c->a, name))));
-}
-
-static void check_service(struct valid *c, kr_val v)
-{
-    kr_val ports = kr_at(v, "spec.ports");
-    KR_AUTO(kr_map) seen = {0};
-    bool headless = kr_is_str(kr_at(v, "spec.clusterIP"), KR_S("None")) ||
-                    kr_is_str(kr_at(v, "spec.type"), KR_S("ExternalName"));
-
-    if (ports.n == 0 && !headless)
-        required(c, KR_S("spec.ports"), "");
-    for (uint32_t i = 0; ports.kind == KR_LIST && i < ports.n; i++)
-        check_port(c, ports, i, &seen, kr_fmt(c->a, "spec.ports[%u]", i));
-}
-
 kr_val sandbox_valid_causes(struct kr_arena *a, kr_str kind, kr_val old, kr_val next)
 {
     static const char *const workloads[] = {"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"};
-    struct valid c = {a, KR_LISTB(a)};
+    const struct sandbox_shape *shape = sandbox_shape_of(kind);
+    struct sandbox_valid c = {a, KR_LISTB(a)};
 
     if (kr_str_is(kind, "CustomResourceDefinition"))
         return kr_equal(kr_get(old, KR_S("spec")), kr_get(next, KR_S("spec")))
@@ -367,16 +295,9 @@ kr_val sandbox_valid_causes(struct kr_arena *a, kr_str kind, kr_val old, kr_val 
             continue;
         check_workload(&c, kind, old, next);
     }
-    if (kr_str_is(kind, "Job"))
-        check_job(&c, kr_at(next, "spec.template.spec"), KR_S("spec.template.spec"));
-    else if (kr_str_is(kind, "CronJob"))
-        check_job(&c, kr_at(next, "spec.jobTemplate.spec.template.spec"),
-                  KR_S("spec.jobTemplate.spec.template.spec"));
-    else if (kr_str_is(kind, "ConfigMap") || kr_str_is(kind, "Secret"))
+    if (kr_str_is(kind, "ConfigMap") || kr_str_is(kind, "Secret"))
         check_content(&c, kind, old, next);
-    else if (kr_str_is(kind, "Pod"))
-        check_pod(&c, kr_get(next, KR_S("spec")), KR_S("spec"));
-    else if (kr_str_is(kind, "Service"))
-        check_service(&c, next);
+    if (shape)
+        sandbox_shape_check(&c, shape, next, SANDBOX_ROOT);
     return kr_listb_done(&c.causes);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* valid.h - the rules of built-in types that users break most: workloads without a selector, an image
- * or a name, Services without ports.
+/* valid.h - the rules of built-in types. Those about values are tables (shapes.h); here are those about a
+ * change, selectors, and what is in ConfigMaps and Secrets.
  *
  * Pure; the list lives in a. The causes are {reason, message, field} with the server's words.
  *

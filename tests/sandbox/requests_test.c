@@ -530,7 +530,10 @@ TEST(sandbox, what_is_new_has_the_status_that_the_server_gives_it)
         {"/api/v1/namespaces",
          "{\"metadata\":{\"name\":\"n3\"},\"status\":{\"phase\":\"Terminating\"}}", "Active"},
         {"/api/v1/namespaces/default/persistentvolumeclaims",
-         "{\"metadata\":{\"name\":\"p\"},\"spec\":{}}", "Pending"},
+         "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"accessModes\":[\"ReadWriteOnce\"],"
+         "\"resources\":{"
+         "\"requests\":{\"storage\":\"1\"}}}}",
+         "Pending"},
         {"/api/v1/persistentvolumes", "{\"metadata\":{\"name\":\"p\"},\"spec\":{}}", "Pending"},
         {"/api/v1/namespaces/default/pods?dryRun=All",
          "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"containers\":[{\"name\":\"a\",\"image\":\"b\"}"
@@ -744,7 +747,7 @@ TEST(sandbox, long_lists_are_looked_through_once)
         {MAPS, "{\"metadata\":{\"name\":\"b\"},\"data\":{", "\"/%\":\"\"", "}}", 422},
         {"/api/v1/namespaces/default/services?dryRun=All",
          "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"ports\":[", "{\"port\":1,\"name\":\"p%\"}",
-         "]}}", 201},
+         "]}}", 422},
         {"/api/v1/namespaces/default/pods?dryRun=All",
          "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"containers\":[",
          "{\"image\":\"i\",\"name\":\"c%\"}", "]}}", 201},

@@ -17,6 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "cluster")]
 import cluster  # noqa: E402
 from sandbox_diff import SKIPPED, Real, Sandbox  # noqa: E402
+import workload_cases as work  # noqa: E402
 
 CORE = "/api/v1/namespaces/default/"
 CONFIGMAPS, SECRETS = CORE + "configmaps", CORE + "secrets"
@@ -74,6 +75,7 @@ CASES = [
     owned({"controller": True}, {"uid": "2", "controller": True}), owned({}, {}), owned({"controller": True}, {"uid": "2"}),
     config_map({"generateName": "UP-", "name": "m"}), config_map({"generateName": "up-"}),
     config_map({"managedFields": [{"manager": "x" * 129, "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": {}}]}),
+    *work.CASES,
 ]
 
 # What is there, and merge patches of it.
@@ -86,6 +88,9 @@ CHANGES = [
                                                             {"spec": {"podManagementPolicy": "Parallel"}}]),
     (config_map(data={"a": "b"}, immutable=True), [{"data": {"a": "c"}}, {"immutable": False}, {"metadata": {"finalizers": ["a b"]}},
                                                    {"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "X", "name": "n"}]}}]),
+    (work.deployment(), [{"spec": {"replicas": -1}}, {"spec": {"template": {"spec": {"volumes": [{"name": "A b"}]}}}},
+                         {"spec": {"strategy": {"type": "Recreate"}}}]),
+    (work.service(), [{"spec": {"type": "X"}}, {"spec": {"ports": []}}, {"spec": {"selector": {"a b": "c"}}}]),
     (secret(type="my/type"), [{"type": "Opaque"}, {"type": None}, {"data": {"a b": "AA=="}}, {"data": {"a": "AA=="}}]),
 ]
 

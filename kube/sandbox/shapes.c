@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* shapes.c - the rules of workloads, Services, claims, Ingresses, and what goes with them.
+ *
+ * Source: kubernetes pkg/apis/{apps,autoscaling,batch,core,networking,policy,rbac}/validation.
+ */
+#include "kube/sandbox/shapes.h"
+
+#include "cel/base/json.h"
+#include "cel/quantity.h"
+#include "kube/sandbox/internal.h"
+
+#include "cel/base/banned.h"
+
+/* --- workloads -------------------------------------------------------------------------------- */
+
+static bool is_zero(kr_val v)
+{
+    return (v.kind == KR_INT && v.i == 0) || kr_is_str(v, KR_S("0%"));
+}
+
+static void check_rolling(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    kr_val less = kr_get(v, KR_S("maxUnavailable")), more = kr_get(v, KR_S("maxSurge"));
+    kr_str text = kr_text(less);
+    int64_t percent;
+
+    if (is_zero(less) && is_zero(more))
+        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("maxUnavailable")), less,
+                        "may not be 0 when `maxSurge` is 0");
+    if (text.n && kr_str_i64(kr_str_sub(text, 0, text.n - 1), &percent) && percent > 100)
+        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("maxUnavailable")), less,
+                        "must not be greater than 100%");
+}
+
+SANDBOX_SHAPE(rolling, check_rolling, SANDBOX_R(AMOUNT, "maxSurge"),
+              SANDBOX_R(AMOUNT, "maxUnavailable"));
+
+/* The server shows its own struct. */
+static void check_strategy(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    kr_val type = kr_get(v, KR_S("type"));
+    bool rolling_there = kr_get(v, KR_S("rollingUpdate")).kind == KR_MAP;
+
+    if (kr_is_str(type, KR_S("Recreate")) && rolling_there)
+        sandbox_forbidden(c, SANDBOX_MEMBER(at, KR_S("rollingUpdate")),
+                          "may not be specified when strategy `type` is 'Recreate'");
+    else if (type.kind == KR_STRING && !kr_is_str(type, KR_S("Recreate")) &&
+             !kr_is_str(type, KR_S("RollingUpdate")))
+        sandbox_refuse(c, "FieldValueNotSupported", at,
+                       kr_fmt(c->a,
+                              "Unsupported value: {\"Type\":" KR_FMT ",\"RollingUpdate\":null}: "
+                              "supported values: \"Recreate\", \"RollingUpdate\"",
+                              KR_ARG(kr_json_str(c->a, type))));
+}
+
+SANDBOX_SHAPE(strategy, check_strategy, SANDBOX_R_OF(OBJECT, "rollingUpdate", rolling));
+
+static void check_progress(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    kr_val deadline = kr_get(v, KR_S("progressDeadlineSeconds")),
+           ready = kr_get(v, KR_S("minReadySeconds"));
+
+    if (deadline.kind == KR_INT && deadline.i <= (ready.kind == KR_INT ? ready.i : 0))
+        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("progressDeadlineSeconds")), deadline,
+                        "must be greater than minReadySeconds");
+}
+
+#define WORKLOAD                                                                                   \
+    SANDBOX_R_FROM("replicas", 0), SANDBOX_R_FROM("minReadySeconds", 0),                           \
+        SANDBOX_R_FROM("revisionHistoryLimit", 0),                                                 \
+        SANDBOX_R_OF(OBJECT, "template", sandbox_pod_template)
+
+SANDBOX_SHAPE(deployment_spec, check_progress, WORKLOAD, SANDBOX_R_OF(OBJECT, "strategy", strategy),
+              SANDBOX_R_FROM("progressDeadlineSeconds", 0));
+SANDBOX_SHAPE(workload_spec, NULL, WORKLOAD);
+
+#define JOB                                                                                        \
+    SANDBOX_R_FROM("parallelism", 0), SANDBOX_R_FROM("completions", 0),                            \
+        SANDBOX_R_FROM("backoffLimit", 0), SANDBOX_R_FROM("activeDeadlineSeconds", 0),             \
+        SANDBOX_R_FROM("ttlSecondsAfterFinished", 0),                                              \
+        SANDBOX_R_SAYS(ONE_OF, "completionMode", "NonIndexed,Indexed"),                            \
+        SANDBOX_R_OF(OBJECT, "template", sandbox_pod_job_template)
+
+SANDBOX_SHAPE(job_spec, NULL, JOB);
+SANDBOX_SHAPE(job_template, NULL, SANDBOX_R_OF(OBJECT, "spec", job_spec));
+
+enum { CRON_FIELDS = 5 };
+
+/* Five fields, or "@daily". What they say is not read. */
+static void check_cron(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    kr_val schedule = kr_get(v, KR_S("schedule"));
+    kr_str rest = kr_text(schedule);
+    struct kr_buf b = KR_BUF_IN(c->a, KR_ERR_MAX);
+    uint32_t n = 0;
+
+    if (rest.n == 0 || rest.s[0] == '@')
+        return;
+    if (kr_str_find(rest, KR_S("TZ")) >= 0) {
+        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("schedule")), schedule,
+                        "cannot use TZ or CRON_TZ in schedule, use timeZone field instead");
+        return;
+    }
+    while (rest.s) {
+        kr_str field = kr_str_cut(&rest, ' ');
+
+        if (field.n)
+            kr_buf_fmt(&b, "%s" KR_FMT, n++ ? " " : "", KR_ARG(field));
+    }
+    if (n != CRON_FIELDS)
+        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("schedule")), schedule,
+                        kr_fmt(c->a, "expected exactly 5 fields, found %u: [" KR_FMT "]", n,
+                               KR_ARG(kr_buf_view(&b)))
+                            .s);
+}
+
+SANDBOX_SHAPE(cron_spec, check_cron, SANDBOX_R(REQUIRED, "schedule"),
+              SANDBOX_R_FROM("startingDeadlineSeconds", 0),
+              SANDBOX_R_SAYS(ONE_OF, "concurrencyPolicy", "Allow,Forbid,Replace"),
+              SANDBOX_R_FROM("successfulJobsHistoryLimit", 0),
+              SANDBOX_R_FROM("failedJobsHistoryLimit", 0),
+              SANDBOX_R_OF(OBJECT, "jobTemplate", job_template));
+
+/* --- Services --------------------------------------------------------------------------------- */
+
+static void check_service_port(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    kr_val port = kr_get(v, KR_S("port")), target = kr_get(v, KR_S("targetPort"));
+    bool there = port.kind == KR_INT;
+
+    if (!there || port.i < 1 || port.i > 65535)
+        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("port")), there ? port : kr_int(0),
+                        "must be between 1 and 65535, inclusive");
+    if (target.kind == KR_STRING)
+        sandbox_word_check(c, SANDBOX_MEMBER(at, KR_S("targetPort")), SANDBOX_PORT_NAME,
+                           kr_text(target));
+}
+
+SANDBOX_SHAPE(service_port, check_service_port, SANDBOX_R_WORD("name", SANDBOX_LABEL),
+              SANDBOX_R_SAYS(ONE_OF, "protocol", "SCTP,TCP,UDP"), SANDBOX_R(PORT, "targetPort"),
+              SANDBOX_R_WORD("appProtocol", SANDBOX_KEY));
+
+static void check_service_ports(struct sandbox_valid *c, kr_val ports, bool inside,
+                                const struct sandbox_place *at)
+{
+    KR_AUTO(kr_map) names = {0};
+    KR_AUTO(kr_map) numbers = {0};
+
+    for (uint32_t i = 0; ports.kind == KR_LIST && i < ports.n; i++) {
+        const struct sandbox_place *item = SANDBOX_ITEM(at, i);
+        kr_val name = kr_get(ports.list[i], KR_S("name")),
+               port = kr_get(ports.list[i], KR_S("port"));
+        kr_str protocol = kr_at_str(ports.list[i], "protocol");
+
+        protocol = protocol.n ? protocol : KR_S("TCP");
+        if (ports.n > 1 && kr_text(name).n == 0)
+            sandbox_required(c, SANDBOX_MEMBER(item, KR_S("name")), "");
+        if (kr_text(name).n && !sandbox__is_first(&names, kr_text(name)))
+            sandbox_duplicate(c, SANDBOX_MEMBER(item, KR_S("name")), name);
+        if (inside && !sandbox_is_empty(kr_get(ports.list[i], KR_S("nodePort"))))
+            sandbox_forbidden(c, SANDBOX_MEMBER(item, KR_S("nodePort")),
+                              "may not be used when `type` is 'ClusterIP'");
+        if (port.kind == KR_INT &&
+            !sandbox__is_first(&numbers,
+                               kr_fmt(c->a, KR_FMT "/%lld", KR_ARG(protocol), (long long)port.i)))
+            sandbox_refuse(c, "FieldValueDuplicate", item,
+                           kr_fmt(c->a,
+                                  "Duplicate value: {\"Name\":\"\",\"Protocol\":\"" KR_FMT
+                                  "\",\"AppProtocol\":null,\"Port\":%lld,\"TargetPort\":0,"
+                                  "\"NodePort\":0}",
+                                  KR_ARG(protocol), (long long)port.i));
+    }
+}
+
+static void check_addresses(struct sandbox_valid *c, kr_val v, kr_str type,
+                            const struct sandbox_place *at)
+{
+    const struct sandbox_place *there = SANDBOX_MEMBER(at, KR_S("clusterIPs[0]"));
+    kr_val address = kr_get(v, KR_S("clusterIP"));
+
+    if (kr_is_str(address, KR_S("None"))) {
+        if (kr_str_is(type, "LoadBalancer") || kr_str_is(type, "NodePort"))
+            sandbox_invalid(
+                c, there, address,
+                kr_fmt(c->a, "may not be set to 'None' for " KR_FMT " services", KR_ARG(type)).s);
+    } else {
+        sandbox_ip_check(c, there, address);
+    }
+}
+
+static void check_service(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    kr_str type = kr_at_str(v, "type");
+    kr_val ports = kr_get(v, KR_S("ports")), policy = kr_get(v, KR_S("externalTrafficPolicy"));
+    bool inside = type.n == 0 || kr_str_is(type, "ClusterIP"),
+         name_only = kr_str_is(type, "ExternalName");
+
+    if (ports.n == 0 && !name_only && !kr_is_str(kr_get(v, KR_S("clusterIP")), KR_S("None")))
+        sandbox_required(c, SANDBOX_MEMBER(at, KR_S("ports")), "");
+    check_service_ports(c, ports, inside, SANDBOX_MEMBER(at, KR_S("ports")));
+    if (!name_only)
+        check_addresses(c, v, type, at);
+    else if (kr_at_str(v, "externalName").n == 0)
+        sandbox_required(c, SANDBOX_MEMBER(at, KR_S("externalName")), "");
+    else
+        sandbox_word_check(c, SANDBOX_MEMBER(at, KR_S("externalName")), SANDBOX_SUBDOMAIN,
+                           kr_at_str(v, "externalName"));
+    if (kr_text(policy).n && inside && kr_get(v, KR_S("externalIPs")).n == 0)
+        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("externalTrafficPolicy")), policy,
+                        "may only be set for externally-accessible services");
+    else if (kr_text(policy).n)
+        sandbox_one_of(c, SANDBOX_MEMBER(at, KR_S("externalTrafficPolicy")), policy,
+                       "Cluster,Local");
+}
+
+SANDBOX_SHAPE(
+    service_spec, check_service, SANDBOX_R_OF(EACH, "ports", service_port),
+    SANDBOX_R_SAYS(ONE_OF, "type", "ClusterIP,ExternalName,LoadBalancer,NodePort"),
+    SANDBOX_R(LABELS, "selector"), SANDBOX_R_SAYS(ONE_OF, "sessionAffinity", "ClientIP,None"),
+    SANDBOX_R_SAYS(ONE_OF, "internalTrafficPolicy", "Cluster,Local"),
+    SANDBOX_R_SAYS(ONE_OF, "ipFamilyPolicy", "PreferDualStack,RequireDualStack,SingleStack"),
+    SANDBOX_R_SAYS(EACH_ONE_OF, "ipFamilies", "IPv4,IPv6"), SANDBOX_R(EACH_IP, "externalIPs"));
+
+/* --- claims ----------------------------------------------------------------------------------- */
+
+static void check_claim(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    const struct sandbox_place *modes_at = SANDBOX_MEMBER(at, KR_S("accessModes")),
+                               *size_at = SANDBOX_MEMBER(at, KR_S("resources[storage]"));
+    kr_val modes = kr_get(v, KR_S("accessModes")), size = kr_at(v, "resources.requests.storage");
+    struct cel__quantity q;
+    bool alone = false;
+
+    KR_LIST_EACH (mode, modes) {
+        sandbox_one_of(c, modes_at, *mode,
+                       "ReadOnlyMany,ReadWriteMany,ReadWriteOnce,ReadWriteOncePod");
+        alone |= kr_is_str(*mode, KR_S("ReadWriteOncePod"));
+    }
+    if (alone && modes.n > 1)
+        sandbox_forbidden(c, modes_at, "may not use ReadWriteOncePod with other access modes");
+    if (size.kind == KR_NONE)
+        sandbox_required(c, size_at, "");
+    else if (size.kind == KR_STRING && !cel__quantity_parse(kr_text(size), &q) &&
+             cel__quantity_sign(&q) <= 0)
+        sandbox_invalid(c, size_at, kr_string(cel__quantity_text(c->a, &q)),
+                        "must be greater than zero");
+}
+
+SANDBOX_SHAPE(claim_spec, check_claim,
+              SANDBOX_R_SAYS(REQUIRED, "accessModes", ": at least 1 access mode is required"),
+              SANDBOX_R_WORD("storageClassName", SANDBOX_SUBDOMAIN),
+              SANDBOX_R_SAYS(ONE_OF, "volumeMode", "Block,Filesystem"));
+
+/* --- Ingresses -------------------------------------------------------------------------------- */
+
+static void check_backend(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    kr_val service = kr_get(v, KR_S("service")), port = kr_get(service, KR_S("port"));
+    bool name = kr_at_str(port, "name").n > 0, number = !sandbox_is_empty(kr_at(port, "number"));
+
+    if (service.kind != KR_MAP)
+        return;
+    if (name && number)
+        sandbox_invalid(c, at, KR_V_STR(""), "cannot set both port name & port number");
+    else if (!name && !number)
+        sandbox_required(c, at, ": port name or number is required");
+}
+
+SANDBOX_SHAPE(backend_service, NULL, SANDBOX_R(REQUIRED, "name"),
+              SANDBOX_R_WORD("name", SANDBOX_LABEL));
+SANDBOX_SHAPE(backend, check_backend, SANDBOX_R_OF(OBJECT, "service", backend_service));
+
+static void check_ingress_path(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    static const char *const never[] = {"//", "/./", "/../", "%2f", "%2F"};
+    kr_val path = kr_get(v, KR_S("path"));
+    kr_str type = kr_at_str(v, "pathType"), text = kr_text(path);
+
+    if (!kr_str_is(type, "Prefix") && !kr_str_is(type, "Exact"))
+        return;
+    if (text.n == 0 || text.s[0] != '/') {
+        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("path")), kr_string(text),
+                        "must be an absolute path");
+        return;
+    }
+    for (size_t i = 0; i < KR_N(never); i++) {
+        if (kr_str_find(text, kr_str_c(never[i])) >= 0)
+            sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("path")), path,
+                            kr_fmt(c->a, "must not contain '%s'", never[i]).s);
+    }
+}
+
+SANDBOX_SHAPE(ingress_path, check_ingress_path,
+              SANDBOX_R_SAYS(REQUIRED, "pathType", ": pathType must be specified"),
+              SANDBOX_R_SAYS(ONE_OF, "pathType", "Exact,ImplementationSpecific,Prefix"),
+              SANDBOX_R_OF(OBJECT, "backend", backend));
+SANDBOX_SHAPE(ingress_http, NULL, SANDBOX_R(REQUIRED, "paths"),
+              SANDBOX_R_OF(EACH, "paths", ingress_path));
+
+#define WILDCARD_TEXT                                                                              \
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, "      \
+    "which "                                                                                       \
+    "must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric " \
+    "character (e.g. '*.example.com', regex used for validation is "                               \
+    "'\\*\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+
+static void check_host(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    kr_val host = kr_get(v, KR_S("host"));
+    kr_str text = kr_text(host);
+    bool wild = kr_str_starts(text, KR_S("*."));
+
+    if (text.n == 0)
+        return;
+    if (sandbox_is_ip(text))
+        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("host")), host,
+                        "must be a DNS name, not an IP address");
+    else if (kr_str_chr(text, '*') < 0)
+        sandbox_word_check(c, SANDBOX_MEMBER(at, KR_S("host")), SANDBOX_SUBDOMAIN, text);
+    else if (!wild || sandbox_word_fault(SANDBOX_SUBDOMAIN, kr_str_sub(text, 2, text.n)))
+        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("host")), host, WILDCARD_TEXT);
+}
+
+SANDBOX_SHAPE(ingress_rule, check_host, SANDBOX_R_OF(OBJECT, "http", ingress_http));
+
+static void check_ingress(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    if (kr_get(v, KR_S("rules")).n == 0 && kr_get(v, KR_S("defaultBackend")).kind != KR_MAP)
+        sandbox_invalid(c, at, KR_V_NULL, "either `defaultBackend` or `rules` must be specified");
+}
+
+SANDBOX_SHAPE(ingress_spec, check_ingress, SANDBOX_R_OF(EACH, "rules", ingress_rule),
+              SANDBOX_R_OF(OBJECT, "defaultBackend", backend),
+              SANDBOX_R_WORD("ingressClassName", SANDBOX_SUBDOMAIN));
+
+/* --- scaling and disruption ------------------------------------------------------------------- */
+
+static void check_scaler(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    kr_val most = kr_get(v, KR_S("maxReplicas")), least = kr_get(v, KR_S("minReplicas"));
+    const struct sandbox_place *there = SANDBOX_MEMBER(at, KR_S("maxReplicas"));
+
+    if (most.kind == KR_INT && most.i < 1)
+        sandbox_required(c, there, ": must be set and greater than 0");
+    if (most.kind == KR_INT && most.i < (least.kind == KR_INT ? least.i : 1))
+        sandbox_invalid(c, there, most, "must be greater than or equal to `minReplicas`");
+    if (least.kind == KR_INT && least.i == 0 && kr_get(v, KR_S("metrics")).n == 0)
+        sandbox_forbidden(c, SANDBOX_MEMBER(at, KR_S("metrics")),
+                          "must specify at least one Object or External metric to support scaling "
+                          "to zero replicas");
+}
+
+static void check_scale_target(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    kr_str version = kr_at_str(v, "apiVersion");
+
+    if (kr_str_chr(version, '/') < 0)
+        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("apiVersion")), kr_string(version),
+                        "apiVersion must specify API group");
+}
+
+SANDBOX_SHAPE(scale_target, check_scale_target, SANDBOX_R(REQUIRED, "kind"),
+              SANDBOX_R(REQUIRED, "name"));
+SANDBOX_SHAPE(scaler_spec, check_scaler, SANDBOX_R_OF(OBJECT, "scaleTargetRef", scale_target),
+              SANDBOX_R_FROM("minReplicas", 1));
+
+/* The server shows its own struct. */
+static void check_budget(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    kr_val least = kr_get(v, KR_S("minAvailable")), most = kr_get(v, KR_S("maxUnavailable")),
+           selector = kr_get(v, KR_S("selector"));
+
+    if (least.kind == KR_NONE || most.kind == KR_NONE)
+        return;
+    selector = selector.kind == KR_NONE ? KR_V_NULL : selector;
+    sandbox_refuse(c, "FieldValueInvalid", at,
+                   kr_fmt(c->a,
+                          "Invalid value: {\"MinAvailable\":" KR_FMT ",\"Selector\":" KR_FMT
+                          ",\"MaxUnavailable\":" KR_FMT ",\"UnhealthyPodEvictionPolicy\":null}: "
+                          "minAvailable and maxUnavailable cannot be both set",
+                          KR_ARG(kr_json_str(c->a, least)), KR_ARG(kr_json_str(c->a, selector)),
+                          KR_ARG(kr_json_str(c->a, most))));
+}
+
+SANDBOX_SHAPE(budget_spec, check_budget, SANDBOX_R(AMOUNT, "minAvailable"),
+              SANDBOX_R(AMOUNT, "maxUnavailable"));
+
+/* --- access ----------------------------------------------------------------------------------- */
+
+static void check_access(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    bool urls = kr_get(v, KR_S("nonResourceURLs")).n > 0;
+
+    if (kr_get(v, KR_S("verbs")).n == 0)
+        sandbox_required(c, SANDBOX_MEMBER(at, KR_S("verbs")),
+                         ": verbs must contain at least one value");
+    if (urls)
+        return;
+    if (kr_get(v, KR_S("apiGroups")).n == 0)
+        sandbox_required(c, SANDBOX_MEMBER(at, KR_S("apiGroups")),
+                         ": resource rules must supply at least one api group");
+    if (kr_get(v, KR_S("resources")).n == 0)
+        sandbox_required(c, SANDBOX_MEMBER(at, KR_S("resources")),
+                         ": resource rules must supply at least one resource");
+}
+
+/* A Role is about a namespace, which has no other paths. */
+static void check_role_rule(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    kr_val urls = kr_get(v, KR_S("nonResourceURLs"));
+
+    check_access(c, v, at);
+    if (urls.n == 0)
+        return;
+    sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("nonResourceURLs")), urls,
+                    "namespaced rules cannot apply to non-resource URLs");
+    if (kr_get(v, KR_S("apiGroups")).n || kr_get(v, KR_S("resources")).n)
+        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("nonResourceURLs")), urls,
+                        "rules cannot apply to both regular resources and non-resource URLs");
+}
+
+static const struct sandbox_shape role_rule = {NULL, 0, check_role_rule};
+static const struct sandbox_shape access_rule = {NULL, 0, check_access};
+
+static void check_role_ref(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    kr_val kind = kr_get(v, KR_S("kind"));
+
+    sandbox_one_of(c, SANDBOX_MEMBER(at, KR_S("kind")),
+                   kind.kind == KR_STRING ? kind : KR_V_STR(""), "Role,ClusterRole");
+}
+
+SANDBOX_SHAPE(role_ref, check_role_ref, SANDBOX_R(REQUIRED, "name"));
+SANDBOX_SHAPE(subject, NULL, SANDBOX_R(REQUIRED, "name"),
+              SANDBOX_R_SAYS(ONE_OF, "kind", "ServiceAccount,User,Group"));
+
+/* --- networks --------------------------------------------------------------------------------- */
+
+static void check_peer(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    if (v.n == 0)
+        sandbox_required(c, at, ": must specify a peer");
+}
+
+static const struct sandbox_shape peer = {NULL, 0, check_peer};
+SANDBOX_SHAPE(policy_port, NULL, SANDBOX_R(PORT_OR_NAME, "port"),
+              SANDBOX_R_SAYS(ONE_OF, "protocol", "SCTP,TCP,UDP"));
+SANDBOX_SHAPE(policy_rule, NULL, SANDBOX_R_OF(EACH, "ports", policy_port),
+              SANDBOX_R_OF(EACH, "from", peer), SANDBOX_R_OF(EACH, "to", peer));
+SANDBOX_SHAPE(policy_spec, NULL, SANDBOX_R_OF(EACH, "ingress", policy_rule),
+              SANDBOX_R_OF(EACH, "egress", policy_rule),
+              SANDBOX_R_SAYS(EACH_ONE_OF, "policyTypes", "Ingress,Egress"));
+
+/* --- kinds ------------------------------------------------------------------------------------ */
+
+SANDBOX_SHAPE(pod, NULL, SANDBOX_R_OF(OBJECT, "spec", sandbox_pod_spec));
+SANDBOX_SHAPE(deployment, NULL, SANDBOX_R_OF(OBJECT, "spec", deployment_spec));
+SANDBOX_SHAPE(workload, NULL, SANDBOX_R_OF(OBJECT, "spec", workload_spec));
+SANDBOX_SHAPE(job, NULL, SANDBOX_R_OF(OBJECT, "spec", job_spec));
+SANDBOX_SHAPE(cron, NULL, SANDBOX_R_OF(OBJECT, "spec", cron_spec));
+SANDBOX_SHAPE(service, NULL, SANDBOX_R_OF(OBJECT, "spec", service_spec));
+SANDBOX_SHAPE(claim, NULL, SANDBOX_R_OF(OBJECT, "spec", claim_spec));
+SANDBOX_SHAPE(ingress, NULL, SANDBOX_R_OF(OBJECT, "spec", ingress_spec));
+SANDBOX_SHAPE(scaler, NULL, SANDBOX_R_OF(OBJECT, "spec", scaler_spec));
+SANDBOX_SHAPE(budget, NULL, SANDBOX_R_OF(OBJECT, "spec", budget_spec));
+SANDBOX_SHAPE(policy, NULL, SANDBOX_R_OF(OBJECT, "spec", policy_spec));
+SANDBOX_SHAPE(role, NULL, SANDBOX_R_OF(EACH, "rules", role_rule));
+SANDBOX_SHAPE(cluster_role, NULL, SANDBOX_R_OF(EACH, "rules", access_rule));
+SANDBOX_SHAPE(binding, NULL, SANDBOX_R_OF(OBJECT, "roleRef", role_ref),
+              SANDBOX_R_OF(EACH, "subjects", subject));
+
+const struct sandbox_shape *sandbox_shape_of(kr_str kind)
+{
+    static const struct {
+        const char *kind;
+        const struct sandbox_shape *shape;
+    } kinds[] = {
+        {"Pod", &pod},
+        {"Deployment", &deployment},
+        {"ReplicaSet", &workload},
+        {"StatefulSet", &workload},
+        {"DaemonSet", &workload},
+        {"Job", &job},
+        {"CronJob", &cron},
+        {"Service", &service},
+        {"PersistentVolumeClaim", &claim},
+        {"Ingress", &ingress},
+        {"HorizontalPodAutoscaler", &scaler},
+        {"PodDisruptionBudget", &budget},
+        {"NetworkPolicy", &policy},
+        {"Role", &role},
+        {"ClusterRole", &cluster_role},
+        {"RoleBinding", &binding},
+        {"ClusterRoleBinding", &binding},
+    };
+
+    for (size_t i = 0; i < KR_N(kinds); i++) {
+        if (kr_str_eq(kr_str_c(kinds[i].kind), kind))
+            return kinds[i].shape;
+    }
+    return NULL;
+}

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cases of value_diff.py: workloads, Services, claims, Ingresses and what goes with them, right and wrong."""
+NS = "namespaces/default/"
+
+
+def of(group, kind, plural, spec=None, name="w", **members):
+    api = f"/apis/{group}/" if "/" in group else f"/api/{group}/"
+    body = {"apiVersion": group, "kind": kind, "metadata": {"name": name}}
+    if spec is not None:
+        body["spec"] = spec
+    return api + NS + plural, dict(body, **members)
+
+
+def container(**members):
+    return {k: v for k, v in dict({"name": "c", "image": "i"}, **members).items() if v is not None}
+
+
+def pod(*containers, **spec):
+    return of("v1", "Pod", "pods", dict({"containers": [dict(c) for c in containers] or [container()]}, **spec))
+
+
+def with_env(*env):
+    return pod(container(env=list(env)))
+
+
+def with_ports(*ports):
+    return pod(container(ports=list(ports)))
+
+
+def with_mounts(*mounts):
+    return pod(container(volumeMounts=list(mounts)), volumes=[{"name": "v", "emptyDir": {}}])
+
+
+def with_volumes(*volumes):
+    return pod(volumes=list(volumes))
+
+
+def with_probe(name="readinessProbe", **probe):
+    return pod(container(**{name: probe}))
+
+
+def deployment(pod_spec=None, **spec):
+    full = {"metadata": {"labels": {"a": "b"}}, "spec": dict({"containers": [container()]}, **(pod_spec or {}))}
+    return of("apps/v1", "Deployment", "deployments", dict({"selector": {"matchLabels": {"a": "b"}}, "template": full}, **spec))
+
+
+def service(*ports, name="w", **spec):
+    return of("v1", "Service", "services", dict({"ports": [dict({"port": 80}, **p) for p in ports] or [{"port": 80}]}, **spec), name)
+
+
+def claim(**spec):
+    return of("v1", "PersistentVolumeClaim", "persistentvolumeclaims", spec)
+
+
+def ingress(*paths, **rule):
+    return of("networking.k8s.io/v1", "Ingress", "ingresses", {"rules": [dict({"http": {"paths": list(paths)}}, **rule)]})
+
+
+def path(backend=None, **members):
+    return dict({"path": "/", "pathType": "Prefix", "backend": backend or {"service": {"name": "s", "port": {"number": 80}}}}, **members)
+
+
+def job(kind="Job", **spec):
+    template = {"spec": {"containers": [container()], "restartPolicy": "Never"}}
+    if kind == "Job":
+        return of("batch/v1", "Job", "jobs", dict({"template": template}, **spec))
+    return of("batch/v1", "CronJob", "cronjobs", dict({"schedule": "* * * * *", "jobTemplate": {"spec": {"template": template}}}, **spec))
+
+
+def scaler(**spec):
+    return of("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers",
+              dict({"scaleTargetRef": {"kind": "Deployment", "name": "w", "apiVersion": "apps/v1"}, "maxReplicas": 3}, **spec))
+
+
+def like(kind, **spec):
+    """A workload of another kind."""
+    body = deployment(**spec)[1]
+    return f"/apis/apps/v1/{NS}{kind.lower()}s", dict(body, kind=kind)
+
+
+def binding(**members):
+    return of("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", **members)
+
+
+def role(rule):
+    return of("rbac.authorization.k8s.io/v1", "Role", "roles", rules=[rule])
+
+
+def policy(**spec):
+    return of("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", dict({"podSelector": {}}, **spec))
+
+
+def budget(**spec):
+    return of("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", spec)
+
+
+GET = {"httpGet": {"port": 80}}
+ROLE = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "n"}
+STORAGE = {"requests": {"storage": "1Gi"}}
+# What people write, all of it right.
+FULL = pod(container(
+    ports=[{"containerPort": 8080, "name": "http"}, {"containerPort": 9090, "name": "metrics", "protocol": "TCP"}],
+    env=[{"name": "A", "value": "$(B)"}, {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['app']"}}},
+         {"name": "C", "valueFrom": {"secretKeyRef": {"name": "s", "key": "password", "optional": True}}},
+         {"name": "D", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}}],
+    envFrom=[{"configMapRef": {"name": "m"}, "prefix": "P_"}],
+    resources={"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "64Mi"}},
+    volumeMounts=[{"name": "v", "mountPath": "/v", "subPath": "a/b"}, {"name": "s", "mountPath": "/s", "readOnly": True}],
+    livenessProbe=dict(GET, periodSeconds=5), readinessProbe={"tcpSocket": {"port": "http"}}, startupProbe={"exec": {"command": ["true"]}},
+    lifecycle={"preStop": {"sleep": {"seconds": 1}}},
+    securityContext={"runAsUser": 1000, "runAsNonRoot": True}), initContainers=[container(name="i")],
+    volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "s", "projected": {"sources": [{"secret": {"name": "s"}}]}}],
+    tolerations=[{"operator": "Exists"}, {"key": "a", "effect": "NoExecute", "tolerationSeconds": 5}], nodeSelector={"kubernetes.io/os": "linux"},
+    topologySpreadConstraints=[{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {}}],
+    serviceAccountName="sa")
+CASES = [
+    FULL, deployment({"containers": FULL[1]["spec"]["containers"], "volumes": FULL[1]["spec"]["volumes"]}),
+    # containers
+    *[pod(container(name=n)) for n in ("A b", "x" * 64, "", "-a")], pod(container(), container()), pod(initContainers=[container()]),
+    pod(initContainers=[container(name="i")]), pod(container(image=" i")), pod(container(image=None)),
+    pod(container(imagePullPolicy="Sometimes")), pod(container(terminationMessagePolicy="X")), pod(container(name=None)),
+    # ports
+    with_ports({}), with_ports({"containerPort": 0}), with_ports({"containerPort": 70000}), with_ports({"containerPort": 80, "name": "UP"}),
+    with_ports({"containerPort": 80, "name": "x" * 16}), with_ports({"containerPort": 80, "name": "1"}),
+    with_ports({"containerPort": 80, "name": "a--b"}), with_ports({"containerPort": 80, "name": "-a"}),
+    with_ports({"containerPort": 80, "name": "a"}, {"containerPort": 81, "name": "a"}), with_ports({"containerPort": 80, "protocol": "X"}),
+    with_ports({"containerPort": 80, "hostPort": 70000}),
+    # environment
+    with_env({"name": ""}), with_env({"value": "x"}), with_env({"name": "a b", "value": "x"}), with_env({"name": "a=b", "value": "x"}),
+    with_env({"name": "ok.-", "value": ""}), with_env({"name": "A", "valueFrom": {}}),
+    with_env({"name": "A", "value": "x", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}),
+    with_env({"name": "A", "valueFrom": {"fieldRef": {}}}),
+    with_env({"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['a']"}}}),
+    with_env({"name": "A", "valueFrom": {"configMapKeyRef": {"name": "m"}}}),
+    with_env({"name": "A", "valueFrom": {"configMapKeyRef": {"key": "k"}}}),
+    with_env({"name": "A", "valueFrom": {"secretKeyRef": {"name": "m", "key": "a/b"}}}),
+    with_env({"name": "A", "valueFrom": {"secretKeyRef": {"name": "m", "key": "k"}, "configMapKeyRef": {"name": "m", "key": "k"}}}),
+    with_env({"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.nope"}}}), pod(container(envFrom=[{}])),
+    pod(container(envFrom=[{"configMapRef": {}}])), pod(container(envFrom=[{"secretRef": {"name": "s"}, "configMapRef": {"name": "s"}}])),
+    pod(container(envFrom=[{"secretRef": {"name": "s"}, "prefix": "a b"}])), pod(container(envFrom=[{"secretRef": {"name": ""}}])),
+    # mounts and volumes
+    with_mounts({"name": "v", "mountPath": "/a"}), with_mounts({"name": "w", "mountPath": "/a"}), with_mounts({"name": "v"}),
+    with_mounts({"mountPath": "/a"}), with_mounts({"name": "v", "mountPath": "/a"}, {"name": "v", "mountPath": "/a"}),
+    with_mounts({"name": "v", "mountPath": "/a", "subPath": "../x"}), with_mounts({"name": "v", "mountPath": "/a", "subPath": "/x"}),
+    with_mounts({"name": "v", "mountPath": "/a", "subPath": "x", "subPathExpr": "y"}),
+    with_mounts({"name": "v", "mountPath": "/a", "mountPropagation": "X"}), with_volumes({"name": "v"}), with_volumes({"emptyDir": {}}),
+    with_volumes({"name": "A b", "emptyDir": {}}), with_volumes({"name": "v", "emptyDir": {}}, {"name": "v", "emptyDir": {}}),
+    with_volumes({"name": "v", "emptyDir": {}, "secret": {"secretName": "s"}}), with_volumes({"name": "v", "configMap": {}}),
+    with_volumes({"name": "v", "secret": {}}), with_volumes({"name": "v", "persistentVolumeClaim": {}}),
+    with_volumes({"name": "v", "hostPath": {}}), with_volumes({"name": "v", "hostPath": {"path": "/a/../b"}}),
+    with_volumes({"name": "v", "hostPath": {"path": "/a", "type": "X"}}),
+    with_volumes({"name": "v", "configMap": {"name": "m", "defaultMode": 9999}}),
+    with_volumes({"name": "v", "secret": {"secretName": "s", "defaultMode": -1}}),
+    with_volumes({"name": "v", "configMap": {"name": "m", "items": [{"key": "k", "path": "../x"}]}}),
+    with_volumes({"name": "v", "configMap": {"name": "m", "items": [{"key": "k"}]}}),
+    with_volumes({"name": "v", "secret": {"secretName": "s", "items": [{"path": "p"}]}}),
+    with_volumes({"name": "v", "secret": {"secretName": "s", "items": [{"key": "k", "path": "/p", "mode": 9999}]}}),
+    with_volumes({"name": "v", "projected": {"sources": []}}),
+    with_volumes({"name": "v", "projected": {"sources": [{"configMap": {"name": "m"}}]}}),
+    # resources
+    pod(container(resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}})), pod(container(resources={"requests": {"cpu": "-1"}})),
+    pod(container(resources={"limits": {"foo": "1"}})),
+    pod(container(resources={"limits": {"x.io/foo": "1"}, "requests": {"x.io/foo": "2"}})),
+    pod(container(resources={"limits": {"x.io/foo": "500m"}})),
+    pod(container(resources={"requests": {"cpu": "100m", "memory": "1Gi"}, "limits": {"memory": "1Gi"}})),
+    pod(container(resources={"requests": {"x.io/foo": "1"}})), pod(container(resources={"requests": {"storage": "1"}})),
+    # probes
+    with_probe(), with_probe(**GET), with_probe(**GET, exec={"command": ["a"]}), with_probe(httpGet={"port": 0}),
+    with_probe(httpGet={"port": 70000}), with_probe(httpGet={"port": "UP"}), with_probe(httpGet={"port": "http", "scheme": "X"}),
+    with_probe(httpGet={}), with_probe(tcpSocket={"port": 0}), with_probe(exec={}), with_probe(**GET, periodSeconds=-1),
+    with_probe(**GET, timeoutSeconds=-1), with_probe(**GET, initialDelaySeconds=-1), with_probe(**GET, failureThreshold=-1),
+    with_probe("livenessProbe", **GET, successThreshold=2), with_probe("startupProbe", **GET, successThreshold=2),
+    with_probe(**GET, successThreshold=2), with_probe("livenessProbe", grpc={"port": 0}), pod(container(lifecycle={"preStop": {}})),
+    pod(container(lifecycle={"postStart": {"exec": {"command": ["a"]}, "httpGet": {"port": 80}}})),
+    # pods
+    pod(restartPolicy="Sometimes"), pod(dnsPolicy="X"), pod(dnsPolicy="None"), pod(terminationGracePeriodSeconds=-1),
+    pod(activeDeadlineSeconds=0), pod(serviceAccountName="A_b"), pod(nodeSelector={"a b": "c"}), pod(nodeSelector={"a": "c d"}),
+    pod(nodeName="A_b"), pod(hostname="A_b"), pod(subdomain="A_b"), pod(tolerations=[{"operator": "X"}]),
+    pod(tolerations=[{"key": "a b", "operator": "Exists"}]), pod(tolerations=[{"key": "a", "operator": "Exists", "value": "v"}]),
+    pod(tolerations=[{"key": "a", "effect": "X"}]), pod(tolerations=[{"value": "x"}]),
+    pod(tolerations=[{"key": "a", "value": "b", "effect": "NoSchedule", "tolerationSeconds": 5}]), pod(securityContext={"runAsUser": -1}),
+    pod(securityContext={"fsGroup": -1}), pod(container(securityContext={"runAsUser": -1})), pod(topologySpreadConstraints=[{}]),
+    pod(topologySpreadConstraints=[{"maxSkew": 1, "topologyKey": "k", "whenUnsatisfiable": "X"}]),
+    pod(affinity={"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}),
+    # deployments and their like
+    deployment({"restartPolicy": "Never"}), deployment(replicas=-1), deployment(minReadySeconds=-1), deployment(revisionHistoryLimit=-1),
+    deployment(progressDeadlineSeconds=5, minReadySeconds=10), deployment(progressDeadlineSeconds=-1), deployment(strategy={"type": "X"}),
+    deployment(strategy={"type": "Recreate", "rollingUpdate": {"maxSurge": 1}}),
+    deployment(strategy={"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0}}),
+    deployment(strategy={"rollingUpdate": {"maxSurge": "50"}}), deployment(strategy={"rollingUpdate": {"maxUnavailable": "150%"}}),
+    deployment(strategy={"rollingUpdate": {"maxSurge": -1}}), deployment({"volumes": [{"name": "v"}]}),
+    deployment({"initContainers": [container()]}), deployment({"activeDeadlineSeconds": 5}),
+    deployment(selector={"matchExpressions": [{"key": "a", "operator": "In", "values": []}]}),
+    deployment(selector={"matchExpressions": [{"key": "a", "operator": "X"}]}),
+    deployment(selector={"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}),
+    deployment(selector={"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}),
+    deployment(selector={"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["b"]}]}),
+    deployment(selector={"matchExpressions": [{"key": "z", "operator": "Exists"}]}), deployment(selector={"matchLabels": {"a b": "c"}}),
+    deployment(selector={"matchLabels": {"a": "b c"}}),
+    of("apps/v1", "Deployment", "deployments", {"selector": {"matchLabels": {"a": "b"}}, "template": {
+        "metadata": {"labels": {"a": "b", "c d": "e"}, "annotations": {"f g": "h"}}, "spec": {"containers": [container()]}}}),
+    *[like(kind, **spec) for kind in ("StatefulSet", "DaemonSet", "ReplicaSet")
+      for spec in ({}, {"minReadySeconds": -1}, {"template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c"}]}}})],
+    *[like(kind, replicas=-1) for kind in ("StatefulSet", "ReplicaSet")],
+    # services
+    service(type="X"), service({"protocol": "X"}), service({"targetPort": 70000}), service({"targetPort": "UP"}),
+    service({"targetPort": "x" * 16}), service({"targetPort": 0}), service({"name": "UP"}), service({"name": "a"}, {"name": "b"}),
+    service({"name": "a"}, {"name": "b", "protocol": "UDP"}), service(selector={"a b": "c"}), service(selector={"a": "c d"}),
+    service(clusterIP="x"), service(type="ExternalName"), service(type="ExternalName", externalName="a b"),
+    service(type="ExternalName", externalName="a.b"), service(sessionAffinity="X"), service({"nodePort": 30000}),
+    service({"nodePort": 1}, type="NodePort"), service(type="LoadBalancer", clusterIP="None"), service(type="NodePort", clusterIP="None"),
+    service(externalTrafficPolicy="Local"), service(externalTrafficPolicy="X", type="NodePort"), service(internalTrafficPolicy="X"),
+    service(ipFamilyPolicy="X"), service(ipFamilies=["X"]), service(name="1a"), service(name="a.b"), service(name="x" * 64),
+    service(name="UP"), service(externalIPs=["x"]), service(publishNotReadyAddresses=True, clusterIP="None"),
+    service({"appProtocol": "a b"}),
+    # claims
+    claim(), claim(accessModes=["ReadWriteOnce"]), claim(accessModes=["X"], resources=STORAGE),
+    claim(accessModes=["ReadWriteOnce"], resources={"requests": {"storage": "-1"}}),
+    claim(accessModes=["ReadWriteOnce"], resources={"requests": {"storage": "0"}}),
+    claim(accessModes=["ReadWriteOnce", "ReadWriteOncePod"], resources=STORAGE),
+    claim(resources=STORAGE),
+    claim(accessModes=["ReadWriteOnce"], resources=STORAGE, storageClassName="A b"),
+    claim(accessModes=["ReadWriteOnce"], resources=STORAGE, volumeMode="X"),
+    # ingresses
+    of("networking.k8s.io/v1", "Ingress", "ingresses", {}), ingress(), ingress(path()), ingress(path(pathType=None)),
+    ingress(path(pathType="X")), ingress(path(path="a")), ingress(path(path="/a//b")), ingress(path(backend={})),
+    ingress(path(backend={"service": {"name": "s"}})), ingress(path(backend={"service": {"port": {"number": 80}}})),
+    ingress(path(backend={"service": {"name": "s", "port": {"number": 80, "name": "a"}}})),
+    ingress(path(backend={"service": {"name": "s", "port": {"number": 0}}})), ingress(path(), host="A_"), ingress(path(), host="*.a.b"),
+    ingress(path(), host="*"), ingress(path(), host="1.2.3.4"), ingress(path(backend={"service": {"name": "A_", "port": {"number": 80}}})),
+    of("networking.k8s.io/v1", "Ingress", "ingresses", {
+        "defaultBackend": {"service": {"name": "s", "port": {"name": "http"}}}, "ingressClassName": "A b"}),
+    # jobs
+    job(parallelism=-1), job(completions=-1), job(backoffLimit=-1), job(activeDeadlineSeconds=-1), job(ttlSecondsAfterFinished=-1),
+    job(completionMode="X"), job(completionMode="Indexed"), job("CronJob", schedule=""), job("CronJob", schedule="x"),
+    job("CronJob", schedule="* * * *"), job("CronJob", schedule="@hourly"), job("CronJob", concurrencyPolicy="X"),
+    job("CronJob", startingDeadlineSeconds=-1), job("CronJob", successfulJobsHistoryLimit=-1), job("CronJob", schedule="TZ=UTC 1 * * * *"),
+    # the rest
+    scaler(), scaler(maxReplicas=0), scaler(minReplicas=5), scaler(minReplicas=0),
+    scaler(scaleTargetRef={"kind": "A", "name": "a", "apiVersion": "v1"}), scaler(scaleTargetRef={"kind": "A", "name": "a"}),
+    scaler(scaleTargetRef={"kind": "", "name": ""}),
+    budget(minAvailable=1, maxUnavailable=1), budget(minAvailable=1, maxUnavailable="5%", selector={"matchLabels": {"a": "b"}}),
+    budget(minAvailable=-1), budget(minAvailable="x"), budget(minAvailable="50%"), role({}), role({"verbs": ["get"]}),
+    role({"verbs": ["get"], "resources": ["a"]}),
+    role({"verbs": ["get"], "apiGroups": [""], "resources": ["a"], "nonResourceURLs": ["/x"]}),
+    binding(roleRef=dict(ROLE, kind="X")),
+    binding(),
+    binding(roleRef=dict(ROLE, name="")),
+    binding(roleRef=ROLE, subjects=[{"kind": "ServiceAccount", "name": "a"}]),
+    binding(roleRef=ROLE, subjects=[{"kind": "X", "name": "a"}]),
+    policy(policyTypes=["X"]),
+    policy(ingress=[{"ports": [{"port": 70000}]}]),
+    policy(ingress=[{"from": [{}]}]), policy(ingress=[{"from": [{"podSelector": {}}], "ports": [{"port": "http"}]}],
+                                              policyTypes=["Ingress", "Egress"]),
+]
