@@ -331,18 +331,39 @@ static void check_container(struct sandbox_valid *c, kr_val v, const struct sand
     check_ports(c, kr_get(v, KR_S("ports")), SANDBOX_MEMBER(at, KR_S("ports")));
 }
 
-SANDBOX_SHAPE(container, check_container, SANDBOX_R(REQUIRED, "name"),
-              SANDBOX_R_WORD("name", SANDBOX_LABEL), SANDBOX_R(REQUIRED, "image"),
-              SANDBOX_R_SAYS(ONE_OF, "imagePullPolicy", "Always,IfNotPresent,Never"),
-              SANDBOX_R_SAYS(ONE_OF, "terminationMessagePolicy", "File,FallbackToLogsOnError"),
-              SANDBOX_R_OF(EACH, "ports", port), SANDBOX_R_OF(EACH, "env", variable),
-              SANDBOX_R_OF(EACH, "envFrom", variables), SANDBOX_R_OF(EACH, "volumeMounts", mount),
-              SANDBOX_R_OF(OBJECT, "resources", resources),
-              SANDBOX_R_OF(OBJECT, "livenessProbe", life_probe),
-              SANDBOX_R_OF(OBJECT, "startupProbe", life_probe),
-              SANDBOX_R_OF(OBJECT, "readinessProbe", probe),
-              SANDBOX_R_OF(OBJECT, "lifecycle", lifecycle),
-              SANDBOX_R_OF(OBJECT, "securityContext", container_security));
+/* One that ends before the pod begins has no life to look at. */
+static void check_init_container(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    static const char *const never[] = {"lifecycle", "livenessProbe", "readinessProbe",
+                                        "startupProbe"};
+
+    check_container(c, v, at);
+    if (kr_is_str(kr_get(v, KR_S("restartPolicy")), KR_S("Always")))
+        return;
+    for (size_t i = 0; i < KR_N(never); i++) {
+        if (kr_get(v, kr_str_c(never[i])).kind == KR_MAP)
+            sandbox_forbidden(c, SANDBOX_MEMBER(at, kr_str_c(never[i])),
+                              "may not be set for init containers without restartPolicy=Always");
+    }
+}
+
+#define CONTAINER                                                                                  \
+    SANDBOX_R(REQUIRED, "name"), SANDBOX_R_WORD("name", SANDBOX_LABEL),                            \
+        SANDBOX_R(REQUIRED, "image"),                                                              \
+        SANDBOX_R_SAYS(ONE_OF, "imagePullPolicy", "Always,IfNotPresent,Never"),                    \
+        SANDBOX_R_SAYS(ONE_OF, "restartPolicy", "Always,Never,OnFailure"),                         \
+        SANDBOX_R_SAYS(ONE_OF, "terminationMessagePolicy", "File,FallbackToLogsOnError"),          \
+        SANDBOX_R_OF(EACH, "ports", port), SANDBOX_R_OF(EACH, "env", variable),                    \
+        SANDBOX_R_OF(EACH, "envFrom", variables), SANDBOX_R_OF(EACH, "volumeMounts", mount),       \
+        SANDBOX_R_OF(OBJECT, "resources", resources),                                              \
+        SANDBOX_R_OF(OBJECT, "livenessProbe", life_probe),                                         \
+        SANDBOX_R_OF(OBJECT, "startupProbe", life_probe),                                          \
+        SANDBOX_R_OF(OBJECT, "readinessProbe", probe),                                             \
+        SANDBOX_R_OF(OBJECT, "lifecycle", lifecycle),                                              \
+        SANDBOX_R_OF(OBJECT, "securityContext", container_security)
+
+SANDBOX_SHAPE(container, check_container, CONTAINER);
+SANDBOX_SHAPE(init_container, check_init_container, CONTAINER);
 
 /* --- volumes ---------------------------------------------------------------------------------- */
 
@@ -484,6 +505,8 @@ static void check_pod(struct sandbox_valid *c, kr_val v, const struct sandbox_pl
     KR_AUTO(kr_map) volumes = {0};
 
     check_volumes(c, kr_get(v, KR_S("volumes")), &volumes, SANDBOX_MEMBER(at, KR_S("volumes")));
+    KR_LIST_EACH (claim_, c->claims)
+        (void)sandbox__is_first(&volumes, kr_at_str(*claim_, "metadata.name"));
     for (size_t l = 0; l < KR_N(lists); l++) {
         kr_val all = kr_get(v, kr_str_c(lists[l]));
 
@@ -507,7 +530,7 @@ static void check_pod(struct sandbox_valid *c, kr_val v, const struct sandbox_pl
 #define POD                                                                                        \
     SANDBOX_R_OF(EACH, "volumes", volume), SANDBOX_R(REQUIRED, "containers"),                      \
         SANDBOX_R_OF(EACH, "containers", container),                                               \
-        SANDBOX_R_OF(EACH, "initContainers", container),                                           \
+        SANDBOX_R_OF(EACH, "initContainers", init_container),                                      \
         SANDBOX_R_SAYS(ONE_OF, "dnsPolicy", "ClusterFirstWithHostNet,ClusterFirst,Default,None"),  \
         SANDBOX_R(LABELS, "nodeSelector"), SANDBOX_R_OF(OBJECT, "securityContext", pod_security),  \
         SANDBOX_R_WORD("serviceAccountName", SANDBOX_SUBDOMAIN),                                   \
@@ -515,7 +538,9 @@ static void check_pod(struct sandbox_valid *c, kr_val v, const struct sandbox_pl
         SANDBOX_R_WORD("subdomain", SANDBOX_LABEL), SANDBOX_R_OF(EACH, "tolerations", toleration), \
         SANDBOX_R_OF(EACH, "topologySpreadConstraints", spread),                                   \
         SANDBOX_R_OF(OBJECT, "affinity", affinity)
-#define POD_THAT_ENDS POD, SANDBOX_R_TO("activeDeadlineSeconds", 1, ID_MAX)
+#define POD_THAT_ENDS                                                                              \
+    POD, SANDBOX_R_TO("activeDeadlineSeconds", 1, ID_MAX),                                         \
+        SANDBOX_R_SAYS(ONE_OF, "restartPolicy", "Always,OnFailure,Never")
 
 static void check_lasting_pod(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
 {
@@ -524,18 +549,24 @@ static void check_lasting_pod(struct sandbox_valid *c, kr_val v, const struct sa
                    "Always");
     if (kr_get(v, KR_S("activeDeadlineSeconds")).kind == KR_INT)
         sandbox_forbidden(c, SANDBOX_MEMBER(at, KR_S("activeDeadlineSeconds")),
-                          "activeDeadlineSeconds in ReplicaSet is not Supported");
+                          kr_str_is(c->kind, "StatefulSet")
+                              ? "activeDeadlineSeconds in StatefulSet is not Supported"
+                          : kr_str_is(c->kind, "DaemonSet")
+                              ? "activeDeadlineSeconds in DaemonSet is not Supported"
+                              : "activeDeadlineSeconds in ReplicaSet is not Supported");
 }
 
 /* Jobs end: their pods must not be started again for ever. */
 static void check_ending_pod(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
 {
-    kr_str policy = kr_at_str(v, "restartPolicy");
+    const struct sandbox_place *there = SANDBOX_MEMBER(at, KR_S("restartPolicy"));
+    kr_val policy = kr_get(v, KR_S("restartPolicy"));
 
     check_pod(c, v, at);
-    if (!kr_str_is(policy, "OnFailure") && !kr_str_is(policy, "Never"))
-        sandbox_required(c, SANDBOX_MEMBER(at, KR_S("restartPolicy")),
-                         ": valid values: \"OnFailure\", \"Never\"");
+    if (kr_text(policy).n == 0 || kr_is_str(policy, KR_S("Always")))
+        sandbox_required(c, there, ": valid values: \"OnFailure\", \"Never\"");
+    else
+        sandbox_one_of(c, there, policy, "OnFailure,Never");
 }
 
 /* The server leaves "metadata" out. */
@@ -547,8 +578,7 @@ static void check_template(struct sandbox_valid *c, kr_val v, const struct sandb
                            kr_text(p->key));
 }
 
-static const struct sandbox_rule pod_rules[] = {
-    POD_THAT_ENDS, SANDBOX_R_SAYS(ONE_OF, "restartPolicy", "Always,OnFailure,Never")};
+static const struct sandbox_rule pod_rules[] = {POD_THAT_ENDS};
 SANDBOX_SHAPE(lasting_pod, check_lasting_pod, POD);
 SANDBOX_SHAPE(ending_pod, check_ending_pod, POD_THAT_ENDS);
 

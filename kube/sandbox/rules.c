@@ -187,7 +187,8 @@ static void test(struct sandbox_valid *c, const struct sandbox_rule *r, kr_val v
             sandbox_required(c, at, r->arg);
         return;
     case SANDBOX_ONE_OF:
-        sandbox_one_of(c, at, v, r->arg);
+        if (kr_text(v).n)
+            sandbox_one_of(c, at, v, r->arg);
         return;
     case SANDBOX_BETWEEN:
         between(c, v, r->low, r->high, at);

@@ -18,11 +18,13 @@
 struct sandbox_valid {
     struct kr_arena *a; /* the causes live here */
     struct kr_listb causes;
+    kr_str kind;
+    kr_val claims; /* of a StatefulSet: volumes besides those of its pods */
 };
 
 enum sandbox_test {
     SANDBOX_REQUIRED, /* there, and not empty; else "Required value" and arg */
-    SANDBOX_ONE_OF,   /* arg: "A,B"; empty is none of them, unless absent */
+    SANDBOX_ONE_OF,   /* arg: "A,B"; empty is none: the server fills it in */
     SANDBOX_BETWEEN,  /* low and high */
     SANDBOX_AT_LEAST, /* low */
     SANDBOX_PORT,     /* 1 to 65535; 0 is none */

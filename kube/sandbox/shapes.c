@@ -11,6 +11,36 @@
 
 #include "cel/base/banned.h"
 
+/* --- claims ----------------------------------------------------------------------------------- */
+
+static void check_claim(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    const struct sandbox_place *modes_at = SANDBOX_MEMBER(at, KR_S("accessModes")),
+                               *size_at = SANDBOX_MEMBER(at, KR_S("resources[storage]"));
+    kr_val modes = kr_get(v, KR_S("accessModes")), size = kr_at(v, "resources.requests.storage");
+    struct cel__quantity q;
+    bool alone = false;
+
+    KR_LIST_EACH (mode, modes) {
+        sandbox_one_of(c, modes_at, *mode,
+                       "ReadOnlyMany,ReadWriteMany,ReadWriteOnce,ReadWriteOncePod");
+        alone |= kr_is_str(*mode, KR_S("ReadWriteOncePod"));
+    }
+    if (alone && modes.n > 1)
+        sandbox_forbidden(c, modes_at, "may not use ReadWriteOncePod with other access modes");
+    if (size.kind == KR_NONE)
+        sandbox_required(c, size_at, "");
+    else if (size.kind == KR_STRING && !cel__quantity_parse(kr_text(size), &q) &&
+             cel__quantity_sign(&q) <= 0)
+        sandbox_invalid(c, size_at, kr_string(cel__quantity_text(c->a, &q)),
+                        "must be greater than zero");
+}
+
+SANDBOX_SHAPE(claim_spec, check_claim,
+              SANDBOX_R_SAYS(REQUIRED, "accessModes", ": at least 1 access mode is required"),
+              SANDBOX_R_WORD("storageClassName", SANDBOX_SUBDOMAIN),
+              SANDBOX_R_SAYS(ONE_OF, "volumeMode", "Block,Filesystem"));
+
 /* --- workloads -------------------------------------------------------------------------------- */
 
 static bool is_zero(kr_val v)
@@ -18,39 +48,54 @@ static bool is_zero(kr_val v)
     return (v.kind == KR_INT && v.i == 0) || kr_is_str(v, KR_S("0%"));
 }
 
+/* At most all of them. */
+static void check_percent(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    kr_str text = kr_text(v);
+    int64_t percent;
+
+    if (text.n && kr_str_i64(kr_str_sub(text, 0, text.n - 1), &percent) && percent > 100)
+        sandbox_invalid(c, at, v, "must not be greater than 100%");
+}
+
 static void check_rolling(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
 {
     kr_val less = kr_get(v, KR_S("maxUnavailable")), more = kr_get(v, KR_S("maxSurge"));
-    kr_str text = kr_text(less);
-    int64_t percent;
 
     if (is_zero(less) && is_zero(more))
         sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("maxUnavailable")), less,
                         "may not be 0 when `maxSurge` is 0");
-    if (text.n && kr_str_i64(kr_str_sub(text, 0, text.n - 1), &percent) && percent > 100)
-        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("maxUnavailable")), less,
-                        "must not be greater than 100%");
+    check_percent(c, less, SANDBOX_MEMBER(at, KR_S("maxUnavailable")));
 }
 
 SANDBOX_SHAPE(rolling, check_rolling, SANDBOX_R(AMOUNT, "maxSurge"),
               SANDBOX_R(AMOUNT, "maxUnavailable"));
 
-/* The server shows its own struct. */
-static void check_strategy(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+/* The server shows its own struct of a type that is neither this nor that. */
+static void check_type(struct sandbox_valid *c, kr_val type, const char *this, const char *that,
+                       const struct sandbox_place *at)
 {
-    kr_val type = kr_get(v, KR_S("type"));
-    bool rolling_there = kr_get(v, KR_S("rollingUpdate")).kind == KR_MAP;
-
-    if (kr_is_str(type, KR_S("Recreate")) && rolling_there)
-        sandbox_forbidden(c, SANDBOX_MEMBER(at, KR_S("rollingUpdate")),
-                          "may not be specified when strategy `type` is 'Recreate'");
-    else if (type.kind == KR_STRING && !kr_is_str(type, KR_S("Recreate")) &&
-             !kr_is_str(type, KR_S("RollingUpdate")))
+    if (kr_text(type).n && !kr_is_str(type, kr_str_c(this)) && !kr_is_str(type, kr_str_c(that)))
         sandbox_refuse(c, "FieldValueNotSupported", at,
                        kr_fmt(c->a,
                               "Unsupported value: {\"Type\":" KR_FMT ",\"RollingUpdate\":null}: "
-                              "supported values: \"Recreate\", \"RollingUpdate\"",
-                              KR_ARG(kr_json_str(c->a, type))));
+                              "supported values: \"%s\", \"%s\"",
+                              KR_ARG(kr_json_str(c->a, type)), this, that));
+}
+
+static void check_strategy(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    kr_val type = kr_get(v, KR_S("type"));
+
+    if (kr_is_str(type, KR_S("Recreate")) && kr_get(v, KR_S("rollingUpdate")).kind == KR_MAP)
+        sandbox_forbidden(c, SANDBOX_MEMBER(at, KR_S("rollingUpdate")),
+                          "may not be specified when strategy `type` is 'Recreate'");
+    check_type(c, type, "Recreate", "RollingUpdate", at);
+}
+
+static void check_daemon_strategy(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    check_type(c, kr_get(v, KR_S("type")), "RollingUpdate", "OnDelete", at);
 }
 
 SANDBOX_SHAPE(strategy, check_strategy, SANDBOX_R_OF(OBJECT, "rollingUpdate", rolling));
@@ -73,6 +118,29 @@ static void check_progress(struct sandbox_valid *c, kr_val v, const struct sandb
 SANDBOX_SHAPE(deployment_spec, check_progress, WORKLOAD, SANDBOX_R_OF(OBJECT, "strategy", strategy),
               SANDBOX_R_FROM("progressDeadlineSeconds", 0));
 SANDBOX_SHAPE(workload_spec, NULL, WORKLOAD);
+static const struct sandbox_shape daemon_strategy = {NULL, 0, check_daemon_strategy};
+SANDBOX_SHAPE(daemon_spec, NULL, WORKLOAD, SANDBOX_R_OF(OBJECT, "updateStrategy", daemon_strategy));
+
+static void check_stateful(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    kr_val policy = kr_get(v, KR_S("podManagementPolicy")), type = kr_at(v, "updateStrategy.type");
+
+    if (kr_text(policy).n && !kr_is_str(policy, KR_S("OrderedReady")) &&
+        !kr_is_str(policy, KR_S("Parallel")))
+        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("podManagementPolicy")), policy,
+                        "must be 'OrderedReady' or 'Parallel'");
+    if (kr_text(type).n && !kr_is_str(type, KR_S("RollingUpdate")) &&
+        !kr_is_str(type, KR_S("OnDelete")))
+        sandbox_refuse(c, "FieldValueInvalid", SANDBOX_MEMBER(at, KR_S("updateStrategy")),
+                       kr_fmt(c->a,
+                              "Invalid value: {\"Type\":" KR_FMT ",\"RollingUpdate\":null}: must "
+                              "be 'RollingUpdate' or 'OnDelete'",
+                              KR_ARG(kr_json_str(c->a, type))));
+}
+
+SANDBOX_SHAPE(claim_template, NULL, SANDBOX_R_OF(OBJECT, "spec", claim_spec));
+SANDBOX_SHAPE(stateful_spec, check_stateful, WORKLOAD, SANDBOX_R_WORD("serviceName", SANDBOX_LABEL),
+              SANDBOX_R_OF(EACH, "volumeClaimTemplates", claim_template));
 
 #define JOB                                                                                        \
     SANDBOX_R_FROM("parallelism", 0), SANDBOX_R_FROM("completions", 0),                            \
@@ -86,32 +154,46 @@ SANDBOX_SHAPE(job_template, NULL, SANDBOX_R_OF(OBJECT, "spec", job_spec));
 
 enum { CRON_FIELDS = 5 };
 
+static bool is_blank(char ch)
+{
+    return ch == ' ' || (ch >= '\t' && ch <= '\r');
+}
+
+/* The fields of a schedule, with one blank between them; *n: how many. */
+static kr_str cron_fields(struct kr_arena *a, kr_str text, uint32_t *n)
+{
+    struct kr_buf b = KR_BUF_IN(a, KR_ERR_MAX);
+
+    for (size_t i = 0; i < text.n; i++) {
+        if (is_blank(text.s[i]))
+            continue;
+        if (i == 0 || is_blank(text.s[i - 1]))
+            kr_buf_fmt(&b, "%s", (*n)++ ? " " : "");
+        kr_buf_chr(&b, text.s[i]);
+    }
+    return kr_buf_view(&b);
+}
+
 /* Five fields, or "@daily". What they say is not read. */
 static void check_cron(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
 {
+    const struct sandbox_place *there = SANDBOX_MEMBER(at, KR_S("schedule"));
     kr_val schedule = kr_get(v, KR_S("schedule"));
-    kr_str rest = kr_text(schedule);
-    struct kr_buf b = KR_BUF_IN(c->a, KR_ERR_MAX);
+    kr_str text = kr_text(schedule), fields;
     uint32_t n = 0;
 
-    if (rest.n == 0 || rest.s[0] == '@')
+    if (text.n == 0 || text.s[0] == '@')
         return;
-    if (kr_str_find(rest, KR_S("TZ")) >= 0) {
-        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("schedule")), schedule,
+    if (kr_str_find(text, KR_S("TZ")) >= 0) {
+        sandbox_invalid(c, there, schedule,
                         "cannot use TZ or CRON_TZ in schedule, use timeZone field instead");
         return;
     }
-    while (rest.s) {
-        kr_str field = kr_str_cut(&rest, ' ');
-
-        if (field.n)
-            kr_buf_fmt(&b, "%s" KR_FMT, n++ ? " " : "", KR_ARG(field));
-    }
+    fields = cron_fields(c->a, text, &n);
     if (n != CRON_FIELDS)
-        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("schedule")), schedule,
-                        kr_fmt(c->a, "expected exactly 5 fields, found %u: [" KR_FMT "]", n,
-                               KR_ARG(kr_buf_view(&b)))
-                            .s);
+        sandbox_invalid(
+            c, there, schedule,
+            kr_fmt(c->a, "expected exactly 5 fields, found %u: [" KR_FMT "]", n, KR_ARG(fields)).s);
 }
 
 SANDBOX_SHAPE(cron_spec, check_cron, SANDBOX_R(REQUIRED, "schedule"),
@@ -220,36 +302,6 @@ SANDBOX_SHAPE(
     SANDBOX_R_SAYS(ONE_OF, "internalTrafficPolicy", "Cluster,Local"),
     SANDBOX_R_SAYS(ONE_OF, "ipFamilyPolicy", "PreferDualStack,RequireDualStack,SingleStack"),
     SANDBOX_R_SAYS(EACH_ONE_OF, "ipFamilies", "IPv4,IPv6"), SANDBOX_R(EACH_IP, "externalIPs"));
-
-/* --- claims ----------------------------------------------------------------------------------- */
-
-static void check_claim(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
-{
-    const struct sandbox_place *modes_at = SANDBOX_MEMBER(at, KR_S("accessModes")),
-                               *size_at = SANDBOX_MEMBER(at, KR_S("resources[storage]"));
-    kr_val modes = kr_get(v, KR_S("accessModes")), size = kr_at(v, "resources.requests.storage");
-    struct cel__quantity q;
-    bool alone = false;
-
-    KR_LIST_EACH (mode, modes) {
-        sandbox_one_of(c, modes_at, *mode,
-                       "ReadOnlyMany,ReadWriteMany,ReadWriteOnce,ReadWriteOncePod");
-        alone |= kr_is_str(*mode, KR_S("ReadWriteOncePod"));
-    }
-    if (alone && modes.n > 1)
-        sandbox_forbidden(c, modes_at, "may not use ReadWriteOncePod with other access modes");
-    if (size.kind == KR_NONE)
-        sandbox_required(c, size_at, "");
-    else if (size.kind == KR_STRING && !cel__quantity_parse(kr_text(size), &q) &&
-             cel__quantity_sign(&q) <= 0)
-        sandbox_invalid(c, size_at, kr_string(cel__quantity_text(c->a, &q)),
-                        "must be greater than zero");
-}
-
-SANDBOX_SHAPE(claim_spec, check_claim,
-              SANDBOX_R_SAYS(REQUIRED, "accessModes", ": at least 1 access mode is required"),
-              SANDBOX_R_WORD("storageClassName", SANDBOX_SUBDOMAIN),
-              SANDBOX_R_SAYS(ONE_OF, "volumeMode", "Block,Filesystem"));
 
 /* --- Ingresses -------------------------------------------------------------------------------- */
 
@@ -370,6 +422,8 @@ static void check_budget(struct sandbox_valid *c, kr_val v, const struct sandbox
     kr_val least = kr_get(v, KR_S("minAvailable")), most = kr_get(v, KR_S("maxUnavailable")),
            selector = kr_get(v, KR_S("selector"));
 
+    check_percent(c, least, SANDBOX_MEMBER(at, KR_S("minAvailable")));
+    check_percent(c, most, SANDBOX_MEMBER(at, KR_S("maxUnavailable")));
     if (least.kind == KR_NONE || most.kind == KR_NONE)
         return;
     selector = selector.kind == KR_NONE ? KR_V_NULL : selector;
@@ -431,8 +485,18 @@ static void check_role_ref(struct sandbox_valid *c, kr_val v, const struct sandb
 }
 
 SANDBOX_SHAPE(role_ref, check_role_ref, SANDBOX_R(REQUIRED, "name"));
-SANDBOX_SHAPE(subject, NULL, SANDBOX_R(REQUIRED, "name"),
-              SANDBOX_R_SAYS(ONE_OF, "kind", "ServiceAccount,User,Group"));
+
+static void check_subject(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    kr_str kind = kr_at_str(v, "kind"), name = kr_at_str(v, "name");
+
+    sandbox_one_of(c, SANDBOX_MEMBER(at, KR_S("kind")), kr_string(kind),
+                   "ServiceAccount,User,Group");
+    if (kr_str_is(kind, "ServiceAccount") && name.n)
+        sandbox_word_check(c, SANDBOX_MEMBER(at, KR_S("name")), SANDBOX_SUBDOMAIN, name);
+}
+
+SANDBOX_SHAPE(subject, check_subject, SANDBOX_R(REQUIRED, "name"));
 
 /* --- networks --------------------------------------------------------------------------------- */
 
@@ -456,6 +520,8 @@ SANDBOX_SHAPE(policy_spec, NULL, SANDBOX_R_OF(EACH, "ingress", policy_rule),
 SANDBOX_SHAPE(pod, NULL, SANDBOX_R_OF(OBJECT, "spec", sandbox_pod_spec));
 SANDBOX_SHAPE(deployment, NULL, SANDBOX_R_OF(OBJECT, "spec", deployment_spec));
 SANDBOX_SHAPE(workload, NULL, SANDBOX_R_OF(OBJECT, "spec", workload_spec));
+SANDBOX_SHAPE(stateful, NULL, SANDBOX_R_OF(OBJECT, "spec", stateful_spec));
+SANDBOX_SHAPE(daemons, NULL, SANDBOX_R_OF(OBJECT, "spec", daemon_spec));
 SANDBOX_SHAPE(job, NULL, SANDBOX_R_OF(OBJECT, "spec", job_spec));
 SANDBOX_SHAPE(cron, NULL, SANDBOX_R_OF(OBJECT, "spec", cron_spec));
 SANDBOX_SHAPE(service, NULL, SANDBOX_R_OF(OBJECT, "spec", service_spec));
@@ -478,8 +544,8 @@ const struct sandbox_shape *sandbox_shape_of(kr_str kind)
         {"Pod", &pod},
         {"Deployment", &deployment},
         {"ReplicaSet", &workload},
-        {"StatefulSet", &workload},
-        {"DaemonSet", &workload},
+        {"StatefulSet", &stateful},
+        {"DaemonSet", &daemons},
         {"Job", &job},
         {"CronJob", &cron},
         {"Service", &service},

@@ -284,7 +284,10 @@ kr_val sandbox_valid_causes(struct kr_arena *a, kr_str kind, kr_val old, kr_val 
 {
     static const char *const workloads[] = {"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"};
     const struct sandbox_shape *shape = sandbox_shape_of(kind);
-    struct sandbox_valid c = {a, KR_LISTB(a)};
+    struct sandbox_valid c = {.a = a,
+                              .causes = KR_LISTB(a),
+                              .kind = kind,
+                              .claims = kr_at(next, "spec.volumeClaimTemplates")};
 
     if (kr_str_is(kind, "CustomResourceDefinition"))
         return kr_equal(kr_get(old, KR_S("spec")), kr_get(next, KR_S("spec")))

@@ -115,7 +115,7 @@ static void config_key_faults(struct faults *f, kr_str key)
 
 static void port_name_faults(struct faults *f, kr_str name)
 {
-    bool plain = true, letter = false, twice = false;
+    bool plain = name.n > 0, letter = false, twice = false;
 
     for (size_t i = 0; i < name.n; i++) {
         plain &= lower_alnum(name.s[i]) || name.s[i] == '-';

@@ -78,6 +78,14 @@ def like(kind, **spec):
     return f"/apis/apps/v1/{NS}{kind.lower()}s", dict(body, kind=kind)
 
 
+def stateful(**spec):
+    return like("StatefulSet", **spec)
+
+
+def cluster_role(**members):
+    return of("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", **members)
+
+
 def binding(**members):
     return of("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", **members)
 
@@ -97,6 +105,8 @@ def budget(**spec):
 GET = {"httpGet": {"port": 80}}
 ROLE = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "n"}
 STORAGE = {"requests": {"storage": "1Gi"}}
+TEMPLATES = [{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": STORAGE}}]
+MOUNTED = {"containers": [container(volumeMounts=[{"name": "data", "mountPath": "/d"}])]}
 # What people write, all of it right.
 FULL = pod(container(
     ports=[{"containerPort": 8080, "name": "http"}, {"containerPort": 9090, "name": "metrics", "protocol": "TCP"}],
@@ -252,4 +262,67 @@ CASES = [
     policy(ingress=[{"ports": [{"port": 70000}]}]),
     policy(ingress=[{"from": [{}]}]), policy(ingress=[{"from": [{"podSelector": {}}], "ports": [{"port": "http"}]}],
                                               policyTypes=["Ingress", "Egress"]),
+    # what is right all the same, and what is nearly so
+    stateful(serviceName="x", volumeClaimTemplates=TEMPLATES, pod_spec=MOUNTED), stateful(pod_spec=MOUNTED),
+    stateful(pod_spec={"restartPolicy": "Never"}),
+    stateful(pod_spec={"activeDeadlineSeconds": 5}), stateful(pod_spec={"containers": [container(name="A b")]}),
+    stateful(pod_spec={"containers": []}),
+    stateful(volumeClaimTemplates=[{"metadata": {"name": "data"}, "spec": {}}]), stateful(podManagementPolicy="X"),
+    stateful(updateStrategy={"type": "X"}),
+    stateful(serviceName="A b"), pod(container(imagePullPolicy="", terminationMessagePolicy="")), pod(restartPolicy="", dnsPolicy=""),
+    service(type="", sessionAffinity=""), service({"protocol": ""}), with_ports({"containerPort": 80, "protocol": ""}),
+    deployment(strategy={"type": ""}), deployment(strategy={}), job("CronJob", concurrencyPolicy=""), job("CronJob", schedule="0\t0 * * *"),
+    job("CronJob", schedule="  0 0 * * *  "), job("CronJob", schedule="a\nb c"), with_probe(httpGet={"port": 80, "scheme": ""}),
+    claim(accessModes=["ReadWriteOnce"], resources=STORAGE, storageClassName=""),
+    claim(accessModes=["ReadWriteOnce"], resources={"requests": {"storage": 5}}),
+    claim(accessModes=["ReadWriteOnce"], resources={"requests": {"storage": 0}}), service(externalTrafficPolicy=""),
+    service(ipFamilies=[""]), with_probe(httpGet={"port": ""}), service({"targetPort": ""}), service({"targetPort": "8080"}),
+    with_volumes({"name": "v", "hostPath": {"path": "/a", "type": ""}}), pod(tolerations=[{"key": "a", "operator": "", "effect": ""}]),
+    pod(initContainers=[container(name="s", restartPolicy="Always")]), pod(initContainers=[container(name="s", restartPolicy="X")]),
+    pod(container(restartPolicy="Always")), pod(initContainers=[container(name="s", readinessProbe=GET)]),
+    pod(initContainers=[container(name="s", lifecycle={"preStop": {"exec": {"command": ["a"]}}})]),
+    scaler(metrics=[{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}]),
+    scaler(minReplicas=0, metrics=[{"type": "External", "external": {"metric": {"name": "q"}, "target": {"type": "Value", "value": "5"}}}]),
+    of("autoscaling/v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers", {
+        "scaleTargetRef": {"kind": "Deployment", "name": "w", "apiVersion": "apps/v1"}, "maxReplicas": 3, "targetCPUUtilizationPercentage": 50}),
+    cluster_role(rules=[{"verbs": ["get"], "nonResourceURLs": ["/x"]}]),
+    cluster_role(aggregationRule={"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]}),
+    cluster_role(rules=[{"nonResourceURLs": ["/x"]}]),
+    cluster_role(rules=[{"verbs": ["get"], "nonResourceURLs": ["/x"], "apiGroups": [""], "resources": ["a"]}]),
+    cluster_role(rules=[{}]),
+    binding(roleRef=ROLE, subjects=[{"kind": "ServiceAccount", "name": "a", "namespace": "b"}]),
+    binding(roleRef=ROLE, subjects=[{"kind": "User", "name": "a"}]), binding(roleRef=ROLE, subjects=[{"kind": "", "name": "a"}]),
+    binding(roleRef=ROLE, subjects=[{"kind": "ServiceAccount", "name": "A b", "namespace": "b"}]),
+    binding(roleRef={"kind": "Role", "name": "n"}),
+    of("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", roleRef=dict(ROLE, kind="ClusterRole"),
+       subjects=[{"kind": "ServiceAccount", "name": "a", "namespace": "b"}]),
+    of("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", roleRef=ROLE),
+    ingress(path(backend={"resource": {"apiGroup": "a.b", "kind": "K", "name": "n"}})),
+    of("networking.k8s.io/v1", "Ingress", "ingresses", {
+        "tls": [{"hosts": ["a.b"], "secretName": "s"}], "rules": [{"host": "a.b", "http": {"paths": [path()]}}]}),
+    ingress(path(pathType="ImplementationSpecific", path="")), ingress(path(path="")), ingress(path(path=None)),
+    of("networking.k8s.io/v1", "Ingress", "ingresses", {"rules": [{"host": "a.b"}]}),
+    pod(container(resources={"requests": {"cpu": 0.5, "memory": "1e6"}, "limits": {"cpu": 1}})),
+    pod(container(resources={"limits": {"nvidia.com/gpu": 1}})),
+    pod(container(resources={"limits": {"hugepages-2Mi": "2Mi", "memory": "1Gi"}})), pod(securityContext=None),
+    pod(container(ports=None, env=None, volumeMounts=None, livenessProbe=None)), deployment(replicas=None), deployment(replicas=0),
+    service({"nodePort": 0}), service({"nodePort": 31000}, type="LoadBalancer"), service(type="NodePort", externalTrafficPolicy="Local"),
+    with_env({"name": "A", "value": "x", "valueFrom": None}),
+    with_env({"name": "A", "valueFrom": {"fieldRef": None, "configMapKeyRef": {"name": "m", "key": "k"}}}),
+    with_volumes({"name": "v", "emptyDir": None, "secret": {"secretName": "s"}}), with_volumes({"name": "v", "csi": {"driver": "a.b"}}),
+    with_volumes({"name": "v", "ephemeral": {"volumeClaimTemplate": {"spec": {"accessModes": ["ReadWriteOnce"], "resources": STORAGE}}}}),
+    with_volumes({"name": "v", "downwardAPI": {"items": [{"path": "l", "fieldRef": {"fieldPath": "metadata.labels"}}]}}),
+    with_volumes({"name": "v", "image": {"reference": "a"}}), with_volumes({"name": "v", "nfs": {"server": "a", "path": "/b"}}),
+    pod(affinity={"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+        "nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}]}}}),
+    policy(egress=[{"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}],
+                    "ports": [{"port": 53, "protocol": "UDP"}, {"port": 100, "endPort": 200}]}]),
+    policy(ingress=[{}]), policy(ingress=[]), budget(maxUnavailable="100%"), budget(maxUnavailable="150%"), budget(minAvailable=0),
+    budget(), like("DaemonSet", updateStrategy={"type": "OnDelete"}), like("DaemonSet", updateStrategy={"type": "X"}),
+    like("DaemonSet", pod_spec={"activeDeadlineSeconds": 5}), like("ReplicaSet", pod_spec={"activeDeadlineSeconds": 5}),
+    stateful(updateStrategy={"type": "OnDelete"}, podManagementPolicy="Parallel"), like("DaemonSet", pod_spec={"restartPolicy": "Never"}),
+    like("DaemonSet", updateStrategy={"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%"}}), job(parallelism=0),
+    job(template={"spec": {"containers": [container()], "restartPolicy": "Always"}}),
+    job(template={"spec": {"containers": [container()], "restartPolicy": "X"}}), job(template={"spec": {"containers": [container()]}}),
+    job(podFailurePolicy={"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]}),
 ]
