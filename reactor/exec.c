@@ -6,8 +6,8 @@
  * ApplySet, or that another instance is creating at this moment, is not sent: the machine gets
  * GRAPH_O_FOREIGN with kro's words. With --shards the object may be one that the store has dropped, for
  * its instance is another member's: then a GET asks first whose it is. And who has just taken over may
- * not have heard yet that an instance is gone: before its first apply, a GET asks for the instance (an
- * apply makes what is not there).
+ * not have heard yet that an instance is gone, or what its inventory says: before its first apply, a GET
+ * asks for the instance (an apply makes what is not there, and takes out what it does not say).
  */
 #include "cel/base/log.h"
 #include "reactor/internal.h"
@@ -191,15 +191,33 @@ static enum graph_outcome probe_outcome(struct reactor_op *op, kr_str *message)
     return op->req.status == 403 ? GRAPH_O_INVALID : GRAPH_O_RETRY;
 }
 
-/* --- is the instance there still? ------------------------------------------------------------- */
+/* --- is the instance as we know it? ----------------------------------------------------------- */
 
 static bool needs_confirm(const struct reactor_inst *inst, const struct reactor_watch *w,
                           const struct graph_action *act)
 {
     const struct reactor *r = w ? w->r : NULL;
+    bool apply = act->kind == GRAPH_A_APPLY || act->kind == GRAPH_A_APPLY_PARENT;
 
-    return inst && w && act->kind == GRAPH_A_APPLY && !r->buckets.on &&
-           inst->there_ms != r->unheard_until_ms && kube_now_ms(r->clock) < r->unheard_until_ms;
+    return inst && w && apply && !r->buckets.on && inst->there_ms != r->unheard_until_ms &&
+           kube_now_ms(r->clock) < r->unheard_until_ms;
+}
+
+static uint64_t known_version(const struct reactor_watch *w, kr_ref ref)
+{
+    const struct kr_rec *rec =
+        ref.name.n ? kube_store_get(w->store, ref.namespace, ref.name) : NULL;
+
+    return rec ? rec->version_u : 0;
+}
+
+/* Where the answer of op's request goes, and what was known when it was sent. */
+static void op_aim(struct reactor_op *op, struct reactor_watch *w)
+{
+    op->store = w->store;
+    op->run = kube_store_run(w->store);
+    op->known = known_version(w, op->req.ref);
+    op->heard = kube_store_version(w->store);
 }
 
 static void confirm_start(struct reactor *r, struct reactor_op *op, struct reactor_watch *w,
@@ -207,12 +225,16 @@ static void confirm_start(struct reactor *r, struct reactor_op *op, struct react
 {
     op->confirm = op->sent = true;
     op->watch_key = kr_strdup(&op->arena, w->key);
-    op->child = op->req.ref;
+    op->target = op->req.ref;
+    op->manager = act->manager;
     op->body = kr_copy(&op->arena, act->body);
     op->req.ref = kr_ref_copy(&op->arena, graph_inst_ref(op->inst->core));
     op->req.verb = KUBE_GET;
     op->req.manager = NULL;
-    kr_map_put(&r->flying, op->key, op);
+    if (op->kind == GRAPH_A_APPLY)
+        kr_map_put(&r->flying, op->key, op);
+    else
+        op_aim(op, w);
     r->stats.requests[KUBE_GET]++;
     reactor__trace(r, "there?    " KR_FMT " " KR_FMT "/" KR_FMT, KR_ARG(op->req.ref.gvr.resource),
                    KR_ARG(op->req.ref.namespace), KR_ARG(op->req.ref.name));
@@ -234,6 +256,15 @@ static bool is_listed(const struct reactor_op *op, kr_val notes)
     return false;
 }
 
+/* Is the object still in the version that was known when it was asked for? */
+static bool is_known(const struct reactor_op *op, kr_val meta)
+{
+    uint64_t version;
+
+    return kr_str_u64(kr_text(kr_get(meta, KR_S("resourceVersion"))), &version) &&
+           version == op->known;
+}
+
 /* Where the question failed nobody knows, and it is asked again with the next try of the apply. Who may not ask
  * goes on as if nobody had. */
 static bool is_there(const struct reactor_op *op)
@@ -244,7 +275,8 @@ static bool is_there(const struct reactor_op *op)
         return op->req.rc == KR_E_API && op->req.status == 403;
     return kr_get(meta, KR_S("deletionTimestamp")).kind == KR_NONE &&
            kr_str_eq(kr_text(kr_get(meta, KR_S("uid"))), graph_inst_uid(op->inst->core)) &&
-           is_listed(op, kr_get(meta, KR_S("annotations")));
+           (op->kind == GRAPH_A_APPLY ? is_listed(op, kr_get(meta, KR_S("annotations")))
+                                      : is_known(op, meta));
 }
 
 static void trace_action(struct reactor *r, const struct graph_action *act)
@@ -269,14 +301,6 @@ static void tell_inst(struct reactor_op *op, const struct graph_action *act,
                                kr_at(act->body, "status"));
 }
 
-static uint64_t known_version(const struct reactor_watch *w, kr_ref ref)
-{
-    const struct kr_rec *rec =
-        ref.name.n ? kube_store_get(w->store, ref.namespace, ref.name) : NULL;
-
-    return rec ? rec->version_u : 0;
-}
-
 static void op_send(struct reactor *r, struct reactor_op *op, struct reactor_watch *w,
                     const struct form *form, kr_val body)
 {
@@ -292,11 +316,8 @@ static void op_send(struct reactor *r, struct reactor_op *op, struct reactor_wat
         return;
     }
     if (w) {
-        op->store = w->store;
         op->watch_key = kr_strdup(&op->arena, w->key);
-        op->run = kube_store_run(w->store);
-        op->known = known_version(w, op->req.ref);
-        op->heard = kube_store_version(w->store);
+        op_aim(op, w);
     }
     if (op->kind == GRAPH_A_APPLY)
         kr_map_put(&r->flying, op->key, op);
@@ -519,7 +540,7 @@ static kr_str message_of(struct reactor_op *op)
     return op->req.message.n || op->req.rc == 0 ? op->req.message : kr_err_str(&op->req.err);
 }
 
-/* The instance is there: now what was to be sent. Returns whether it is. */
+/* The instance is as we know it: now what was to be sent. Returns whether it is. */
 static bool confirmed(struct reactor_op *op)
 {
     struct reactor *r = op->r;
@@ -531,8 +552,8 @@ static bool confirmed(struct reactor_op *op)
     op->inst->there_ms = r->unheard_until_ms;
     action_form(op->kind, &form);
     kube_req_fini(&op->req);
-    op->req.ref = op->child;
-    op->req.manager = GRAPH_MANAGER_CHILD;
+    op->req.ref = op->target;
+    op->req.manager = op->manager;
     op_send(r, op, kr_map_get(&r->watches, op->watch_key), &form, op->body);
     return true;
 }
@@ -542,7 +563,7 @@ static void op_deliver(struct reactor_op *op)
     struct reactor *r = op->r;
     struct kr_arena a = {0};
     kr_str was = kr_strdup(&a, version_of(op)); /* the record may go while the answer is stored */
-    struct kr_rec *rec = op->sent && !op->confirm ? answer_store(op) : NULL;
+    struct kr_rec *rec = op->sent ? answer_store(op) : NULL;
     struct graph_result res = {.token = op->token,
                                .outcome = op->sent ? outcome_of(&op->req) : op->outcome,
                                .message = message_of(op),
@@ -552,6 +573,8 @@ static void op_deliver(struct reactor_op *op)
     if (op->probe)
         res.outcome = probe_outcome(op, &res.message);
     if (op->confirm) {
+        res.rec =
+            NULL; /* not an answer to what was to be sent: the machine hears of it as of others' writes */
         res.outcome = GRAPH_O_RETRY;
         if (op->req.rc == 0 || op->req.reason == KUBE_R_NOT_FOUND)
             res.message = KR_S("the instance has changed, which was not heard of yet");

@@ -322,8 +322,9 @@ struct reactor_op {
     bool sent;
     bool
         probe; /* only asks whose the object is: an object that the store has dropped has the name */
-    bool confirm; /* asks first whether the instance is there still; then .child is sent .body */
-    kr_ref child;
+    bool confirm; /* asks first for the instance; then .target is sent .body */
+    kr_ref target;
+    const char *manager; /* a constant of names.h */
     kr_val body;
     bool of_inst; /* and bucket is that instance's, with --shards; stays when inst is gone */
     uint8_t bucket;

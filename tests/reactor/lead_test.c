@@ -158,6 +158,28 @@ TEST(lead, a_finalizer_waits_until_all_that_the_former_leader_made_is_heard_of)
     world_close(&w);
 }
 
+/* Else what the former leader sent last would make a child that the inventory does not name. */
+TEST(lead, what_the_former_leader_listed_stays_listed_though_it_was_not_heard_of)
+{
+    static const char late[] = KRO "webapps/late";
+    struct world w;
+
+    open_standby(&w);
+    world_apply(
+        &w,
+        "{apiVersion: kro.run/v1alpha1, kind: WebApp, metadata: {name: late, namespace: default}, "
+        "spec: {greeting: hi}}");
+    world_rest(&w);
+    fakeapi_break_watches(w.api, KR_E_IO);
+    world_patch(&w, late, "{metadata: {annotations: {" GRAPH_ANNO_NAMESPACES ": other}}}");
+    take_over(&w);
+    assert_true(kr_is_str(
+        kr_get(kr_at(world_get(&w, late), "metadata.annotations"), KR_S(GRAPH_ANNO_NAMESPACES)),
+        KR_S("other")));
+    EXPECT_TEXT(world_text(&w, late, "status.state"), "ACTIVE");
+    world_close(&w);
+}
+
 TEST(lead, a_standby_stops_in_order)
 {
     struct world w;
@@ -178,5 +200,6 @@ int main(void)
                T(lead, who_leads_no_longer_writes_no_longer),
                T(lead, a_deletion_while_it_stood_by_is_done_after),
                T(lead, a_finalizer_waits_until_all_that_the_former_leader_made_is_heard_of),
+               T(lead, what_the_former_leader_listed_stays_listed_though_it_was_not_heard_of),
                T(lead, a_standby_stops_in_order));
 }
