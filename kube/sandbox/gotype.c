@@ -65,16 +65,6 @@ static bool is_omitted(const struct cel_schema *s, const struct cel_field *field
 static kr_val value_of(struct walk *w, const struct cel_schema *s, kr_val v,
                        const struct sandbox_place *at);
 
-static kr_val item_values(struct walk *w, const struct cel_schema *s, kr_val v,
-                          const struct sandbox_place *at)
-{
-    struct kr_listb list = KR_LISTB(w->a);
-
-    for (uint32_t i = 0; i < v.n; i++)
-        kr_listb_add(&list, value_of(w, s->items, v.list[i], SANDBOX_ITEM(at, i)));
-    return kr_listb_done(&list);
-}
-
 /* What a null becomes as a member of a map. */
 static kr_val zero_of(const struct cel_schema *s)
 {
@@ -88,6 +78,27 @@ static kr_val zero_of(const struct cel_schema *s)
     default:
         return KR_V_NULL;
     }
+}
+
+/* And as an item of a list: structs stand there by value. */
+static kr_val zero_item(const struct cel_schema *s)
+{
+    if (s == NULL)
+        return KR_V_NULL;
+    return s->fields_n ? kr_map_sorted(NULL, 0) : zero_of(s);
+}
+
+static kr_val item_values(struct walk *w, const struct cel_schema *s, kr_val v,
+                          const struct sandbox_place *at)
+{
+    struct kr_listb list = KR_LISTB(w->a);
+
+    for (uint32_t i = 0; i < v.n; i++) {
+        kr_val item = v.list[i].kind == KR_NULL ? zero_item(s->items) : v.list[i];
+
+        kr_listb_add(&list, value_of(w, s->items, item, SANDBOX_ITEM(at, i)));
+    }
+    return kr_listb_done(&list);
 }
 
 /* Structs by value that are not given. */
