@@ -15,24 +15,16 @@
 
 enum { ANNOTATIONS_MAX = 256 * 1024 };
 
-/* Names of access rules may have any character that a path can. */
-static bool is_path_segment(kr_str s)
-{
-    return s.n > 0 && !kr_str_is(s, ".") && !kr_str_is(s, "..") && kr_str_chr(s, '/') < 0 &&
-           kr_str_chr(s, '%') < 0;
-}
-
-/* What is wrong with it, or NULL. Those of Namespaces and Services are labels of DNS. */
+/* What is wrong with it, or NULL. Those of Namespaces and Services are labels of DNS; those of access rules
+ * may have any character that a path can. */
 static const char *name_fault(const struct sandbox_call *c, kr_str name)
 {
     const struct sandbox_type *type = c->t.type;
 
     if (sandbox__is(type, "", "namespaces") || sandbox__is(type, "", "services"))
-        return kr_str_chr(name, '.') >= 0 ? "must not contain dots"
-                                          : sandbox_word_fault(SANDBOX_LABEL, name);
-    if (type->builtin && kr_str_is(type->group, "rbac.authorization.k8s.io") &&
-        is_path_segment(name))
-        return NULL;
+        return sandbox_word_fault(SANDBOX_LABEL, name);
+    if (type->builtin && kr_str_is(type->group, "rbac.authorization.k8s.io"))
+        return sandbox_word_fault(SANDBOX_SEGMENT, name);
     return sandbox_word_fault(SANDBOX_SUBDOMAIN, name);
 }
 

@@ -17,9 +17,8 @@ enum { PORT_NAME_BYTES_MAX = 15 };
     "used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 #define VALUE_TEXT                                                                                 \
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or "    \
-    "'.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value', " \
-    " "                                                                                            \
-    "or '12345', regex used for validation is "                                                    \
+    "'.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or "             \
+    "'my_value',  or '12345', regex used for validation is "                                       \
     "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 #define KEY_NAME_TEXT                                                                              \
     "consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "         \
@@ -141,6 +140,16 @@ static void env_name_faults(struct faults *f, kr_str name)
         "than '='");
 }
 
+static void segment_faults(struct faults *f, kr_str s)
+{
+    if (kr_str_is(s, "."))
+        add(f, true, "may not be '.'");
+    else if (kr_str_is(s, ".."))
+        add(f, true, "may not be '..'");
+    add(f, kr_str_chr(s, '/') >= 0, "may not contain '/'");
+    add(f, kr_str_chr(s, '%') >= 0, "may not contain '%'");
+}
+
 uint32_t sandbox_word_faults(enum sandbox_word word, kr_str s,
                              const char *faults[SANDBOX_FAULTS_MAX])
 {
@@ -153,7 +162,7 @@ uint32_t sandbox_word_faults(enum sandbox_word word, kr_str s,
         break;
     case SANDBOX_LABEL:
         add(&f, s.n > SANDBOX_LABEL_BYTES_MAX, "must be no more than 63 characters");
-        add(&f, !is_dns(s, 0), LABEL_TEXT);
+        add(&f, !is_dns(s, 0), is_dns(s, DOTS) ? "must not contain dots" : LABEL_TEXT);
         break;
     case SANDBOX_KEY:
         key_faults(&f, s, DOTS);
@@ -173,6 +182,9 @@ uint32_t sandbox_word_faults(enum sandbox_word word, kr_str s,
         break;
     case SANDBOX_ENV_NAME:
         env_name_faults(&f, s);
+        break;
+    case SANDBOX_SEGMENT:
+        segment_faults(&f, s);
         break;
     }
     return f.n;

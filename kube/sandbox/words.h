@@ -9,7 +9,7 @@
 #include "cel/base/str.h"
 
 enum {
-    SANDBOX_FAULTS_MAX = 4, /* of one text */
+    SANDBOX_FAULTS_MAX = 5, /* of one text; as many as the name of a port can have */
     SANDBOX_LABEL_BYTES_MAX = 63,
     SANDBOX_NAME_BYTES_MAX = 253,
 };
@@ -23,6 +23,7 @@ enum sandbox_word {
     SANDBOX_CONFIG_KEY,     /* "name.txt" */
     SANDBOX_PORT_NAME,      /* "http-1": 15 letters, digits and hyphens */
     SANDBOX_ENV_NAME,       /* printable, without "=" */
+    SANDBOX_SEGMENT,        /* of a path */
 };
 
 /* How many faults s has as such a word, and their texts, which are static. */
