@@ -254,6 +254,8 @@ int sandbox__checked(struct sandbox_call *c, kr_val old, kr_val *next, bool appl
 
     if (status)
         return status;
+    v = sandbox__without_filled(c->s, c->a, c->t.type, old, v);
+    *next = v;
     causes = c->t.type->builtin
                  ? sandbox_valid_causes(c->a, c->t.type->kind, old, v)
                  : sandbox__schema_causes(c->a, &c->t.type->rules, c->t.version->openapi, old, v);

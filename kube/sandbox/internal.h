@@ -185,6 +185,10 @@ static inline bool sandbox__is(const struct sandbox_type *t, const char *group,
 /* With the defaults of built-in kinds: they belong to whoever writes the object. */
 kr_val sandbox__defaulted(struct sandbox *s, struct kr_arena *a, const struct sandbox_type *t,
                           kr_val v);
+/* A changed object without what the server had filled in and has no meaning any more: it is not held against
+ * the client. Source: kubernetes pkg/registry/core/service. */
+kr_val sandbox__without_filled(struct sandbox *s, struct kr_arena *a, const struct sandbox_type *t,
+                               kr_val old, kr_val v);
 /* A new object (old is KR_NONE) or a changed one, with what the server fills in: names, uid, times,
  * generation, addresses. The value is right already. Lives in a. */
 kr_val sandbox__filled(struct sandbox *s, struct kr_arena *a, const struct sandbox_target *t,

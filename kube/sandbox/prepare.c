@@ -12,6 +12,7 @@
 #include "cel/base/digest.h"
 #include "cel/base/json.h"
 #include "kube/sandbox/internal.h"
+#include "kube/sandbox/shapes.h"
 
 #include "cel/base/banned.h"
 
@@ -318,6 +319,72 @@ static kr_val service_filled(struct sandbox *s, struct kr_arena *a, kr_val old, 
         v = kr_with(a, v, "spec.clusterIPs", one(a, kr_at(v, "spec.clusterIP")));
     v = or_else(a, v, "spec.ipFamilies", one(a, KR_V_STR("IPv4")));
     return or_else(a, v, "spec.ipFamilyPolicy", KR_V_STR("SingleStack"));
+}
+
+static void drop_same(struct kr_arena *a, kr_val was, kr_val *is, const char *const *names,
+                      size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        kr_str name = kr_str_c(names[i]);
+
+        if (kr_equal(kr_get(was, name), kr_get(*is, name)))
+            *is = kr_with_key(a, *is, name, KR_V_NONE);
+    }
+}
+
+/* Has it a port of the nodes that was not there? Then the client asks for it. */
+static bool asks_for_node_port(struct kr_arena *a, kr_val was, kr_val is)
+{
+    KR_AUTO(kr_map) seen = {0};
+
+    KR_LIST_EACH (port, kr_get(was, KR_S("ports"))) {
+        kr_val number = kr_get(*port, KR_S("nodePort"));
+
+        if (number.kind == KR_INT)
+            (void)sandbox__is_first(&seen, kr_json_str(a, number));
+    }
+    KR_LIST_EACH (port, kr_get(is, KR_S("ports"))) {
+        kr_val number = kr_get(*port, KR_S("nodePort"));
+
+        if (number.kind == KR_INT && number.i != 0 &&
+            sandbox__is_first(&seen, kr_json_str(a, number)))
+            return true;
+    }
+    return false;
+}
+
+static kr_val without_node_port(struct sandbox *s, struct kr_arena *a, kr_val v, const void *arg)
+{
+    return kr_with_key(a, v, KR_S("nodePort"), KR_V_NONE);
+}
+
+/* What a Service of the old type has and one of the new has not goes where the client has left it. */
+static kr_val service_retyped(struct sandbox *s, struct kr_arena *a, kr_val old, kr_val v)
+{
+    static const char *const inner[] = {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"};
+    static const char *const balanced[] = {"allocateLoadBalancerNodePorts", "loadBalancerClass",
+                                           "healthCheckNodePort"};
+    static const char *const open[] = {"externalTrafficPolicy"};
+    kr_val was = kr_get(old, KR_S("spec")), is = kr_get(v, KR_S("spec"));
+    kr_str from = kr_at_str(was, "type"), to = kr_at_str(is, "type");
+
+    if (is.kind != KR_MAP)
+        return v;
+    if (kr_str_is(to, "ExternalName") && !kr_str_eq(from, to))
+        drop_same(a, was, &is, inner, KR_N(inner));
+    if (kr_str_is(from, "LoadBalancer") && !kr_str_eq(from, to))
+        drop_same(a, was, &is, balanced, KR_N(balanced));
+    if (sandbox_service_is_open(was) && !sandbox_service_is_open(is))
+        drop_same(a, was, &is, open, KR_N(open));
+    if (outside(from) && !outside(to) && !asks_for_node_port(a, was, is))
+        is = at_place(s, a, is, KR_S("ports.[]"), without_node_port, NULL);
+    return kr_with_key(a, v, KR_S("spec"), is);
+}
+
+kr_val sandbox__without_filled(struct sandbox *s, struct kr_arena *a, const struct sandbox_type *t,
+                               kr_val old, kr_val v)
+{
+    return sandbox__is(t, "", "services") && old.kind == KR_MAP ? service_retyped(s, a, old, v) : v;
 }
 
 static kr_val namespace_filled(struct kr_arena *a, kr_val v)

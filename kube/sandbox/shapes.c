@@ -254,6 +254,17 @@ static void check_service_ports(struct sandbox_valid *c, kr_val ports, bool insi
     }
 }
 
+#define NAME_ONLY_TEXT "may not be set for ExternalName services"
+
+bool sandbox_service_is_open(kr_val spec)
+{
+    kr_str type = kr_at_str(spec, "type");
+
+    if (type.n == 0 || kr_str_is(type, "ClusterIP"))
+        return kr_get(spec, KR_S("externalIPs")).n > 0;
+    return kr_str_is(type, "NodePort") || kr_str_is(type, "LoadBalancer");
+}
+
 static void check_addresses(struct sandbox_valid *c, kr_val v, kr_str type,
                             const struct sandbox_place *at)
 {
@@ -270,8 +281,30 @@ static void check_addresses(struct sandbox_valid *c, kr_val v, kr_str type,
     }
 }
 
+/* A name elsewhere, which may end with a dot; such a Service has no addresses. */
+static void check_external_name(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    static const char *const lists[] = {"clusterIPs", "ipFamilies"};
+    const struct sandbox_place *there = SANDBOX_MEMBER(at, KR_S("externalName"));
+    kr_str name = kr_at_str(v, "externalName");
+
+    if (name.n && name.s[name.n - 1] == '.')
+        name.n--;
+    for (size_t i = 0; i < KR_N(lists); i++) {
+        if (kr_get(v, kr_str_c(lists[i])).n || (i == 0 && kr_at_str(v, "clusterIP").n))
+            sandbox_forbidden(c, SANDBOX_MEMBER(at, kr_str_c(lists[i])), NAME_ONLY_TEXT);
+    }
+    if (kr_get(v, KR_S("ipFamilyPolicy")).kind == KR_STRING)
+        sandbox_forbidden(c, SANDBOX_MEMBER(at, KR_S("ipFamilyPolicy")), NAME_ONLY_TEXT);
+    if (name.n == 0)
+        sandbox_required(c, there, "");
+    else
+        sandbox_word_check(c, there, SANDBOX_SUBDOMAIN, name);
+}
+
 static void check_service(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
 {
+    const struct sandbox_place *policy_at = SANDBOX_MEMBER(at, KR_S("externalTrafficPolicy"));
     kr_str type = kr_at_str(v, "type");
     kr_val ports = kr_get(v, KR_S("ports")), policy = kr_get(v, KR_S("externalTrafficPolicy"));
     bool inside = type.n == 0 || kr_str_is(type, "ClusterIP"),
@@ -280,19 +313,14 @@ static void check_service(struct sandbox_valid *c, kr_val v, const struct sandbo
     if (ports.n == 0 && !name_only && !kr_is_str(kr_get(v, KR_S("clusterIP")), KR_S("None")))
         sandbox_required(c, SANDBOX_MEMBER(at, KR_S("ports")), "");
     check_service_ports(c, ports, inside, SANDBOX_MEMBER(at, KR_S("ports")));
-    if (!name_only)
-        check_addresses(c, v, type, at);
-    else if (kr_at_str(v, "externalName").n == 0)
-        sandbox_required(c, SANDBOX_MEMBER(at, KR_S("externalName")), "");
+    if (name_only)
+        check_external_name(c, v, at);
     else
-        sandbox_word_check(c, SANDBOX_MEMBER(at, KR_S("externalName")), SANDBOX_SUBDOMAIN,
-                           kr_at_str(v, "externalName"));
-    if (kr_text(policy).n && inside && kr_get(v, KR_S("externalIPs")).n == 0)
-        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("externalTrafficPolicy")), policy,
-                        "may only be set for externally-accessible services");
+        check_addresses(c, v, type, at);
+    if (kr_text(policy).n && !sandbox_service_is_open(v))
+        sandbox_invalid(c, policy_at, policy, "may only be set for externally-accessible services");
     else if (kr_text(policy).n)
-        sandbox_one_of(c, SANDBOX_MEMBER(at, KR_S("externalTrafficPolicy")), policy,
-                       "Cluster,Local");
+        sandbox_one_of(c, policy_at, policy, "Cluster,Local");
 }
 
 SANDBOX_SHAPE(

@@ -8,6 +8,9 @@
 /* NULL: there are no rules for the kind. */
 const struct sandbox_shape *sandbox_shape_of(kr_str kind);
 
+/* Is a Service reached from outside of the cluster? */
+bool sandbox_service_is_open(kr_val spec);
+
 /* The specs of pods, which differ in how they may be started again. pods.c */
 extern const struct sandbox_shape sandbox_pod_spec, /* of a Pod */
     sandbox_pod_template,                           /* that runs for ever: of a Deployment */

@@ -702,71 +702,6 @@ TEST(sandbox, a_body_of_an_unknown_type_is_refused)
     client_close(&c);
 }
 
-/* 20,000 items; % is the number. */
-static const char *many(struct client *c, const char *before, const char *item, const char *after)
-{
-    struct kr_buf b = KR_BUF_IN(&c->a, 4 * 1024 * 1024);
-
-    kr_buf_fmt(&b, "%s", before);
-    for (uint32_t i = 0; i < 20000; i++) {
-        kr_str text = kr_str_c(item), head = kr_str_cut(&text, '%');
-
-        kr_buf_fmt(&b, "%s" KR_FMT "%u" KR_FMT, i ? "," : "", KR_ARG(head), i, KR_ARG(text));
-    }
-    kr_buf_fmt(&b, "%s", after);
-    return kr_cstr(&c->a, kr_buf_view(&b));
-}
-
-#define SHOP "\"apiVersion\":\"x.io/v1\",\"kind\":\"Shop\","
-
-/* Each pair of 20,000 items compared with another would take minutes. */
-TEST(sandbox, long_lists_are_looked_through_once)
-{
-    static const char crd[] =
-        "{\"metadata\":{\"name\":\"shops.x.io\"},\"spec\":{\"group\":\"x.io\",\"scope\":"
-        "\"Namespaced\",\"names\":{\"kind\":\"Shop\",\"plural\":\"shops\"},\"versions\":[{"
-        "\"name\":\"v1\",\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{"
-        "\"type\":\"object\",\"properties\":{\"set\":{\"type\":\"array\",\"x-kubernetes-list-"
-        "type\":"
-        "\"set\",\"items\":{\"type\":\"string\"}},\"map\":{\"type\":\"array\","
-        "\"x-kubernetes-list-type\":\"map\",\"x-kubernetes-list-map-keys\":[\"k\"],\"items\":{"
-        "\"type\":\"object\",\"required\":[\"k\"],\"properties\":{\"k\":{\"type\":\"string\"}}}}}}}"
-        "}]}}";
-    static const struct {
-        const char *path, *before, *item, *after;
-        int status;
-    } long_[] = {
-        {"/apis/x.io/v1/namespaces/default/shops",
-         "{" SHOP "\"metadata\":{\"name\":\"a\"},\"set\":[", "\"%\"", "]}", 201},
-        {"/apis/x.io/v1/namespaces/default/shops",
-         "{" SHOP "\"metadata\":{\"name\":\"b\"},\"map\":[", "{\"k\":\"%\"}", "]}", 201},
-        {MAPS, "{\"metadata\":{\"name\":\"a\",\"finalizers\":[", "\"x.io/%\"", "]}}", 201},
-        {MAPS, "{\"metadata\":{\"name\":\"b\",\"ownerReferences\":[",
-         "{\"apiVersion\":\"v1\",\"kind\":\"A\",\"name\":\"a\",\"uid\":\"%\",\"controller\":true}",
-         "]}}", 422},
-        {MAPS, "{\"metadata\":{\"name\":\"b\"},\"data\":{", "\"/%\":\"\"", "}}", 422},
-        {"/api/v1/namespaces/default/services?dryRun=All",
-         "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"ports\":[", "{\"port\":1,\"name\":\"p%\"}",
-         "]}}", 422},
-        {"/api/v1/namespaces/default/pods?dryRun=All",
-         "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"containers\":[",
-         "{\"image\":\"i\",\"name\":\"c%\"}", "]}}", 201},
-    };
-    struct client c;
-
-    client_open(&c, NULL);
-    client_do(&c, "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd);
-    vclock_advance(&c.clock, 1000);
-    for (size_t i = 0; i < KR_N(long_); i++) {
-        const char *body = many(&c, long_[i].before, long_[i].item, long_[i].after);
-
-        assert_int_equal(client_do(&c, "POST", long_[i].path, body), long_[i].status);
-        assert_true(kr_at(c.body, "details.causes").kind == KR_NONE ||
-                    kr_at(c.body, "details.causes").n <= 100);
-    }
-    client_close(&c);
-}
-
 int main(void)
 {
     return RUN(
@@ -799,6 +734,5 @@ int main(void)
         T(sandbox, a_body_without_kind_is_read_by_its_type), T(sandbox, what_is_immutable_stays),
         T(sandbox, a_job_must_come_to_an_end), T(sandbox, keys_of_labels_are_looked_at),
         T(sandbox, how_a_version_is_meant_must_fit_it), T(sandbox, documents_are_only_read),
-        T(sandbox, a_body_of_an_unknown_type_is_refused),
-        T(sandbox, long_lists_are_looked_through_once));
+        T(sandbox, a_body_of_an_unknown_type_is_refused));
 }
