@@ -407,30 +407,37 @@ SANDBOX_SHAPE(volume, check_volume, SANDBOX_R(REQUIRED, "name"),
               SANDBOX_R_OF(OBJECT, "persistentVolumeClaim", claim),
               SANDBOX_R_OF(OBJECT, "hostPath", host_path));
 
-/* The names of the volumes, which are put into seen. */
+/* Puts the names of the volumes into seen. A claim of a StatefulSet takes the place of volumes of its name. */
 static void check_volumes(struct sandbox_valid *c, kr_val all, struct kr_map *seen,
                           const struct sandbox_place *at)
 {
+    KR_AUTO(kr_map) claims = {0};
+
+    KR_LIST_EACH (one, c->claims)
+        (void)sandbox__is_first(&claims, kr_at_str(*one, "metadata.name"));
     for (uint32_t i = 0; all.kind == KR_LIST && i < all.n; i++) {
         kr_val name = kr_get(all.list[i], KR_S("name"));
 
-        if (kr_text(name).n && !sandbox__is_first(seen, kr_text(name)))
+        if (kr_text(name).n && kr_map_get(&claims, kr_text(name)) == NULL &&
+            !sandbox__is_first(seen, kr_text(name)))
             sandbox_duplicate(c, SANDBOX_MEMBER(SANDBOX_ITEM(at, i), KR_S("name")), name);
     }
+    KR_LIST_EACH (one, c->claims)
+        (void)sandbox__is_first(seen, kr_at_str(*one, "metadata.name"));
 }
 
 /* subPath and its like; the server leaves the number of the mount out. */
-static void check_sub_path(struct sandbox_valid *c, kr_val mount_, const struct sandbox_place *all,
+static void check_sub_path(struct sandbox_valid *c, kr_val one, const struct sandbox_place *all,
                            const struct sandbox_place *at)
 {
-    kr_val path = kr_get(mount_, KR_S("subPath")), expr = kr_get(mount_, KR_S("subPathExpr"));
+    kr_val path = kr_get(one, KR_S("subPath")), expr = kr_get(one, KR_S("subPathExpr"));
 
     check_path_below(c, kr_text(path), SANDBOX_MEMBER(all, KR_S("subPath")));
     if (kr_text(path).n && kr_text(expr).n)
         sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("subPathExpr")), expr,
                         "subPathExpr and subPath are mutually exclusive");
     sandbox_one_of(c, SANDBOX_MEMBER(all, KR_S("mountPropagation")),
-                   kr_get(mount_, KR_S("mountPropagation")), "Bidirectional,HostToContainer,None");
+                   kr_get(one, KR_S("mountPropagation")), "Bidirectional,HostToContainer,None");
 }
 
 static void check_mounts(struct sandbox_valid *c, kr_val all, const struct kr_map *volumes,
@@ -505,8 +512,6 @@ static void check_pod(struct sandbox_valid *c, kr_val v, const struct sandbox_pl
     KR_AUTO(kr_map) volumes = {0};
 
     check_volumes(c, kr_get(v, KR_S("volumes")), &volumes, SANDBOX_MEMBER(at, KR_S("volumes")));
-    KR_LIST_EACH (claim_, c->claims)
-        (void)sandbox__is_first(&volumes, kr_at_str(*claim_, "metadata.name"));
     for (size_t l = 0; l < KR_N(lists); l++) {
         kr_val all = kr_get(v, kr_str_c(lists[l]));
 
@@ -534,12 +539,14 @@ static void check_pod(struct sandbox_valid *c, kr_val v, const struct sandbox_pl
         SANDBOX_R_SAYS(ONE_OF, "dnsPolicy", "ClusterFirstWithHostNet,ClusterFirst,Default,None"),  \
         SANDBOX_R(LABELS, "nodeSelector"), SANDBOX_R_OF(OBJECT, "securityContext", pod_security),  \
         SANDBOX_R_WORD("serviceAccountName", SANDBOX_SUBDOMAIN),                                   \
-        SANDBOX_R_WORD("nodeName", SANDBOX_SUBDOMAIN), SANDBOX_R_WORD("hostname", SANDBOX_LABEL),  \
-        SANDBOX_R_WORD("subdomain", SANDBOX_LABEL), SANDBOX_R_OF(EACH, "tolerations", toleration), \
+        SANDBOX_R_WORD("nodeName", SANDBOX_SUBDOMAIN),                                             \
+        SANDBOX_R_OF(EACH, "tolerations", toleration),                                             \
         SANDBOX_R_OF(EACH, "topologySpreadConstraints", spread),                                   \
         SANDBOX_R_OF(OBJECT, "affinity", affinity)
+#define POD_NAMES                                                                                  \
+    SANDBOX_R_WORD("hostname", SANDBOX_LABEL), SANDBOX_R_WORD("subdomain", SANDBOX_LABEL)
 #define POD_THAT_ENDS                                                                              \
-    POD, SANDBOX_R_TO("activeDeadlineSeconds", 1, ID_MAX),                                         \
+    POD, POD_NAMES, SANDBOX_R_TO("activeDeadlineSeconds", 1, ID_MAX),                              \
         SANDBOX_R_SAYS(ONE_OF, "restartPolicy", "Always,OnFailure,Never")
 
 static void check_lasting_pod(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
@@ -579,12 +586,15 @@ static void check_template(struct sandbox_valid *c, kr_val v, const struct sandb
 }
 
 static const struct sandbox_rule pod_rules[] = {POD_THAT_ENDS};
-SANDBOX_SHAPE(lasting_pod, check_lasting_pod, POD);
+SANDBOX_SHAPE(lasting_pod, check_lasting_pod, POD, POD_NAMES);
+SANDBOX_SHAPE(named_pod, check_lasting_pod, POD);
 SANDBOX_SHAPE(ending_pod, check_ending_pod, POD_THAT_ENDS);
 
 static const struct sandbox_rule lasting_rules[] = {SANDBOX_R_OF(OBJECT, "spec", lasting_pod)};
+static const struct sandbox_rule named_rules[] = {SANDBOX_R_OF(OBJECT, "spec", named_pod)};
 static const struct sandbox_rule ending_rules[] = {SANDBOX_R_OF(OBJECT, "spec", ending_pod)};
 
 const struct sandbox_shape sandbox_pod_spec = {pod_rules, KR_N(pod_rules), check_pod};
 const struct sandbox_shape sandbox_pod_template = {lasting_rules, 1, check_template};
+const struct sandbox_shape sandbox_pod_named_template = {named_rules, 1, check_template};
 const struct sandbox_shape sandbox_pod_job_template = {ending_rules, 1, check_template};

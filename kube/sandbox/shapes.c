@@ -110,16 +110,18 @@ static void check_progress(struct sandbox_valid *c, kr_val v, const struct sandb
                         "must be greater than minReadySeconds");
 }
 
-#define WORKLOAD                                                                                   \
+#define WORKLOAD(pods)                                                                             \
     SANDBOX_R_FROM("replicas", 0), SANDBOX_R_FROM("minReadySeconds", 0),                           \
-        SANDBOX_R_FROM("revisionHistoryLimit", 0),                                                 \
-        SANDBOX_R_OF(OBJECT, "template", sandbox_pod_template)
+        SANDBOX_R_OF(OBJECT, "template", pods)
+#define LIMITED SANDBOX_R_FROM("revisionHistoryLimit", 0)
 
-SANDBOX_SHAPE(deployment_spec, check_progress, WORKLOAD, SANDBOX_R_OF(OBJECT, "strategy", strategy),
+SANDBOX_SHAPE(deployment_spec, check_progress, WORKLOAD(sandbox_pod_template), LIMITED,
+              SANDBOX_R_OF(OBJECT, "strategy", strategy),
               SANDBOX_R_FROM("progressDeadlineSeconds", 0));
-SANDBOX_SHAPE(workload_spec, NULL, WORKLOAD);
+SANDBOX_SHAPE(workload_spec, NULL, WORKLOAD(sandbox_pod_template));
 static const struct sandbox_shape daemon_strategy = {NULL, 0, check_daemon_strategy};
-SANDBOX_SHAPE(daemon_spec, NULL, WORKLOAD, SANDBOX_R_OF(OBJECT, "updateStrategy", daemon_strategy));
+SANDBOX_SHAPE(daemon_spec, NULL, WORKLOAD(sandbox_pod_template), LIMITED,
+              SANDBOX_R_OF(OBJECT, "updateStrategy", daemon_strategy));
 
 static void check_stateful(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
 {
@@ -139,7 +141,9 @@ static void check_stateful(struct sandbox_valid *c, kr_val v, const struct sandb
 }
 
 SANDBOX_SHAPE(claim_template, NULL, SANDBOX_R_OF(OBJECT, "spec", claim_spec));
-SANDBOX_SHAPE(stateful_spec, check_stateful, WORKLOAD, SANDBOX_R_WORD("serviceName", SANDBOX_LABEL),
+/* A negative revisionHistoryLimit keeps all. */
+SANDBOX_SHAPE(stateful_spec, check_stateful, WORKLOAD(sandbox_pod_named_template),
+              SANDBOX_R_WORD("serviceName", SANDBOX_LABEL),
               SANDBOX_R_OF(EACH, "volumeClaimTemplates", claim_template));
 
 #define JOB                                                                                        \
@@ -430,11 +434,12 @@ static void check_scaler(struct sandbox_valid *c, kr_val v, const struct sandbox
                           "to zero replicas");
 }
 
+/* Of what can be scaled, ReplicationControllers alone are in the group without a name. */
 static void check_scale_target(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
 {
     kr_str version = kr_at_str(v, "apiVersion");
 
-    if (kr_str_chr(version, '/') < 0)
+    if (kr_str_chr(version, '/') < 0 && !kr_str_is(kr_at_str(v, "kind"), "ReplicationController"))
         sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("apiVersion")), kr_string(version),
                         "apiVersion must specify API group");
 }

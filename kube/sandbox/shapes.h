@@ -14,6 +14,7 @@ bool sandbox_service_is_open(kr_val spec);
 /* The specs of pods, which differ in how they may be started again. pods.c */
 extern const struct sandbox_shape sandbox_pod_spec, /* of a Pod */
     sandbox_pod_template,                           /* that runs for ever: of a Deployment */
-    sandbox_pod_job_template;                       /* that ends */
+    sandbox_pod_named_template, /* of a StatefulSet, which sets hostname and subdomain itself */
+    sandbox_pod_job_template;   /* that ends */
 
 #endif
