@@ -47,8 +47,7 @@ static void check_port(struct sandbox_valid *c, kr_val v, const struct sandbox_p
     kr_val port = kr_get(v, KR_S("port"));
 
     if (port.kind == KR_NONE || port.kind == KR_NULL)
-        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("port")), kr_int(0),
-                        "must be between 1 and 65535, inclusive");
+        sandbox_port_check(c, SANDBOX_MEMBER(at, KR_S("port")), port);
 }
 
 SANDBOX_SHAPE(exec, NULL, SANDBOX_R(REQUIRED, "command"));
@@ -202,14 +201,6 @@ static void check_resource_name(struct sandbox_valid *c, kr_str name,
     sandbox_invalid(c, at, kr_string(name), "must be a standard resource for containers");
 }
 
-/* Amounts are texts or whole numbers. */
-static bool quantity(kr_val v, struct cel__quantity *out)
-{
-    if (v.kind == KR_INT)
-        cel__quantity_of_int(v.i, out);
-    return v.kind == KR_INT || (v.kind == KR_STRING && !cel__quantity_parse(kr_text(v), out));
-}
-
 static kr_val canonical(struct sandbox_valid *c, const struct cel__quantity *q)
 {
     return kr_string(cel__quantity_text(c->a, q));
@@ -231,7 +222,7 @@ static void check_amount(struct sandbox_valid *c, kr_str list, kr_str name, kr_v
     int64_t whole;
 
     check_resource_name(c, name, there);
-    if (!quantity(amount, &q))
+    if (!sandbox_quantity(c, amount, &q))
         return;
     if (cel__quantity_sign(&q) < 0)
         sandbox_invalid(c, there, canonical(c, &q), "must be greater than or equal to 0");
@@ -248,7 +239,7 @@ static void check_request(struct sandbox_valid *c, kr_str name, kr_val amount, k
     if (is_extended(name) && limit.kind == KR_NONE)
         sandbox_required(c, SANDBOX_MEMBER(at, KR_S("limits")),
                          ": Limit must be set for non overcommitable resources");
-    if (!quantity(amount, &want) || !quantity(limit, &most))
+    if (!sandbox_quantity(c, amount, &want) || !sandbox_quantity(c, limit, &most))
         return;
     order = cel__quantity_compare(&want, &most);
     if (is_extended(name) ? order == 0 : order <= 0)
@@ -478,7 +469,9 @@ static void check_toleration(struct sandbox_valid *c, kr_val v, const struct san
                         "effect must be 'NoExecute' when `tolerationSeconds` is set");
     if (exists && kr_text(value).n)
         sandbox_invalid(c, there, value, "value must be empty when `operator` is 'Exists'");
-    if (kr_text(op).n)
+    if (kr_is_str(op, KR_S("Lt")) || kr_is_str(op, KR_S("Gt"))) /* behind a gate that is closed */
+        sandbox_unsupported(c, there, op, "Equal,Exists,Lt,Gt");
+    else if (kr_text(op).n)
         sandbox_one_of(c, there, op, "Equal,Exists");
 }
 

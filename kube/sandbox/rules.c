@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 
 #include "cel/base/json.h"
+#include "cel/quantity.h"
 #include "kube/sandbox/internal.h"
 #include "kube/sandbox/structural.h"
 
@@ -52,19 +53,14 @@ void sandbox_duplicate(struct sandbox_valid *c, const struct sandbox_place *at, 
                    kr_fmt(c->a, "Duplicate value: " KR_FMT, KR_ARG(kr_json_str(c->a, v))));
 }
 
-void sandbox_one_of(struct sandbox_valid *c, const struct sandbox_place *at, kr_val v,
-                    const char *list)
+void sandbox_unsupported(struct sandbox_valid *c, const struct sandbox_place *at, kr_val v,
+                         const char *list)
 {
     struct kr_buf b = KR_BUF_IN(c->a, LIST_TEXT_MAX);
     kr_str rest = kr_str_c(list);
 
-    if (v.kind != KR_STRING)
+    if (c->causes.n >= SANDBOX_CAUSES_MAX)
         return;
-    while (rest.s) {
-        if (kr_str_eq(kr_str_cut(&rest, ','), kr_text(v)))
-            return;
-    }
-    rest = kr_str_c(list);
     while (rest.s) {
         kr_str one = kr_str_cut(&rest, ',');
 
@@ -73,6 +69,20 @@ void sandbox_one_of(struct sandbox_valid *c, const struct sandbox_place *at, kr_
     sandbox_refuse(c, "FieldValueNotSupported", at,
                    kr_fmt(c->a, "Unsupported value: " KR_FMT ": supported values: " KR_FMT,
                           KR_ARG(kr_json_str(c->a, v)), KR_ARG(kr_buf_view(&b))));
+}
+
+void sandbox_one_of(struct sandbox_valid *c, const struct sandbox_place *at, kr_val v,
+                    const char *list)
+{
+    kr_str rest = kr_str_c(list);
+
+    if (v.kind != KR_STRING)
+        return;
+    while (rest.s) {
+        if (kr_str_eq(kr_str_cut(&rest, ','), kr_text(v)))
+            return;
+    }
+    sandbox_unsupported(c, at, v, list);
 }
 
 void sandbox_word_check(struct sandbox_valid *c, const struct sandbox_place *at,
@@ -93,6 +103,21 @@ void sandbox_labels_check(struct sandbox_valid *c, const struct sandbox_place *a
     }
 }
 
+static void between(struct sandbox_valid *c, kr_val v, int64_t low, int64_t high,
+                    const struct sandbox_place *at)
+{
+    if (v.kind == KR_INT && (v.i < low || v.i > high))
+        sandbox_invalid(c, at, v,
+                        kr_fmt(c->a, "must be between %lld and %lld, inclusive", (long long)low,
+                               (long long)high)
+                            .s);
+}
+
+void sandbox_port_check(struct sandbox_valid *c, const struct sandbox_place *at, kr_val v)
+{
+    between(c, v.kind == KR_INT ? v : kr_int(0), 1, PORT_MAX, at);
+}
+
 bool sandbox_is_ip(kr_str s)
 {
     char text[INET6_ADDRSTRLEN], bytes[sizeof(struct in6_addr)];
@@ -108,6 +133,17 @@ void sandbox_ip_check(struct sandbox_valid *c, const struct sandbox_place *at, k
 {
     if (kr_text(v).n && !sandbox_is_ip(kr_text(v)))
         sandbox_invalid(c, at, v, IP_TEXT);
+}
+
+bool sandbox_quantity(struct sandbox_valid *c, kr_val v, struct cel__quantity *out)
+{
+    if (v.kind == KR_INT || v.kind == KR_NULL) {
+        cel__quantity_of_int(v.kind == KR_INT ? v.i : 0, out);
+        return true;
+    }
+    if (v.kind == KR_DOUBLE)
+        v = kr_string(kr_json_str(c->a, v));
+    return v.kind == KR_STRING && !cel__quantity_parse(kr_text(v), out);
 }
 
 bool sandbox_is_empty(kr_val v)
@@ -130,16 +166,6 @@ bool sandbox_is_empty(kr_val v)
 
 /* --- tests ------------------------------------------------------------------------------------ */
 
-static void between(struct sandbox_valid *c, kr_val v, int64_t low, int64_t high,
-                    const struct sandbox_place *at)
-{
-    if (v.kind == KR_INT && (v.i < low || v.i > high))
-        sandbox_invalid(c, at, v,
-                        kr_fmt(c->a, "must be between %lld and %lld, inclusive", (long long)low,
-                               (long long)high)
-                            .s);
-}
-
 static void at_least(struct sandbox_valid *c, kr_val v, int64_t low, const struct sandbox_place *at)
 {
     if (v.kind == KR_INT && v.i < low)
@@ -147,7 +173,7 @@ static void at_least(struct sandbox_valid *c, kr_val v, int64_t low, const struc
                         kr_fmt(c->a, "must be greater than or equal to %lld", (long long)low).s);
 }
 
-static bool is_percent(kr_str s)
+bool sandbox_is_percent(kr_str s)
 {
     for (size_t i = 0; i + 1 < s.n; i++) {
         if (s.s[i] < '0' || s.s[i] > '9')
@@ -159,7 +185,7 @@ static bool is_percent(kr_str s)
 static void amount(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
 {
     at_least(c, v, 0, at);
-    if (v.kind == KR_STRING && !is_percent(kr_text(v)))
+    if (v.kind == KR_STRING && !sandbox_is_percent(kr_text(v)))
         sandbox_invalid(c, at, v, PERCENT_TEXT);
 }
 

@@ -14,6 +14,8 @@
 #include "kube/sandbox/place.h"
 #include "kube/sandbox/words.h"
 
+struct cel__quantity;
+
 /* What is found. The causes are {reason, message, field}, SANDBOX_CAUSES_MAX at most. */
 struct sandbox_valid {
     struct kr_arena *a; /* the causes live here */
@@ -99,6 +101,9 @@ void sandbox_invalid(struct sandbox_valid *c, const struct sandbox_place *at, kr
                      const char *text);
 void sandbox_forbidden(struct sandbox_valid *c, const struct sandbox_place *at, const char *text);
 void sandbox_duplicate(struct sandbox_valid *c, const struct sandbox_place *at, kr_val v);
+/* "Unsupported value: V: supported values: "A", "B"" */
+void sandbox_unsupported(struct sandbox_valid *c, const struct sandbox_place *at, kr_val v,
+                         const char *list);
 /* If v is a text and none of those in "A,B". */
 void sandbox_one_of(struct sandbox_valid *c, const struct sandbox_place *at, kr_val v,
                     const char *list);
@@ -106,9 +111,15 @@ void sandbox_word_check(struct sandbox_valid *c, const struct sandbox_place *at,
                         enum sandbox_word word, kr_str text);
 /* Keys and values of labels, all told at one place. */
 void sandbox_labels_check(struct sandbox_valid *c, const struct sandbox_place *at, kr_val labels);
+/* Refuses what is no number of a port; no number at all is 0. */
+void sandbox_port_check(struct sandbox_valid *c, const struct sandbox_place *at, kr_val v);
 /* If v is a text that is there. */
 void sandbox_ip_check(struct sandbox_valid *c, const struct sandbox_place *at, kr_val v);
 bool sandbox_is_ip(kr_str s);
+/* "50%"? */
+bool sandbox_is_percent(kr_str s);
+/* An amount: a text or a number; null is 0, as in Go. False: it is none. */
+bool sandbox_quantity(struct sandbox_valid *c, kr_val v, struct cel__quantity *out);
 /* Nothing, "", 0, an empty list or map? */
 bool sandbox_is_empty(kr_val v);
 

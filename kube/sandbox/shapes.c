@@ -30,8 +30,7 @@ static void check_claim(struct sandbox_valid *c, kr_val v, const struct sandbox_
         sandbox_forbidden(c, modes_at, "may not use ReadWriteOncePod with other access modes");
     if (size.kind == KR_NONE)
         sandbox_required(c, size_at, "");
-    else if (size.kind == KR_STRING && !cel__quantity_parse(kr_text(size), &q) &&
-             cel__quantity_sign(&q) <= 0)
+    else if (sandbox_quantity(c, size, &q) && cel__quantity_sign(&q) <= 0)
         sandbox_invalid(c, size_at, kr_string(cel__quantity_text(c->a, &q)),
                         "must be greater than zero");
 }
@@ -54,7 +53,8 @@ static void check_percent(struct sandbox_valid *c, kr_val v, const struct sandbo
     kr_str text = kr_text(v);
     int64_t percent;
 
-    if (text.n && kr_str_i64(kr_str_sub(text, 0, text.n - 1), &percent) && percent > 100)
+    if (sandbox_is_percent(text) && kr_str_i64(kr_str_sub(text, 0, text.n - 1), &percent) &&
+        percent > 100)
         sandbox_invalid(c, at, v, "must not be greater than 100%");
 }
 
@@ -100,12 +100,16 @@ static void check_daemon_strategy(struct sandbox_valid *c, kr_val v, const struc
 
 SANDBOX_SHAPE(strategy, check_strategy, SANDBOX_R_OF(OBJECT, "rollingUpdate", rolling));
 
+enum { PROGRESS_DEADLINE_S = 600 }; /* that the server fills in */
+
 static void check_progress(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
 {
     kr_val deadline = kr_get(v, KR_S("progressDeadlineSeconds")),
            ready = kr_get(v, KR_S("minReadySeconds"));
 
-    if (deadline.kind == KR_INT && deadline.i <= (ready.kind == KR_INT ? ready.i : 0))
+    if (deadline.kind != KR_INT)
+        deadline = kr_int(PROGRESS_DEADLINE_S);
+    if (deadline.i <= (ready.kind == KR_INT ? ready.i : 0))
         sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("progressDeadlineSeconds")), deadline,
                         "must be greater than minReadySeconds");
 }
@@ -188,11 +192,11 @@ static void check_cron(struct sandbox_valid *c, kr_val v, const struct sandbox_p
 
     if (text.n == 0 || text.s[0] == '@')
         return;
-    if (kr_str_find(text, KR_S("TZ")) >= 0) {
+    if (kr_str_find(text, KR_S("TZ")) >= 0)
         sandbox_invalid(c, there, schedule,
                         "cannot use TZ or CRON_TZ in schedule, use timeZone field instead");
+    if (kr_str_starts(text, KR_S("TZ=")) || kr_str_starts(text, KR_S("CRON_TZ=")))
         return;
-    }
     fields = cron_fields(c->a, text, &n);
     if (n != CRON_FIELDS)
         sandbox_invalid(
@@ -212,11 +216,10 @@ SANDBOX_SHAPE(cron_spec, check_cron, SANDBOX_R(REQUIRED, "schedule"),
 static void check_service_port(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
 {
     kr_val port = kr_get(v, KR_S("port")), target = kr_get(v, KR_S("targetPort"));
-    bool there = port.kind == KR_INT;
 
-    if (!there || port.i < 1 || port.i > 65535)
-        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("port")), there ? port : kr_int(0),
-                        "must be between 1 and 65535, inclusive");
+    sandbox_port_check(c, SANDBOX_MEMBER(at, KR_S("port")), port);
+    if (sandbox_is_empty(target)) /* it will be the port */
+        sandbox_port_check(c, SANDBOX_MEMBER(at, KR_S("targetPort")), port);
     if (target.kind == KR_STRING)
         sandbox_word_check(c, SANDBOX_MEMBER(at, KR_S("targetPort")), SANDBOX_PORT_NAME,
                            kr_text(target));
@@ -340,52 +343,70 @@ SANDBOX_SHAPE(
 static void check_backend(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
 {
     kr_val service = kr_get(v, KR_S("service")), port = kr_get(service, KR_S("port"));
-    bool name = kr_at_str(port, "name").n > 0, number = !sandbox_is_empty(kr_at(port, "number"));
+    bool name = kr_at_str(port, "name").n > 0, number = !sandbox_is_empty(kr_at(port, "number")),
+         own = service.kind == KR_MAP, other = kr_get(v, KR_S("resource")).kind == KR_MAP;
 
-    if (service.kind != KR_MAP)
-        return;
-    if (name && number)
+    if (own && other)
+        sandbox_invalid(c, at, KR_V_STR(""), "cannot set both resource and service backends");
+    else if (!own && !other)
+        sandbox_invalid(c, at, KR_V_STR(""), "resource or service backend is required");
+    else if (name && number)
         sandbox_invalid(c, at, KR_V_STR(""), "cannot set both port name & port number");
-    else if (!name && !number)
+    else if (own && !name && !number)
         sandbox_required(c, at, ": port name or number is required");
 }
 
+SANDBOX_SHAPE(backend_port, NULL, SANDBOX_R(PORT, "number"),
+              SANDBOX_R_WORD("name", SANDBOX_PORT_NAME));
 SANDBOX_SHAPE(backend_service, NULL, SANDBOX_R(REQUIRED, "name"),
-              SANDBOX_R_WORD("name", SANDBOX_LABEL));
-SANDBOX_SHAPE(backend, check_backend, SANDBOX_R_OF(OBJECT, "service", backend_service));
+              SANDBOX_R_WORD("name", SANDBOX_LABEL), SANDBOX_R_OF(OBJECT, "port", backend_port));
+SANDBOX_SHAPE(backend_resource, NULL, SANDBOX_R(REQUIRED, "kind"), SANDBOX_R(REQUIRED, "name"));
+SANDBOX_SHAPE(backend, check_backend, SANDBOX_R_OF(OBJECT, "service", backend_service),
+              SANDBOX_R_OF(OBJECT, "resource", backend_resource));
 
-static void check_ingress_path(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+static void check_path(struct sandbox_valid *c, kr_val path, bool exact,
+                       const struct sandbox_place *at)
 {
     static const char *const never[] = {"//", "/./", "/../", "%2f", "%2F"};
-    kr_val path = kr_get(v, KR_S("path"));
-    kr_str type = kr_at_str(v, "pathType"), text = kr_text(path);
+    static const char *const never_last[] = {"/..", "/."};
+    kr_str text = kr_text(path);
 
-    if (!kr_str_is(type, "Prefix") && !kr_str_is(type, "Exact"))
-        return;
-    if (text.n == 0 || text.s[0] != '/') {
-        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("path")), kr_string(text),
-                        "must be an absolute path");
-        return;
-    }
-    for (size_t i = 0; i < KR_N(never); i++) {
+    if (text.n ? text.s[0] != '/' : exact)
+        sandbox_invalid(c, at, kr_string(text), "must be an absolute path");
+    for (size_t i = 0; exact && i < KR_N(never); i++) {
         if (kr_str_find(text, kr_str_c(never[i])) >= 0)
-            sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("path")), path,
-                            kr_fmt(c->a, "must not contain '%s'", never[i]).s);
+            sandbox_invalid(c, at, path, kr_fmt(c->a, "must not contain '%s'", never[i]).s);
     }
+    for (size_t i = 0; exact && i < KR_N(never_last); i++) {
+        if (kr_str_ends(text, kr_str_c(never_last[i])))
+            sandbox_invalid(c, at, path, kr_fmt(c->a, "cannot end with '%s'", never_last[i]).s);
+    }
+}
+
+/* Without a type the server looks no further. */
+static void check_ingress_path(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    kr_str type = kr_at_str(v, "pathType");
+    bool exact = kr_str_is(type, "Prefix") || kr_str_is(type, "Exact");
+
+    if (type.n == 0)
+        return;
+    if (exact || kr_str_is(type, "ImplementationSpecific"))
+        check_path(c, kr_get(v, KR_S("path")), exact, SANDBOX_MEMBER(at, KR_S("path")));
+    sandbox_shape_check(c, &backend, kr_get(v, KR_S("backend")),
+                        SANDBOX_MEMBER(at, KR_S("backend")));
 }
 
 SANDBOX_SHAPE(ingress_path, check_ingress_path,
               SANDBOX_R_SAYS(REQUIRED, "pathType", ": pathType must be specified"),
-              SANDBOX_R_SAYS(ONE_OF, "pathType", "Exact,ImplementationSpecific,Prefix"),
-              SANDBOX_R_OF(OBJECT, "backend", backend));
+              SANDBOX_R_SAYS(ONE_OF, "pathType", "Exact,ImplementationSpecific,Prefix"));
 SANDBOX_SHAPE(ingress_http, NULL, SANDBOX_R(REQUIRED, "paths"),
               SANDBOX_R_OF(EACH, "paths", ingress_path));
 
 #define WILDCARD_TEXT                                                                              \
     "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, "      \
-    "which "                                                                                       \
-    "must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric " \
-    "character (e.g. '*.example.com', regex used for validation is "                               \
+    "which must consist of lower case alphanumeric characters, '-' or '.' and end with an "        \
+    "alphanumeric character (e.g. '*.example.com', regex used for validation is "                  \
     "'\\*\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 
 static void check_host(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
@@ -424,9 +445,13 @@ static void check_scaler(struct sandbox_valid *c, kr_val v, const struct sandbox
     kr_val most = kr_get(v, KR_S("maxReplicas")), least = kr_get(v, KR_S("minReplicas"));
     const struct sandbox_place *there = SANDBOX_MEMBER(at, KR_S("maxReplicas"));
 
-    if (most.kind == KR_INT && most.i < 1)
+    if (most.kind != KR_INT)
+        most = kr_int(0);
+    if (most.i == 0)
         sandbox_required(c, there, ": must be set and greater than 0");
-    if (most.kind == KR_INT && most.i < (least.kind == KR_INT ? least.i : 1))
+    else if (most.i < 0)
+        sandbox_invalid(c, there, most, "must be greater than or equal to 1");
+    if (most.i < (least.kind == KR_INT ? least.i : 1))
         sandbox_invalid(c, there, most, "must be greater than or equal to `minReplicas`");
     if (least.kind == KR_INT && least.i == 0 && kr_get(v, KR_S("metrics")).n == 0)
         sandbox_forbidden(c, SANDBOX_MEMBER(at, KR_S("metrics")),
@@ -445,7 +470,8 @@ static void check_scale_target(struct sandbox_valid *c, kr_val v, const struct s
 }
 
 SANDBOX_SHAPE(scale_target, check_scale_target, SANDBOX_R(REQUIRED, "kind"),
-              SANDBOX_R(REQUIRED, "name"));
+              SANDBOX_R(REQUIRED, "name"), SANDBOX_R_WORD("kind", SANDBOX_SEGMENT),
+              SANDBOX_R_WORD("name", SANDBOX_SEGMENT));
 SANDBOX_SHAPE(scaler_spec, check_scaler, SANDBOX_R_OF(OBJECT, "scaleTargetRef", scale_target),
               SANDBOX_R_FROM("minReplicas", 1));
 
@@ -474,59 +500,61 @@ SANDBOX_SHAPE(budget_spec, check_budget, SANDBOX_R(AMOUNT, "minAvailable"),
 
 /* --- access ----------------------------------------------------------------------------------- */
 
+/* A rule is about resources or about other paths, which a namespace has not. */
 static void check_access(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
 {
-    bool urls = kr_get(v, KR_S("nonResourceURLs")).n > 0;
+    const struct sandbox_place *urls_at = SANDBOX_MEMBER(at, KR_S("nonResourceURLs"));
+    kr_val urls = kr_get(v, KR_S("nonResourceURLs"));
+    bool groups = kr_get(v, KR_S("apiGroups")).n > 0,
+         resources = kr_get(v, KR_S("resources")).n > 0;
 
     if (kr_get(v, KR_S("verbs")).n == 0)
         sandbox_required(c, SANDBOX_MEMBER(at, KR_S("verbs")),
                          ": verbs must contain at least one value");
-    if (urls)
+    if (urls.n && kr_str_is(c->kind, "Role"))
+        sandbox_invalid(c, urls_at, urls, "namespaced rules cannot apply to non-resource URLs");
+    if (urls.n && (groups || resources || kr_get(v, KR_S("resourceNames")).n))
+        sandbox_invalid(c, urls_at, urls,
+                        "rules cannot apply to both regular resources and non-resource URLs");
+    if (urls.n)
         return;
-    if (kr_get(v, KR_S("apiGroups")).n == 0)
+    if (!groups)
         sandbox_required(c, SANDBOX_MEMBER(at, KR_S("apiGroups")),
                          ": resource rules must supply at least one api group");
-    if (kr_get(v, KR_S("resources")).n == 0)
+    if (!resources)
         sandbox_required(c, SANDBOX_MEMBER(at, KR_S("resources")),
                          ": resource rules must supply at least one resource");
 }
 
-/* A Role is about a namespace, which has no other paths. */
-static void check_role_rule(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
-{
-    kr_val urls = kr_get(v, KR_S("nonResourceURLs"));
-
-    check_access(c, v, at);
-    if (urls.n == 0)
-        return;
-    sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("nonResourceURLs")), urls,
-                    "namespaced rules cannot apply to non-resource URLs");
-    if (kr_get(v, KR_S("apiGroups")).n || kr_get(v, KR_S("resources")).n)
-        sandbox_invalid(c, SANDBOX_MEMBER(at, KR_S("nonResourceURLs")), urls,
-                        "rules cannot apply to both regular resources and non-resource URLs");
-}
-
-static const struct sandbox_shape role_rule = {NULL, 0, check_role_rule};
 static const struct sandbox_shape access_rule = {NULL, 0, check_access};
+
+#define ACCESS_GROUP "rbac.authorization.k8s.io"
 
 static void check_role_ref(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
 {
-    kr_val kind = kr_get(v, KR_S("kind"));
-
-    sandbox_one_of(c, SANDBOX_MEMBER(at, KR_S("kind")),
-                   kind.kind == KR_STRING ? kind : KR_V_STR(""), "Role,ClusterRole");
+    sandbox_one_of(c, SANDBOX_MEMBER(at, KR_S("kind")), kr_string(kr_at_str(v, "kind")),
+                   kr_str_is(c->kind, "ClusterRoleBinding") ? "ClusterRole" : "Role,ClusterRole");
 }
 
-SANDBOX_SHAPE(role_ref, check_role_ref, SANDBOX_R(REQUIRED, "name"));
+SANDBOX_SHAPE(role_ref, check_role_ref, SANDBOX_R_SAYS(ONE_OF, "apiGroup", ACCESS_GROUP),
+              SANDBOX_R(REQUIRED, "name"), SANDBOX_R_WORD("name", SANDBOX_SEGMENT));
 
 static void check_subject(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
 {
+    const struct sandbox_place *group_at = SANDBOX_MEMBER(at, KR_S("apiGroup"));
     kr_str kind = kr_at_str(v, "kind"), name = kr_at_str(v, "name");
+    kr_val group = kr_get(v, KR_S("apiGroup"));
+    bool account = kr_str_is(kind, "ServiceAccount"),
+         person = kr_str_is(kind, "User") || kr_str_is(kind, "Group");
 
     sandbox_one_of(c, SANDBOX_MEMBER(at, KR_S("kind")), kr_string(kind),
                    "ServiceAccount,User,Group");
-    if (kr_str_is(kind, "ServiceAccount") && name.n)
+    if (account && name.n)
         sandbox_word_check(c, SANDBOX_MEMBER(at, KR_S("name")), SANDBOX_SUBDOMAIN, name);
+    if ((account || person) && kr_text(group).n)
+        sandbox_one_of(c, group_at, group, account ? "" : ACCESS_GROUP);
+    if (account && kr_str_is(c->kind, "ClusterRoleBinding") && kr_at_str(v, "namespace").n == 0)
+        sandbox_required(c, SANDBOX_MEMBER(at, KR_S("namespace")), "");
 }
 
 SANDBOX_SHAPE(subject, check_subject, SANDBOX_R(REQUIRED, "name"));
@@ -541,12 +569,24 @@ static void check_peer(struct sandbox_valid *c, kr_val v, const struct sandbox_p
 
 static const struct sandbox_shape peer = {NULL, 0, check_peer};
 SANDBOX_SHAPE(policy_port, NULL, SANDBOX_R(PORT_OR_NAME, "port"),
-              SANDBOX_R_SAYS(ONE_OF, "protocol", "SCTP,TCP,UDP"));
+              SANDBOX_R_SAYS(ONE_OF, "protocol", "TCP,UDP,SCTP"));
 SANDBOX_SHAPE(policy_rule, NULL, SANDBOX_R_OF(EACH, "ports", policy_port),
               SANDBOX_R_OF(EACH, "from", peer), SANDBOX_R_OF(EACH, "to", peer));
-SANDBOX_SHAPE(policy_spec, NULL, SANDBOX_R_OF(EACH, "ingress", policy_rule),
-              SANDBOX_R_OF(EACH, "egress", policy_rule),
-              SANDBOX_R_SAYS(EACH_ONE_OF, "policyTypes", "Ingress,Egress"));
+
+/* There are two types; of more the server says only that. */
+static void check_policy(struct sandbox_valid *c, kr_val v, const struct sandbox_place *at)
+{
+    const struct sandbox_place *there = SANDBOX_MEMBER(at, KR_S("policyTypes"));
+    kr_val types = kr_get(v, KR_S("policyTypes"));
+
+    if (types.kind == KR_LIST && types.n > 2)
+        sandbox_invalid(c, there, types, "may not specify more than two policyTypes");
+    for (uint32_t i = 0; types.kind == KR_LIST && types.n <= 2 && i < types.n; i++)
+        sandbox_one_of(c, SANDBOX_ITEM(there, i), types.list[i], "Ingress,Egress");
+}
+
+SANDBOX_SHAPE(policy_spec, check_policy, SANDBOX_R_OF(EACH, "ingress", policy_rule),
+              SANDBOX_R_OF(EACH, "egress", policy_rule));
 
 /* --- kinds ------------------------------------------------------------------------------------ */
 
@@ -563,8 +603,7 @@ SANDBOX_SHAPE(ingress, NULL, SANDBOX_R_OF(OBJECT, "spec", ingress_spec));
 SANDBOX_SHAPE(scaler, NULL, SANDBOX_R_OF(OBJECT, "spec", scaler_spec));
 SANDBOX_SHAPE(budget, NULL, SANDBOX_R_OF(OBJECT, "spec", budget_spec));
 SANDBOX_SHAPE(policy, NULL, SANDBOX_R_OF(OBJECT, "spec", policy_spec));
-SANDBOX_SHAPE(role, NULL, SANDBOX_R_OF(EACH, "rules", role_rule));
-SANDBOX_SHAPE(cluster_role, NULL, SANDBOX_R_OF(EACH, "rules", access_rule));
+SANDBOX_SHAPE(role, NULL, SANDBOX_R_OF(EACH, "rules", access_rule));
 SANDBOX_SHAPE(binding, NULL, SANDBOX_R_OF(OBJECT, "roleRef", role_ref),
               SANDBOX_R_OF(EACH, "subjects", subject));
 
@@ -588,7 +627,7 @@ const struct sandbox_shape *sandbox_shape_of(kr_str kind)
         {"PodDisruptionBudget", &budget},
         {"NetworkPolicy", &policy},
         {"Role", &role},
-        {"ClusterRole", &cluster_role},
+        {"ClusterRole", &role},
         {"RoleBinding", &binding},
         {"ClusterRoleBinding", &binding},
     };

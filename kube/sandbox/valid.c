@@ -33,7 +33,9 @@ static void check_expression(struct sandbox_valid *c, kr_val e, const struct san
 {
     kr_str op = kr_at_str(e, "operator");
     const struct sandbox_place *values = SANDBOX_MEMBER(at, KR_S("values"));
-    bool some = kr_get(e, KR_S("values")).n > 0;
+    kr_val list = kr_get(e, KR_S("values"));
+    bool some = list.n > 0;
+    uint32_t i = 0;
 
     if (kr_str_is(op, "In") || kr_str_is(op, "NotIn")) {
         if (!some)
@@ -47,6 +49,8 @@ static void check_expression(struct sandbox_valid *c, kr_val e, const struct san
                         "not a valid selector operator");
     }
     sandbox_word_check(c, SANDBOX_MEMBER(at, KR_S("key")), SANDBOX_KEY, kr_at_str(e, "key"));
+    KR_LIST_EACH (value, list)
+        sandbox_word_check(c, SANDBOX_ITEM(values, i++), SANDBOX_LABEL_VALUE, kr_text(*value));
 }
 
 /* Is it a selector at all? */

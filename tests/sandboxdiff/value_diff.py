@@ -91,6 +91,7 @@ CHANGES = [
     (work.deployment(), [{"spec": {"replicas": -1}}, {"spec": {"template": {"spec": {"volumes": [{"name": "A b"}]}}}},
                          {"spec": {"strategy": {"type": "Recreate"}}}]),
     (work.service(), [{"spec": {"type": "X"}}, {"spec": {"ports": []}}, {"spec": {"selector": {"a b": "c"}}}]),
+    *work.CHANGES,
     (secret(type="my/type"), [{"type": "Opaque"}, {"type": None}, {"data": {"a b": "AA=="}}, {"data": {"a": "AA=="}}]),
 ]
 

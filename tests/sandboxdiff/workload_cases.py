@@ -8,7 +8,7 @@ def of(group, kind, plural, spec=None, name="w", **members):
     body = {"apiVersion": group, "kind": kind, "metadata": {"name": name}}
     if spec is not None:
         body["spec"] = spec
-    return api + NS + plural, dict(body, **members)
+    return api + ("" if kind.startswith("Cluster") else NS) + plural, dict(body, **members)
 
 
 def container(**members):
@@ -325,4 +325,98 @@ CASES = [
     job(template={"spec": {"containers": [container()], "restartPolicy": "Always"}}),
     job(template={"spec": {"containers": [container()], "restartPolicy": "X"}}), job(template={"spec": {"containers": [container()]}}),
     job(podFailurePolicy={"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]}),
+    # what is accepted: it must not be refused
+    service(type="ExternalName", externalName="a.b."), of("v1", "Service", "services", {"type": "ExternalName", "externalName": "a.b"}),
+    of("v1", "Service", "services", {"clusterIP": "None", "ports": []}), service(clusterIP=None), service(clusterIPs=["None"], clusterIP="None"),
+    service(ipFamilyPolicy="SingleStack", ipFamilies=["IPv4"]), service({"appProtocol": "kubernetes.io/h2c", "targetPort": None}),
+    service({"name": "a"}, {"name": "b", "port": 81}, {"name": "c", "protocol": "UDP"}, {"name": "d", "protocol": "SCTP"}),
+    service(type="LoadBalancer", externalTrafficPolicy="Local", loadBalancerSourceRanges=["10.0.0.0/8"], loadBalancerClass="a/b"),
+    service(sessionAffinity="ClientIP", sessionAffinityConfig={"clientIP": {"timeoutSeconds": 100}}), service(name="0ab"),
+    stateful(pod_spec={"subdomain": "A_b", "hostname": "A_b"}), stateful(updateStrategy=None, podManagementPolicy=None, volumeClaimTemplates=None),
+    stateful(volumeClaimTemplates=TEMPLATES, pod_spec=dict(MOUNTED, volumes=[{"name": "data"}, {"name": "data"}])),
+    stateful(updateStrategy={"rollingUpdate": {"partition": 1}}, persistentVolumeClaimRetentionPolicy={"whenDeleted": "Delete", "whenScaled": "Retain"}),
+    scaler(scaleTargetRef={"kind": "ReplicationController", "name": "a", "apiVersion": "v1"}), scaler(minReplicas=None),
+    deployment({"restartPolicy": ""}), deployment(strategy={"type": "Recreate", "rollingUpdate": None}), deployment(strategy=None),
+    deployment(selector={"matchLabels": {"a": "b"}, "matchExpressions": []}), deployment(selector={"matchExpressions": [
+        {"key": "a", "operator": "In", "values": ["b", ""]}, {"key": "q", "operator": "DoesNotExist", "values": []}]}),
+    deployment({"hostNetwork": True, "containers": [container(ports=[{"containerPort": 80}])]}),
+    like("DaemonSet", pod_spec={"hostPID": True, "volumes": [{"name": "root", "hostPath": {"path": "/", "type": ""}}], "containers": [
+        container(volumeMounts=[{"name": "root", "mountPath": "/host", "mountPropagation": "HostToContainer"}])]}),
+    like("DaemonSet", updateStrategy={"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}), like("ReplicaSet", template=None),
+    with_volumes({"name": "v", "iscsi": {
+        "targetPortal": "10.0.2.15:3260", "iqn": "iqn.2001-04.com.example:storage.kube.sys1.xyz", "lun": 0}}),
+    with_volumes({"name": "v", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}}), with_volumes({"name": "v", "awsElasticBlockStore": {"volumeID": "a"}}),
+    pod(volumes=[{"name": "t", "projected": {"sources": [
+        {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607, "audience": "vault"}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]}}]}}],
+        serviceAccountName="sa"),
+    pod(container(volumeDevices=[{"name": "v", "devicePath": "/dev/x"}]), volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]),
+    pod(container(volumeMounts=[{"name": "v", "mountPath": "/a", "subPathExpr": "$(P)"}, {"name": "v", "mountPath": "c", "subPath": "a..b"}],
+                  env=[{"name": "P", "value": "x"}]), volumes=[{"name": "v", "emptyDir": {}}]),
+    *[with_probe(p, **h) for p in ("livenessProbe", "startupProbe") for h in (
+        {"httpGet": {"path": "/h", "port": "http", "scheme": "HTTPS"}}, {"tcpSocket": {"port": 5432}}, {"grpc": {"port": 9000, "service": "x"}},
+        {"exec": {"command": ["a"]}, "httpGet": None})],
+    pod(initContainers=[container(name="a"), container(name="b", restartPolicy="Always", startupProbe=GET, livenessProbe=GET, readinessProbe=GET)]),
+    pod(container(securityContext={"privileged": True, "capabilities": {"add": ["NET_ADMIN"], "drop": ["ALL"]}, "runAsUser": 0,
+                                   "seccompProfile": {"type": "RuntimeDefault"}})),
+    pod(tolerations=[{"key": "a.b/c", "operator": "Exists", "effect": "NoSchedule"}, {"effect": "NoExecute", "operator": "Exists"},
+                     {"key": "k", "value": ""}, {"key": "k", "operator": "Exists", "tolerationSeconds": None}]),
+    pod(container(resources={"limits": {"cpu": 1, "memory": "0.5Gi", "nvidia.com/gpu": "2"}, "requests": {"cpu": .5, "nvidia.com/gpu": 2}})),
+    pod(container(resources={"limits": None, "requests": {}})), pod(hostUsers=False, readinessGates=[{"conditionType": "a.b/c"}]),
+    ingress(path(path="/a(/|$)(.*)", pathType="ImplementationSpecific")), ingress(path(path="/.well-known/x"), path(path="/a.")),
+    ingress(path(backend={"service": {"name": "ssl-redirect", "port": {"name": "use-annotation"}}})),
+    policy(ingress=[{"from": [{"namespaceSelector": {}, "podSelector": {}}], "ports": [{}, {"port": None}, {"port": 80, "endPort": 90}]}]),
+    role({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}), of("rbac.authorization.k8s.io/v1", "Role", "roles", rules=None),
+    cluster_role(rules=None, aggregationRule={"clusterRoleSelectors": [{}]}), cluster_role(rules=[{"verbs": ["*"], "nonResourceURLs": ["*", "/m/*"]}]),
+    binding(roleRef={"kind": "ClusterRole", "name": "system:a:b"}, subjects=[{"kind": "Group", "name": "system:x:y"}, {"kind": "User", "name": "a@b.c"}]),
+    job(completions=3, completionMode="Indexed", backoffLimitPerIndex=1), job("CronJob", schedule="@every 1h"), job("CronJob", schedule="0 0 ? * MON-FRI"),
+    claim(accessModes=["ReadWriteOncePod"], resources=STORAGE, volumeName="pv", dataSource={"kind": "PersistentVolumeClaim", "name": "x"}),
+    # what is refused
+    of("v1", "Service", "services", {"type": "ExternalName", "externalName": "."}), service(type="ExternalName", externalName="a.b.."),
+    service(type="ExternalName", externalName="x", externalTrafficPolicy="Local"), service(type="ExternalName", externalName="x", clusterIP="None"),
+    service({"port": 65536}), service({"port": None}), service({"targetPort": -1}), service(clusterIP="none"), service(name="A.b"),
+    *[pod(container(name=n)) for n in ("a.b", "a.B")], with_ports({"containerPort": 80, "name": "A--" + "B" * 15 + "-"}),
+    pod(tolerations=[{"key": "k", "operator": "Gt", "value": "5"}]), stateful(serviceName="a.b"), deployment(minReadySeconds=700),
+    deployment(selector={"matchExpressions": [{"key": "a", "operator": "In", "values": ["b", "c d"]}]}),
+    deployment(strategy={"rollingUpdate": {"maxUnavailable": "150x"}}), job("CronJob", schedule="TZ"), job("CronJob", schedule="CRON_TZ=UTC 0 * * * *"),
+    claim(accessModes=["ReadWriteMany"], resources={"requests": {"storage": -1.5}}), claim(accessModes=["ReadWriteMany"], resources={"requests": {"storage": None}}),
+    pod(container(resources={"requests": {"cpu": .5}, "limits": {"cpu": .25}})), pod(container(resources={"requests": {"cpu": 1}, "limits": {"cpu": None}})),
+    *[ingress(path(path=p)) for p in ("/a/..", "/a/.", "/%2F")], ingress(path(path="x", pathType="ImplementationSpecific")),
+    *[ingress(path(backend={"service": {"name": "s", "port": port}})) for port in ({"number": 70000}, {"name": "UP"})],
+    ingress(path(backend={"service": {"name": "s", "port": {"number": 80}}, "resource": {"kind": "K", "name": "n"}})),
+    ingress(path(backend={"resource": {"kind": "", "name": ""}})), of("networking.k8s.io/v1", "Ingress", "ingresses", {"defaultBackend": {}}),
+    policy(ingress=[{"ports": [{"protocol": "X"}]}]), policy(policyTypes=["Ingress", "Egress", "Ingress"]),
+    scaler(maxReplicas=-1), scaler(maxReplicas=None), scaler(minReplicas=0, maxReplicas=0), scaler(scaleTargetRef={"kind": "a/b", "name": "a", "apiVersion": "a/v1"}),
+    budget(minAvailable="150x"), budget(minAvailable="150%"), budget(minAvailable="%"),
+    role({"verbs": ["get"], "nonResourceURLs": ["/x"], "resourceNames": ["a"]}), binding(roleRef=dict(ROLE, apiGroup="x")), binding(roleRef=dict(ROLE, name="a/b%")),
+    binding(roleRef=dict(ROLE, name="..")), binding(roleRef=ROLE, subjects=[{"kind": "User", "name": "a", "apiGroup": "x"}]),
+    binding(roleRef=ROLE, subjects=[{"kind": "ServiceAccount", "name": "a", "namespace": "x", "apiGroup": "y"}]),
+    of("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", roleRef=dict(ROLE, kind="ClusterRole"),
+       subjects=[{"kind": "ServiceAccount", "name": "a"}]),
+    ingress(path(pathType=None, backend={})), ingress(path(pathType="X", backend={})),
+    # nulls in lists
+    pod(tolerations=[None]), ingress(None), role(None),
+    policy(policyTypes=[None]), claim(accessModes=[None], resources=STORAGE), binding(roleRef=ROLE, subjects=[None]),
+]
+
+# What is there, and merge patches of it.
+TYPES = [{"spec": s} for s in (
+    {"type": "ClusterIP"}, {"type": "NodePort"}, {"type": "LoadBalancer"}, {"type": None}, {"externalTrafficPolicy": "Local"},
+    {"type": "ClusterIP", "externalTrafficPolicy": "X"}, {"type": "ClusterIP", "ports": [{"name": "h", "port": 80, "nodePort": 30555}]},
+    {"type": "ClusterIP", "ports": [{"port": 81}]}, {"type": "ExternalName", "externalName": "a.b"})]
+CHANGES = [
+    *[(service({"name": "h"}, **spec), TYPES) for spec in (
+        {}, {"type": "NodePort"}, {"type": "LoadBalancer"}, {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "loadBalancerClass": "a/b"},
+        {"clusterIP": "None"})],
+    (of("v1", "Service", "services", {"type": "ExternalName", "externalName": "a.b", "ports": [{"port": 80}]}), [
+        {"spec": {"type": t, "externalName": None}} for t in ("ClusterIP", "NodePort", "LoadBalancer")]),
+    (deployment(), [{"spec": s} for s in ({"strategy": {"type": "Recreate", "rollingUpdate": None}}, {"strategy": None}, {"replicas": None},
+                                          {"template": None}, {"selector": None}, {"selector": {"matchExpressions": []}})]),
+    (stateful(serviceName="x", volumeClaimTemplates=TEMPLATES), [{"spec": s} for s in (
+        {"replicas": 3}, {"minReadySeconds": 4, "ordinals": {"start": 2}}, {"updateStrategy": {"type": "OnDelete", "rollingUpdate": None}},
+        {"podManagementPolicy": None}, {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete"}})]),
+    (ingress(path()), [{"spec": {"rules": None}}, {"spec": {"rules": None, "defaultBackend": {"service": {"name": "s", "port": {"number": 80}}}}}]),
+    (scaler(minReplicas=2), [{"spec": {"maxReplicas": 1}}, {"spec": {"minReplicas": None, "maxReplicas": 1}}]),
+    (budget(minAvailable=1), [{"spec": {"maxUnavailable": 1}}, {"spec": {"minAvailable": None, "maxUnavailable": 1}}]),
 ]
