@@ -21,6 +21,7 @@ struct sandbox_valid {
     struct kr_arena *a; /* the causes live here */
     struct kr_listb causes;
     kr_str kind;
+    kr_val old;    /* what is replaced; KR_NONE: nothing */
     kr_val claims; /* of a StatefulSet: volumes besides those of its pods */
 };
 

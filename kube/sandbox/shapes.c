@@ -272,11 +272,19 @@ bool sandbox_service_is_open(kr_val spec)
     return kr_str_is(type, "NodePort") || kr_str_is(type, "LoadBalancer");
 }
 
+/* A change that says nothing of the address keeps the one that was. */
+static kr_val address_of(const struct sandbox_valid *c, kr_val v)
+{
+    kr_val address = kr_get(v, KR_S("clusterIP"));
+
+    return kr_text(address).n ? address : kr_at(c->old, "spec.clusterIP");
+}
+
 static void check_addresses(struct sandbox_valid *c, kr_val v, kr_str type,
                             const struct sandbox_place *at)
 {
     const struct sandbox_place *there = SANDBOX_MEMBER(at, KR_S("clusterIPs[0]"));
-    kr_val address = kr_get(v, KR_S("clusterIP"));
+    kr_val address = address_of(c, v);
 
     if (kr_is_str(address, KR_S("None"))) {
         if (kr_str_is(type, "LoadBalancer") || kr_str_is(type, "NodePort"))
@@ -317,7 +325,7 @@ static void check_service(struct sandbox_valid *c, kr_val v, const struct sandbo
     bool inside = type.n == 0 || kr_str_is(type, "ClusterIP"),
          name_only = kr_str_is(type, "ExternalName");
 
-    if (ports.n == 0 && !name_only && !kr_is_str(kr_get(v, KR_S("clusterIP")), KR_S("None")))
+    if (ports.n == 0 && !name_only && !kr_is_str(address_of(c, v), KR_S("None")))
         sandbox_required(c, SANDBOX_MEMBER(at, KR_S("ports")), "");
     check_service_ports(c, ports, inside, SANDBOX_MEMBER(at, KR_S("ports")));
     if (name_only)

@@ -291,6 +291,7 @@ kr_val sandbox_valid_causes(struct kr_arena *a, kr_str kind, kr_val old, kr_val 
     struct sandbox_valid c = {.a = a,
                               .causes = KR_LISTB(a),
                               .kind = kind,
+                              .old = old,
                               .claims = kr_at(next, "spec.volumeClaimTemplates")};
 
     if (kr_str_is(kind, "CustomResourceDefinition"))

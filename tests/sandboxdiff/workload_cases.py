@@ -404,7 +404,7 @@ CASES = [
 TYPES = [{"spec": s} for s in (
     {"type": "ClusterIP"}, {"type": "NodePort"}, {"type": "LoadBalancer"}, {"type": None}, {"externalTrafficPolicy": "Local"},
     {"type": "ClusterIP", "externalTrafficPolicy": "X"}, {"type": "ClusterIP", "ports": [{"name": "h", "port": 80, "nodePort": 30555}]},
-    {"type": "ClusterIP", "ports": [{"port": 81}]}, {"type": "ExternalName", "externalName": "a.b"})]
+    {"type": "ClusterIP", "ports": [{"port": 81}]}, {"type": "ExternalName", "externalName": "a.b"}, {"type": "LoadBalancer", "clusterIP": None, "clusterIPs": None}, None)]
 CHANGES = [
     *[(service({"name": "h"}, **spec), TYPES) for spec in (
         {}, {"type": "NodePort"}, {"type": "LoadBalancer"}, {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "loadBalancerClass": "a/b"},
